@@ -1,0 +1,32 @@
+"""The only reader of time: a monotonic clock, and the protocol by which tests replace it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Monotonic seconds, and a way to wait for a point on that scale."""
+
+    def now_s(self) -> float:
+        """Return monotonic seconds; only differences mean anything."""
+        ...
+
+    async def sleep_until(self, deadline_s: float) -> None:
+        """Return once `now_s()` has reached `deadline_s`, at once if it already has.
+
+        Cancelling it leaves nothing behind.
+        """
+        ...
+
+
+class MonotonicClock:
+    """The machine's monotonic clock (CLOCK_MONOTONIC), never moved by a change of wall time."""
+
+    def now_s(self) -> float:
+        return time.monotonic()
+
+    async def sleep_until(self, deadline_s: float) -> None:
+        await asyncio.sleep(max(0.0, deadline_s - time.monotonic()))

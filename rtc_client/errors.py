@@ -1,0 +1,138 @@
+"""Every exception this library raises on purpose; nothing here imports anything of ours.
+
+RtcClientError
+├── ConfigError                 before anything was sent
+│   └── AudioFileUnreadable     a file named as a source or a sink cannot be used
+├── SignalingError              the offer never became an answer     .call_id
+│   ├── OfferRejected           .status, .message, .retry_after_s
+│   ├── AnswererUnreachable     the cause is chained
+│   └── AnswerInvalid           no Location, no call id, not UTF-8, SDP unusable
+├── MediaError                  the media path never came up
+│   ├── IceFailed
+│   ├── DtlsFailed
+│   └── MediaTimeout            .phase, .limit_s
+├── SidebandError
+│   ├── SidebandRejected        .status
+│   └── SidebandClosed          .code, .reason, .by_us
+├── AudioError
+│   ├── SourceFailed            the caller's own source raised; the cause is chained
+│   └── SinkFailed              the caller's own sink raised; the cause is chained
+├── CallClosed                  you used a call that is over
+└── CallLost                    the world ended it                   .reason
+
+Messages carry no key, no header value, no SDP and no speech.
+"""
+
+from __future__ import annotations
+
+
+class RtcClientError(Exception):
+    """Root of every exception that this library raises on purpose."""
+
+
+class ConfigError(RtcClientError):
+    """A setting cannot work; raised before anything is sent."""
+
+
+class AudioFileUnreadable(ConfigError):
+    """A file named as a source or a sink cannot be opened, or holds no audio."""
+
+
+class SignalingError(RtcClientError):
+    """The offer never became an answer.
+
+    `call_id` is set when the server had already named the call: such a call may be live
+    (and billed) on the far side, so whoever catches this should hang it up.
+    """
+
+    def __init__(self, message: str, *, call_id: str | None = None) -> None:
+        super().__init__(message)
+        self.call_id = call_id
+
+
+class OfferRejected(SignalingError):
+    """The answerer refused the offer with an HTTP status that is not 2xx."""
+
+    def __init__(self, status: int, message: str = "", *, retry_after_s: float | None = None) -> None:
+        text = f"the answerer refused the offer with HTTP {status}"
+        super().__init__(f"{text}: {message}" if message else text)
+        self.status = status
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class AnswererUnreachable(SignalingError):
+    """No HTTP answer came: refused, reset, or nothing within the deadline."""
+
+
+class AnswerInvalid(SignalingError):
+    """An HTTP answer came, and no call can be made of it."""
+
+
+class MediaError(RtcClientError):
+    """The media path between the two peers never came up."""
+
+
+class IceFailed(MediaError):
+    """No candidate pair works."""
+
+
+class DtlsFailed(MediaError):
+    """A candidate pair works, but the DTLS handshake or its fingerprint check failed."""
+
+
+class MediaTimeout(MediaError):
+    """A phase of setting up the media path took longer than its limit."""
+
+    def __init__(self, phase: str, limit_s: float) -> None:
+        super().__init__(f"{phase} did not finish within {limit_s:g} s")
+        self.phase = phase
+        self.limit_s = limit_s
+
+
+class SidebandError(RtcClientError):
+    """The sideband websocket, which carries the events of a call, is not usable."""
+
+
+class SidebandRejected(SidebandError):
+    """The sideband could not be joined; `status` is the last HTTP status, None without one."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class SidebandClosed(SidebandError):
+    """The sideband was closed; `code` is the close code (RFC 6455 section 7.4), None for a bare TCP close."""
+
+    def __init__(self, code: int | None, reason: str = "", *, by_us: bool = False) -> None:
+        who = "we" if by_us else "the server"
+        how = f"with close code {code}" if code is not None else "without a close frame"
+        super().__init__(f"{who} closed the sideband {how}")
+        self.code = code
+        self.reason = reason
+        self.by_us = by_us
+
+
+class AudioError(RtcClientError):
+    """A source or a sink failed while the call was up."""
+
+
+class SourceFailed(AudioError):
+    """The source raised; its exception is the cause of this one."""
+
+
+class SinkFailed(AudioError):
+    """The sink raised; its exception is the cause of this one."""
+
+
+class CallClosed(RtcClientError):
+    """A call that is over was used."""
+
+
+class CallLost(RtcClientError):
+    """The call was up, and something other than the two parties ended it."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

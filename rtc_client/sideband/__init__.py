@@ -1,0 +1,1 @@
+"""Shell over websockets: joins a call's sideband, keeps it alive, rejoins it; texts in, texts out."""
