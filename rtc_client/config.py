@@ -1,0 +1,226 @@
+"""CallConfig: everything a call needs to know before it is dialled, frozen and checked when it is made."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from rtc_client.errors import ConfigError
+from rtc_client.protocol import urls
+from rtc_client.protocol.commands import check_text
+from rtc_client.protocol.session import DEFAULT_MODEL, V1_DEFAULT_VOICE, V1_VOICES, V2_VOICES, SessionSettings
+
+SidebandPolicy: TypeAlias = Literal["require", "prefer", "off"]
+
+DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
+ORIGINATOR: Final = "rtc_client"
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FRAMING: Final = {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade"}
+_RESERVED_QUERY: Final = {"intent", "architecture", "call_id"}
+_VARIABLES: Final = {
+    "api_key": "OPENAI_API_KEY",
+    "base_url": "OPENAI_BASE_URL",
+    "sideband_url": "RTC_CLIENT_SIDEBAND_URL",
+    "model": "RTC_CLIENT_MODEL",
+    "voice": "RTC_CLIENT_VOICE",
+    "instructions": "RTC_CLIENT_INSTRUCTIONS",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IceServer:
+    """A STUN or TURN server to gather candidates with."""
+
+    url: str
+    """`stun:host:port`, `turn:host:port?transport=udp|tcp` or `turns:…`."""
+    username: str | None = None
+    credential: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long each step may take, in seconds. The defaults suit a call over the internet."""
+
+    answer_s: float = 10.0
+    """From sending the offer to the last byte of its answer, for one try."""
+    signaling_s: float = 30.0
+    """For all tries of the offer together."""
+    gather_s: float = 5.0
+    """For local candidates, STUN and TURN included."""
+    connect_s: float = 15.0
+    """From applying the answer to a connected DTLS transport."""
+    first_rtp_s: float = 5.0
+    """From connected to the first RTP packet; passing it is only a warning."""
+    silence_s: float = 12.0
+    """Without a datagram of any kind for this long, a call is lost."""
+    sideband_open_s: float = 10.0
+    """For one websocket handshake."""
+    sideband_join_s: float = 30.0
+    """For all tries of joining, or rejoining, the sideband together."""
+    ping_interval_s: float = 5.0
+    ping_timeout_s: float = 5.0
+    remote_hangup_s: float = 2.0
+    """For telling the server that the call is over."""
+    close_s: float = 3.0
+    """For everything that closing a call does."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not 0 < getattr(self, name) < 86_400:
+                raise ConfigError(f"the deadline {name} must be more than 0 seconds and less than a day")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConfig:
+    """Where to call, as whom, and what the agent is told to be.
+
+    Raises:
+        ConfigError: When a value cannot work, before anything is sent, saying what would.
+    """
+
+    api_key: str = field(repr=False)
+    """Sent as `Authorization: Bearer …` on the offer, the sideband and the hang-up, and never shown."""
+    base_url: str = DEFAULT_BASE_URL
+    """`/realtime/calls` is appended. A base containing `/backend-api` gets the JSON shape of the offer."""
+    sideband_url: str | None = None
+    """Base of the sideband websocket; derived from `base_url` when None (wire-protocol.md section 1.3)."""
+    sideband: SidebandPolicy = "require"
+    """`require`: no call without events. `prefer`: go on without them, and say so. `off`: audio only."""
+    model: str = DEFAULT_MODEL
+    voice: str = V1_DEFAULT_VOICE
+    instructions: str = field(default="", repr=False)
+    version: str = "v1"
+    """Realtime dialect; a WebRTC call speaks v1 and nothing else."""
+    output_modality: str = "audio"
+    query: tuple[tuple[str, str], ...] = ()
+    """Provider query parameters, in order; also accepts a mapping."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Extra headers on every request; they win over ours."""
+    session_id: str | None = field(default=None, repr=False)
+    """Value of `x-session-id`; a fresh UUID for each call when None."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """None by default: the far end is public, so host candidates do."""
+    max_duration_s: float | None = None
+    """Hang up this long after connecting, in seconds; None for no limit."""
+    linger_s: float = 3.0
+    """Once a source with an end is over, hang up when the agent has been silent for this long, in seconds."""
+    remote_hangup: bool = True
+    """Whether to tell the server when we end a call; a call left open is billed."""
+    allow_insecure: bool = False
+    """Whether plain http and ws may leave this machine."""
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "query", _pairs(self.query))
+        object.__setattr__(self, "headers", dict(self.headers))
+        object.__setattr__(self, "ice_servers", tuple(self.ice_servers))
+        _check_version(self.version, self.output_modality, self.voice)
+        _check_key(self.api_key)
+        urls.check_base_url("the base URL", self.base_url, allow_insecure=self.allow_insecure)
+        if self.sideband_url is not None:
+            urls.check_base_url(
+                "the sideband URL", self.sideband_url, allow_insecure=self.allow_insecure, websocket=True
+            )
+        if self.sideband not in get_args(SidebandPolicy):
+            raise ConfigError("the sideband policy must be one of require, prefer, off")
+        check_text("the instructions", self.instructions)
+        _check_header_value("the model", self.model)
+        _check_headers(self.headers)
+        _check_query(self.query)
+        if self.session_id is not None:
+            _check_header_value("the session id", self.session_id)
+        if self.max_duration_s is not None and not self.max_duration_s > 0:
+            raise ConfigError("the maximum duration must be more than 0 seconds")
+        if not self.linger_s >= 0:
+            raise ConfigError("the linger time must be 0 seconds or more")
+        for server in self.ice_servers:
+            _check_ice_server(server)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> CallConfig:
+        """Return a config from the environment, with `overrides` winning over it.
+
+        Reads `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `RTC_CLIENT_SIDEBAND_URL`, `RTC_CLIENT_MODEL`,
+        `RTC_CLIENT_VOICE` and `RTC_CLIENT_INSTRUCTIONS`; an empty variable counts as not set.
+
+        Raises:
+            ConfigError: When there is no key, or a value cannot work.
+        """
+        variables = os.environ if environ is None else environ
+        values: dict[str, Any] = {k: variables[v] for k, v in _VARIABLES.items() if variables.get(v)}
+        values |= overrides
+        if not values.get("api_key"):
+            raise ConfigError("there is no API key: set OPENAI_API_KEY")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"CallConfig has no such setting: {error}") from None
+
+    @property
+    def session(self) -> SessionSettings:
+        """The settings that go over the wire."""
+        return SessionSettings(model=self.model, voice=self.voice, instructions=self.instructions)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must never be shown, longest first: the key and the values of the extra headers."""
+        values = {self.api_key, *(v for v in self.headers.values() if len(v) >= 8)}
+        return tuple(sorted(values, key=len, reverse=True))
+
+
+def _pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    pairs = query.items() if isinstance(query, Mapping) else query
+    return tuple((name, value) for name, value in pairs)
+
+
+def _check_version(version: str, modality: str, voice: str) -> None:
+    if version != "v1":
+        raise ConfigError(
+            f"AVAS realtime calls require realtime v1: leave the version out or set it to v1, not {version!r} "
+            "(realtime v2 needs the websocket transport)"
+        )
+    if modality != "audio":
+        raise ConfigError(f"realtime v1 has audio output only: set the output modality to audio, not {modality!r}")
+    if voice not in V1_VOICES:
+        belongs = "belongs to realtime v2" if voice in V2_VOICES else "is not a voice of realtime v1"
+        raise ConfigError(f"the voice {voice!r} {belongs}; a v1 call has: {', '.join(V1_VOICES)}")
+
+
+def _check_key(key: str) -> None:
+    if not key:
+        raise ConfigError("there is no API key: set OPENAI_API_KEY, or pass api_key")
+    if not key.isascii() or not all("!" <= c <= "~" for c in key):
+        raise ConfigError("the API key is malformed: it must be printable ASCII without spaces or line breaks")
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        lowered = name.lower()
+        if not _TOKEN.fullmatch(name):
+            raise ConfigError("an extra header has a name that HTTP does not allow")
+        if lowered in _FRAMING or lowered.startswith("sec-websocket-"):
+            raise ConfigError(f"the header {name} frames the request itself and cannot be set")
+        _check_header_value(f"the header {name}", value)
+
+
+def _check_header_value(name: str, value: str) -> None:
+    if not value.isascii() or any(c < " " or c == "\x7f" for c in value) or value != value.strip() or not value:
+        raise ConfigError(f"{name} must be printable ASCII without spaces around it")
+
+
+def _check_query(query: tuple[tuple[str, str], ...]) -> None:
+    for name, value in query:
+        check_text("a query parameter", name + value)
+        if not name or name in _RESERVED_QUERY:
+            raise ConfigError(f"a query parameter cannot be called {name!r}: the call sets that itself")
+
+
+def _check_ice_server(server: IceServer) -> None:
+    if not re.fullmatch(r"(stun|stuns|turn|turns):[^\s?]+(\?transport=(udp|tcp))?", server.url):
+        raise ConfigError("an ICE server's URL must look like stun:host:port or turn:host:port?transport=udp")
+    if server.url.startswith("turn") and not (server.username and server.credential):
+        raise ConfigError("a TURN server needs a user name and a credential")

@@ -1,0 +1,77 @@
+"""Append-only list of (at_s, fact): the single source for a call's timings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Fact(StrEnum):
+    """Something that happened once in the life of a call."""
+
+    DIALED = "dialed"
+    GATHERED = "gathered"
+    ANSWERED = "answered"
+    ICE_COMPLETED = "ice_completed"
+    DTLS_CONNECTED = "dtls_connected"
+    FIRST_RTP = "first_rtp"
+    SIDEBAND_JOINED = "sideband_joined"
+    ENDED = "ended"
+
+
+PHASES: Final = {
+    "gather": (Fact.DIALED, Fact.GATHERED),
+    "post": (Fact.GATHERED, Fact.ANSWERED),
+    "ice": (Fact.ANSWERED, Fact.ICE_COMPLETED),
+    "dtls": (Fact.ICE_COMPLETED, Fact.DTLS_CONNECTED),
+    "first_rtp": (Fact.DTLS_CONNECTED, Fact.FIRST_RTP),
+    "sideband": (Fact.ANSWERED, Fact.SIDEBAND_JOINED),
+    "setup": (Fact.DIALED, Fact.DTLS_CONNECTED),
+}
+"""Each phase of setting up, by the facts at its two ends. `setup` ends when audio can flow both ways; add
+`first_rtp` for the moment when the agent's first packet was there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """How long each phase took, in milliseconds; None for a phase that was not finished."""
+
+    gather: float | None = None
+    post: float | None = None
+    ice: float | None = None
+    dtls: float | None = None
+    first_rtp: float | None = None
+    sideband: float | None = None
+    setup: float | None = None
+
+
+class Timeline:
+    """Facts and when they happened, in monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._facts: dict[Fact, float] = {}
+
+    def mark(self, fact: Fact, at_s: float) -> bool:
+        """Note that `fact` happened at `at_s`; return False, changing nothing, if it had already happened."""
+        if fact in self._facts:
+            return False
+        self._facts[fact] = at_s
+        return True
+
+    def at_s(self, fact: Fact) -> float | None:
+        """Return when `fact` happened, None if it has not."""
+        return self._facts.get(fact)
+
+    def since_s(self, fact: Fact, now_s: float) -> float:
+        """Return how long ago `fact` happened, in seconds; 0 if it has not happened."""
+        return max(0.0, now_s - self._facts.get(fact, now_s))
+
+    def timings(self) -> Timings:
+        """Return the phases, each rounded to a hundredth of a millisecond."""
+        durations: dict[str, float | None] = {}
+        for phase, (start, end) in PHASES.items():
+            start_s, end_s = self._facts.get(start), self._facts.get(end)
+            finished = start_s is not None and end_s is not None
+            durations[phase] = round((end_s - start_s) * 1000, 2) if finished else None  # type: ignore[operator]
+        return Timings(**durations)
