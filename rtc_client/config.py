@@ -16,7 +16,6 @@ from rtc_client.protocol.session import DEFAULT_MODEL, V1_DEFAULT_VOICE, V1_VOIC
 SidebandPolicy: TypeAlias = Literal["require", "prefer", "off"]
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
-ORIGINATOR: Final = "rtc_client"
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FRAMING: Final = {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade"}

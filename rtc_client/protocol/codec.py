@@ -20,8 +20,8 @@ _U16: Final = 2**16
 def parse_event(text: str) -> ev.ServerEvent:
     """Return the event in one text frame; what cannot be understood becomes an `UnknownEvent`, never an exception."""
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        value = load_json(text)
+    except ValueError:
         return ev.UnknownEvent(type="", why="malformed JSON", raw=text)
     if not isinstance(value, dict):
         return ev.UnknownEvent(type="", why="not an object", raw=value)
@@ -42,6 +42,18 @@ def parse_binary(data: bytes) -> ev.UnknownEvent:
 def dump_command(command: Command) -> str:
     """Return one text frame: compact JSON with non-ASCII unescaped (wire-protocol.md section 1.5)."""
     return dump_json(command_json(command))
+
+
+def load_json(text: str) -> object:
+    """Return the JSON value in `text`.
+
+    Raises:
+        ValueError: It is not JSON, or nested beyond reason.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except RecursionError as error:
+        raise ValueError("JSON nested too deeply") from error
 
 
 def dump_json(value: object) -> str:

@@ -1,0 +1,34 @@
+"""The headers that say who is calling, the same on offer, sideband and hang-up (wire-protocol.md section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import version
+from typing import Final
+
+ORIGINATOR: Final = "rtc_client"
+VERSION_HEADER: Final = ("openai-alpha", "quicksilver=v1")
+
+
+@cache
+def user_agent() -> str:
+    """Return our product token, `rtc_client/<version>`."""
+    return f"{ORIGINATOR}/{version('rtc-client')}"
+
+
+def call_headers(api_key: str, session_id: str) -> list[tuple[str, str]]:
+    """Return the headers that every request of one call carries."""
+    return [
+        VERSION_HEADER,
+        ("x-session-id", session_id),
+        ("authorization", f"Bearer {api_key}"),
+        ("originator", ORIGINATOR),
+        ("user-agent", user_agent()),
+    ]
+
+
+def with_extra(headers: Iterable[tuple[str, str]], extra: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return `headers` with the user's own added; one of theirs replaces ours of the same name, in any case."""
+    theirs = {name.lower() for name in extra}
+    return [*((n, v) for n, v in headers if n.lower() not in theirs), *extra.items()]

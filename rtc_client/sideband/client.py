@@ -1,0 +1,227 @@
+"""Joins the sideband of a call, keeps it alive, rejoins it when it is lost: the only file that uses websockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+
+from rtc_client.clock import Clock
+from rtc_client.config import CallConfig
+from rtc_client.errors import SidebandClosed, SidebandRejected
+from rtc_client.protocol import urls
+from rtc_client.protocol.headers import call_headers, with_extra
+from rtc_client.protocol.redact import one_line
+from rtc_client.protocol.retry import delay_s
+from rtc_client.sideband.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+MAX_FRAME_BYTES: Final = 16 * 2**20
+MAX_WAITING_FRAMES: Final = 16
+"""Frames that websockets holds before it stops reading the socket."""
+
+_RETRIED_STATUS: Final = {404, 408, 409, 425, 429}
+_HANGUP_CODES: Final = {1000, 1001}
+_STABLE_S: Final = 5.0
+"""A sideband that lived this long has earned a fresh set of tries."""
+_FLUSH_S: Final = 0.5
+_CLOSE_S: Final = 1.0
+
+
+class SidebandListener(Protocol):
+    """What happens on a sideband, told in order, from the event loop; no method may block."""
+
+    def on_joined(self, *, again: bool) -> None:
+        """The handshake succeeded."""
+        ...
+
+    def on_frame(self, data: str | bytes) -> None:
+        """A frame came."""
+        ...
+
+    def on_sent(self, text: str) -> None:
+        """A frame went out."""
+        ...
+
+    def on_lost(self, error: SidebandClosed) -> None:
+        """The connection broke; it will be joined again."""
+        ...
+
+
+class _Connect(connect):
+    """A handshake that follows no redirect: the next host would get the key."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+class Sideband:
+    """The event leg of one call."""
+
+    def __init__(
+        self,
+        config: CallConfig,
+        session_id: str,
+        call_id: str,
+        *,
+        first_frame: Callable[[], str],
+        outbox: Outbox,
+        listener: SidebandListener,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        base = urls.sideband_base(config.base_url, config.sideband_url)
+        self._url = urls.sideband_url(base, config.query, call_id)
+        self._headers = with_extra(call_headers(config.api_key, session_id), config.headers)
+        self._proxy = None if urls.is_loopback(self._url) else True
+        self._deadlines = config.deadlines
+        self._secrets = config.secrets
+        self._call_id = call_id
+        self._first_frame = first_frame
+        self._outbox = outbox
+        self._listener = listener
+        self._clock = clock
+        self._rng = rng
+        self._socket: ClientConnection | None = None
+
+    async def run(self) -> SidebandClosed:
+        """Join and stay joined; return when the server closes with 1000 or 1001, which is its hang-up.
+
+        The first frame after every handshake is the session update, then come the frames of the outbox,
+        without waiting for an answer (wire-protocol.md section 1). A connection lost in any other way is
+        joined again with the same schedule (the reference client never does).
+
+        Raises:
+            SidebandRejected: It cannot be joined, or joined again.
+            SidebandClosed: It was joined again and again, and broke each time at once.
+
+        Cancelling it closes the connection with a close frame, waiting for the server's at most a second.
+        """
+        broken = 0
+        again = False
+        while True:
+            socket = await self._join()
+            joined_s = self._clock.now_s()
+            self._listener.on_joined(again=again)
+            try:
+                closed = await self._converse(socket)
+            finally:
+                self._socket = None
+                await _close(socket)
+            if not closed.by_us and closed.code in _HANGUP_CODES:
+                return closed
+            log.warning("sideband lost", extra={"call_id": self._call_id, "close_code": closed.code})
+            self._listener.on_lost(closed)
+            again = True
+            broken = broken + 1 if self._clock.now_s() - joined_s < _STABLE_S else 0
+            if broken:
+                wait_s = delay_s(broken, self._rng)
+                if wait_s is None:
+                    raise closed
+                await self._clock.sleep_until(self._clock.now_s() + wait_s)
+
+    async def flush(self) -> None:
+        """Wait, for at most half a second, until everything in the outbox of a joined sideband was sent."""
+        if self._socket is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FLUSH_S):
+                    await self._outbox.empty()
+
+    async def _join(self) -> ClientConnection:
+        deadline_s = self._clock.now_s() + self._deadlines.sideband_join_s
+        tries = 0
+        while True:
+            left_s = deadline_s - self._clock.now_s()
+            try:
+                return await self._handshake(min(self._deadlines.sideband_open_s, left_s))
+            except (InvalidHandshake, OSError, EOFError, ConnectionClosed) as error:
+                cause = error
+            tries += 1
+            status = cause.response.status_code if isinstance(cause, InvalidStatus) else None
+            wait_s = delay_s(tries, self._rng) if _is_transient(cause, status) else None
+            if wait_s is None or self._clock.now_s() + wait_s >= deadline_s:
+                raise SidebandRejected(self._refusal(cause, status, tries), status=status) from cause
+            log.info(
+                "sideband join failed, trying again",
+                extra={"call_id": self._call_id, "status": status, "tries": tries, "wait_ms": round(wait_s * 1000)},
+            )
+            await self._clock.sleep_until(self._clock.now_s() + wait_s)
+
+    async def _handshake(self, limit_s: float) -> ClientConnection:
+        return await _Connect(
+            self._url,
+            additional_headers=self._headers,
+            user_agent_header=None,
+            compression=None,
+            proxy=self._proxy,
+            open_timeout=limit_s,
+            ping_interval=self._deadlines.ping_interval_s,
+            ping_timeout=self._deadlines.ping_timeout_s,
+            close_timeout=_CLOSE_S,
+            max_size=MAX_FRAME_BYTES,
+            max_queue=MAX_WAITING_FRAMES,
+        )
+
+    async def _converse(self, socket: ClientConnection) -> SidebandClosed:
+        writer = asyncio.create_task(self._write(socket), name="sideband-writer")
+        try:
+            while True:
+                self._listener.on_frame(await socket.recv())
+        except ConnectionClosed as error:
+            by_us = error.rcvd is None and error.sent is not None
+            frame = error.sent if by_us else error.rcvd
+            reason = one_line(frame.reason, self._secrets) if frame is not None else ""
+            return SidebandClosed(frame.code if frame is not None else None, reason, by_us=by_us)
+        finally:
+            writer.cancel()
+            await asyncio.wait([writer])
+
+    async def _write(self, socket: ClientConnection) -> None:
+        # A broken connection ends the reader too, and that is where it is told.
+        with suppress(ConnectionClosed):
+            await self._send(socket, self._first_frame())
+            self._socket = socket
+            while True:
+                frame = await self._outbox.first()
+                await self._send(socket, frame)
+                await self._outbox.remove_first()
+
+    async def _send(self, socket: ClientConnection, text: str) -> None:
+        await socket.send(text)
+        self._listener.on_sent(text)
+
+    def _refusal(self, cause: Exception, status: int | None, tries: int) -> str:
+        if status is not None:
+            what = f"HTTP {status}"
+        elif isinstance(cause, TimeoutError):
+            what = "the handshake was not answered in time"
+        else:
+            what = one_line(str(cause), self._secrets) or type(cause).__name__
+        times = "one try" if tries == 1 else f"{tries} tries"
+        return f"the sideband of call {self._call_id} cannot be joined: {what} ({times})"
+
+
+def _is_transient(error: Exception, status: int | None) -> bool:
+    if status is not None:
+        return status in _RETRIED_STATUS or status >= 500
+    if isinstance(error, ssl.SSLError):
+        return False
+    return isinstance(error, OSError | EOFError | InvalidMessage | ConnectionClosed)
+
+
+async def _close(socket: ClientConnection) -> None:
+    """Send a close frame and wait a moment for the server's, also when we are being cancelled."""
+    closing = asyncio.create_task(socket.close(), name="sideband-close")
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await asyncio.wait([closing])
+        raise

@@ -1,0 +1,245 @@
+"""Posts the offer, reads the answer, tells the server when a call is over: the only file that uses httpx."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+from rtc_client.clock import Clock
+from rtc_client.config import CallConfig
+from rtc_client.errors import (
+    AnswererUnreachable,
+    AnswerInvalid,
+    ConfigError,
+    OfferRejected,
+    SignalingError,
+)
+from rtc_client.protocol import urls
+from rtc_client.protocol.codec import load_json
+from rtc_client.protocol.headers import call_headers, with_extra
+from rtc_client.protocol.ids import call_id_from_location
+from rtc_client.protocol.redact import one_line
+from rtc_client.protocol.retry import delay_s
+from rtc_client.protocol.session import offered_session
+from rtc_client.signaling.body import MAX_ERROR_BYTES, AnswerText, Unpacker, json_offer, multipart_offer
+
+log = logging.getLogger(__name__)
+
+_ERROR_BODY_S: Final = 2.0
+"""A refusal is told without the server's words when these do not come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an offer became."""
+
+    call_id: str
+    sdp: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """One try that came to nothing."""
+
+    error: SignalingError
+    repeat: bool = False
+    after_s: float | None = None
+    """How long the server asked us to wait; None for our own schedule."""
+
+
+@asynccontextmanager
+async def open_signaling(
+    config: CallConfig, session_id: str, *, clock: Clock, rng: random.Random
+) -> AsyncIterator[Signaling]:
+    """Yield the signaling of one call; its connections are closed on the way out."""
+    local = urls.is_loopback(config.base_url)
+    plain = config.base_url.startswith("http://")
+    try:
+        client = httpx.AsyncClient(
+            # An empty context trusts nobody; a plain http URL never uses it, and loading the CA store takes 20 ms.
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
+            # A proxy for the outside world cannot reach this machine's loopback.
+            trust_env=not local,
+            timeout=httpx.Timeout(config.deadlines.answer_s),
+            follow_redirects=False,
+        )
+    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+        reason = one_line(str(error), config.secrets)
+        raise ConfigError(
+            f"the HTTP client cannot be set up (proxy or CA settings of the environment): {reason}"
+        ) from None
+    async with client:
+        yield Signaling(client, config, session_id, clock=clock, rng=rng)
+
+
+class Signaling:
+    """The HTTP side of one call."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, config: CallConfig, session_id: str, *, clock: Clock, rng: random.Random
+    ) -> None:
+        self._client = client
+        self._config = config
+        self._session_id = session_id
+        self._clock = clock
+        self._rng = rng
+
+    async def exchange_offer(self, offer_sdp: str) -> Answer:
+        """Return the answer to `offer_sdp`, and the call's id.
+
+        5xx and connection errors are tried 5 times with 200, 400, 800 and 1600 ms ±10 % between (wire-protocol.md
+        section 3); a 429 only when its Retry-After fits the deadline for all tries; nothing else. Unlike the
+        reference client: every answer has a deadline as a whole, one that ran out is not asked for again (the
+        call may exist), no redirect is followed, and an answer that cannot be SDP is refused while it arrives.
+
+        Raises:
+            OfferRejected: A status other than 2xx.
+            AnswererUnreachable: No answer.
+            AnswerInvalid: An answer of which no call can be made; `call_id` is set if the server named one.
+
+        Cancelling it abandons the request; a call whose id is not known yet cannot be hung up.
+        """
+        offered = offered_session(self._config.session)
+        shape = json_offer if urls.is_backend(self._config.base_url) else multipart_offer
+        content_type, body = shape(offer_sdp, offered)
+        headers = with_extra(
+            [*call_headers(self._config.api_key, self._session_id), ("accept", "*/*"), ("content-type", content_type)],
+            self._config.headers,
+        )
+        url = urls.calls_url(self._config.base_url, self._config.query)
+        deadline_s = self._clock.now_s() + self._config.deadlines.signaling_s
+        tries = 0
+        while True:
+            left_s = deadline_s - self._clock.now_s()
+            outcome = await self._try(httpx.Request("POST", url, headers=headers, content=body), left_s)
+            if isinstance(outcome, Answer):
+                return outcome
+            tries += 1
+            wait_s = delay_s(tries, self._rng) if outcome.repeat else None
+            if wait_s is not None and outcome.after_s is not None:
+                wait_s = outcome.after_s
+            if wait_s is None or self._clock.now_s() + wait_s >= deadline_s:
+                raise outcome.error
+            log.info("offer failed, trying again", extra={"tries": tries, "wait_ms": round(wait_s * 1000)})
+            await self._clock.sleep_until(self._clock.now_s() + wait_s)
+
+    async def hang_up(self, call_id: str) -> bool:
+        """Tell the server that the call is over; return whether it took note. Never raises, never repeats.
+
+        Cancelling it abandons the request.
+        """
+        url = urls.hangup_url(self._config.base_url, self._config.query, call_id)
+        headers = with_extra(
+            [*call_headers(self._config.api_key, self._session_id), ("accept", "*/*")], self._config.headers
+        )
+        try:
+            async with asyncio.timeout(self._config.deadlines.remote_hangup_s):
+                response = await self._client.send(httpx.Request("POST", url, headers=headers), stream=True)
+                await response.aclose()
+        except (httpx.HTTPError, TimeoutError, OSError) as error:
+            log.warning("hang-up not delivered", extra={"call_id": call_id, "error": type(error).__name__})
+            return False
+        log.info("hang-up delivered", extra={"call_id": call_id, "status": response.status_code})
+        return response.is_success
+
+    async def _try(self, request: httpx.Request, left_s: float) -> Answer | _Failure:
+        limit_s = min(self._config.deadlines.answer_s, left_s)
+        call_id: str | None = None
+        try:
+            async with asyncio.timeout(limit_s):
+                response = await self._client.send(request, stream=True)
+                try:
+                    if not response.is_success:
+                        return await self._rejection(response)
+                    call_id = call_id_from_location(response.headers.get("location"))
+                    return Answer(call_id=call_id, sdp=await _read_sdp(response))
+                finally:
+                    await response.aclose()
+        except AnswerInvalid as error:
+            error.call_id = call_id
+            return _Failure(error)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            return self._unreachable(f"the answerer gave no whole answer within {limit_s:.3g} s", error, call_id)
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
+            return self._unreachable("the offer could not be sent", error, call_id)
+        except httpx.TransportError as error:
+            final = call_id is not None or _is_tls_failure(error)
+            detail = one_line(str(error), self._config.secrets) or type(error).__name__
+            return self._unreachable(f"the answerer cannot be reached: {detail}", error, call_id, repeat=not final)
+
+    @staticmethod
+    def _unreachable(text: str, cause: Exception, call_id: str | None, *, repeat: bool = False) -> _Failure:
+        error = AnswererUnreachable(text, call_id=call_id)
+        error.__cause__ = cause
+        return _Failure(error, repeat)
+
+    async def _rejection(self, response: httpx.Response) -> _Failure:
+        status = response.status_code
+        if response.is_redirect:
+            return _Failure(
+                OfferRejected(status, "it redirects elsewhere, and an offer with a key follows no redirect")
+            )
+        message = one_line(await _read_error(response), self._config.secrets)
+        after_s = _retry_after_s(response.headers)
+        error = OfferRejected(status, message or response.reason_phrase, retry_after_s=after_s)
+        if status == 429:
+            return _Failure(error, repeat=after_s is not None, after_s=after_s)
+        return _Failure(error, repeat=status >= 500)
+
+
+async def _read_sdp(response: httpx.Response) -> str:
+    headers = response.headers
+    text = AnswerText(
+        headers.get("content-type", ""), headers.get("content-length", ""), headers.get("content-encoding", "")
+    )
+    async for chunk in response.aiter_raw():
+        text.feed(chunk)
+    return text.finish()
+
+
+async def _read_error(response: httpx.Response) -> str:
+    """Return the server's own words in a refusal: `error.message` or `message` of a JSON body, else plain text."""
+    try:
+        async with asyncio.timeout(_ERROR_BODY_S):
+            unpack = Unpacker(response.headers.get("content-encoding", ""), MAX_ERROR_BYTES)
+            text = b"".join([unpack.feed(chunk) async for chunk in response.aiter_raw()]).decode()
+    except (AnswerInvalid, UnicodeDecodeError, httpx.TransportError, TimeoutError):
+        return ""
+    try:
+        value = load_json(text)
+    except ValueError:
+        return "" if text.lstrip().startswith("<") else text
+    error = value.get("error", value) if isinstance(value, dict) else value
+    message = error.get("message") if isinstance(error, dict) else error
+    return message if isinstance(message, str) else ""
+
+
+def _retry_after_s(headers: httpx.Headers) -> float | None:
+    """Return the seconds that Retry-After asks for (RFC 9110 section 10.2.3); None when it cannot be used."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value) if len(value) < 7 else None
+    try:
+        # A date is relative to the server's own clock, which is in the same answer.
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, wait.total_seconds())
+
+
+def _is_tls_failure(error: BaseException) -> bool:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
