@@ -1,0 +1,150 @@
+"""Arithmetic on samples that are already in memory: levels, and conversion to mono int16. No files, no resampling."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
+from rtc_client.errors import ConfigError
+
+FULL_SCALE: Final = 32_768
+"""The amplitude that 0 dBFS refers to."""
+
+FLOOR_DBFS: Final = -100.0
+"""Level of digital silence. One least significant bit, all the time, is -90.3 dBFS."""
+
+VOICED_DBFS: Final = -50.0
+"""At or above this level we take it that somebody speaks.
+
+Close speech lies between -35 and -15 dBFS; Opus comfort noise and a quiet room lie below -60.
+"""
+
+_MAX_CHANNELS: Final = 8
+
+
+def level_dbfs(samples: Samples) -> float:
+    """Return the RMS level relative to full scale, between `FLOOR_DBFS` and 0.
+
+    A full-scale square wave is 0 dBFS, a full-scale sine -3.01. No samples at all are `FLOOR_DBFS`.
+    """
+    return _to_dbfs(_energy(samples), len(samples))
+
+
+def is_voiced(level_dbfs: float) -> bool:
+    """Return whether a level is high enough to be a voice; the threshold is `VOICED_DBFS`."""
+    return level_dbfs >= VOICED_DBFS
+
+
+class LevelMeter:
+    """Levels of a stream: of all of it so far, and of its last moments.
+
+    `window_s` is the length of the short window, counted in samples and in whole blocks.
+    """
+
+    def __init__(self, window_s: float = 0.3) -> None:
+        self._window_samples = max(1, round(window_s * SAMPLE_RATE_HZ))
+        self._total_energy = 0.0
+        self._total_samples = 0
+        self._recent: deque[tuple[float, int]] = deque()
+        self._recent_energy = 0.0
+        self._recent_samples = 0
+
+    def add(self, samples: Samples) -> None:
+        """Count a block: int16, shape `(n_samples,)`."""
+        n_samples = len(samples)
+        if n_samples == 0:
+            return
+        energy = _energy(samples)
+        self._total_energy += energy
+        self._total_samples += n_samples
+        self._recent.append((energy, n_samples))
+        self._recent_energy += energy
+        self._recent_samples += n_samples
+        while self._recent_samples - self._recent[0][1] >= self._window_samples:
+            oldest_energy, oldest_samples = self._recent.popleft()
+            self._recent_energy -= oldest_energy
+            self._recent_samples -= oldest_samples
+
+    @property
+    def n_samples(self) -> int:
+        """Samples counted so far."""
+        return self._total_samples
+
+    @property
+    def level_dbfs(self) -> float:
+        """RMS level of the whole stream so far; `FLOOR_DBFS` before the first sample."""
+        return _to_dbfs(self._total_energy, self._total_samples)
+
+    @property
+    def recent_dbfs(self) -> float:
+        """RMS level of the short window, for a live view; `FLOOR_DBFS` before the first sample."""
+        return _to_dbfs(self._recent_energy, self._recent_samples)
+
+
+def to_mono_int16(array: NDArray[Any]) -> Samples:
+    """Return the same sound as int16, shape `(n_samples,)`.
+
+    Takes int16, int32 (full scale 2**31), float32 and float64 (full scale 1.0) of shape `(n_samples,)` or
+    `(n_samples, n_channels)`; channels are averaged, and what exceeds full scale is clipped. A mono int16 array
+    comes back as it is, not copied.
+
+    Raises:
+        ConfigError: If the array is of another kind or shape, is empty, or holds NaN or infinity.
+    """
+    mono = _check_shape(array)
+    kind = (mono.dtype.kind, mono.dtype.itemsize)
+    match kind:
+        case ("i", 2) | ("i", 4):
+            scale = 1.0 if kind == ("i", 2) else 1 / 65_536
+        case ("f", 4) | ("f", 8):
+            scale = float(FULL_SCALE)
+            if not np.isfinite(mono).all():
+                raise ConfigError("audio samples hold NaN or infinity: replace them (for example by 0.0) first")
+        case _:
+            raise ConfigError(
+                f"audio samples of type {mono.dtype} are not understood: "
+                "convert them to int16, int32, float32 or float64 first"
+            )
+    if kind == ("i", 2) and mono.ndim == 1:
+        return mono.astype(np.int16, copy=False)
+    amplitude = mono.astype(np.float64)
+    if amplitude.ndim == 2:
+        amplitude = amplitude.mean(axis=1)
+    amplitude *= scale
+    return np.clip(np.rint(amplitude), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def _check_shape(array: NDArray[Any]) -> NDArray[Any]:
+    if not isinstance(array, np.ndarray):
+        raise ConfigError(f"audio samples must be a numpy array, not {type(array).__name__}")
+    if array.ndim not in (1, 2):
+        raise ConfigError(
+            f"an audio array of shape {array.shape} is not understood: pass (n_samples,) or (n_samples, n_channels)"
+        )
+    if array.size == 0:
+        raise ConfigError(f"an audio array of shape {array.shape} holds no samples")
+    if array.ndim == 1:
+        return array
+    if array.shape[1] > _MAX_CHANNELS:
+        raise ConfigError(
+            f"an audio array of shape {array.shape} would have {array.shape[1]} channels: "
+            "pass (n_samples, n_channels), or transpose it"
+        )
+    return array[:, 0] if array.shape[1] == 1 else array
+
+
+def _energy(samples: Samples) -> float:
+    # float64 holds the sum of squares exactly up to 2**53, which is 8 million samples at full scale.
+    amplitude = samples.astype(np.float64)
+    return float(amplitude @ amplitude)
+
+
+def _to_dbfs(energy: float, n_samples: int) -> float:
+    if n_samples == 0 or energy <= 0:
+        return FLOOR_DBFS
+    return max(FLOOR_DBFS, 10 * math.log10(energy / n_samples) - 20 * math.log10(FULL_SCALE))
