@@ -1,0 +1,3 @@
+"""What every test gets: the leak checks of `tests/leaks.py`."""
+
+pytest_plugins = ["tests.leaks"]
