@@ -27,6 +27,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -154,7 +155,7 @@ def leak_checks(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Remember that a test has failed by itself."""
-    report: pytest.TestReport = yield  # type: ignore[assignment,misc]
+    report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed:
         item.stash[_failed] = True
     return report  # type: ignore[return-value]
@@ -176,11 +177,9 @@ def _describe_task(task: asyncio.Task[Any]) -> str:
 def _open_files() -> dict[int, str]:
     """Return the target of every open file descriptor, as in `/proc/self/fd`: `socket:[8151]`, `/dev/null`, …"""
     targets = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            targets[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:  # the descriptor by which the folder itself was read
-            continue
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the descriptor by which the folder itself was read is gone
+            targets[int(entry.name)] = str(entry.readlink())
     return targets
 
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-WATCHED_TESTS = '''
+WATCHED_TESTS = """
 import asyncio
 import concurrent.futures
 import contextlib
@@ -195,7 +195,7 @@ def test_clean_with_asyncio_run():
 def test_clean_with_a_pool():
     with concurrent.futures.ThreadPoolExecutor() as pool:
         assert pool.submit(int, "4").result() == 4
-'''
+"""
 
 CAUGHT = {
     "test_leaves_a_task": "task 'forgotten' still pending: wait_for_ever, at ",
