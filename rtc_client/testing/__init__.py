@@ -1,0 +1,28 @@
+"""The fake answerer: a real server on loopback to test callers against. Exports only.
+
+It shares no wire code with the client, on purpose: a codec tested against itself agrees with its own mistakes.
+"""
+
+from rtc_client.testing.answerer import FakeAnswerer
+from rtc_client.testing.call import AnsweredCall, CallEnd
+from rtc_client.testing.faults import Faults
+from rtc_client.testing.record import SeenRequest, Violation
+from rtc_client.testing.script import (
+    AfterCaller,
+    AfterPrevious,
+    AgentScript,
+    AtTime,
+    Clip,
+    Echo,
+    SpokenTurn,
+    Tone,
+    Voice,
+    When,
+)
+from rtc_client.testing.vad import VadSettings
+
+__all__ = [
+    "FakeAnswerer", "AnsweredCall", "CallEnd", "Faults", "SeenRequest", "Violation",
+    "AgentScript", "SpokenTurn", "Voice", "Tone", "Clip", "Echo", "When", "AtTime", "AfterCaller", "AfterPrevious",
+    "VadSettings",
+]  # fmt: skip

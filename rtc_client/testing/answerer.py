@@ -1,0 +1,199 @@
+"""FakeAnswerer: a real server on loopback that answers realtime v1 voice calls, to test callers against.
+
+Here are its life and its face; the routes are `server.py`'s, a call is `call.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import secrets
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from aiohttp import web
+
+from rtc_client.clock import Clock, MonotonicClock
+from rtc_client.testing.call import AnsweredCall, CallEnd
+from rtc_client.testing.faults import Faults
+from rtc_client.testing.offers import PostedOffer
+from rtc_client.testing.record import Record, SeenRequest, Violation
+from rtc_client.testing.script import AgentScript
+from rtc_client.testing.server import Desk
+from rtc_client.testing.strict import API_PREFIX, BACKEND_PREFIX
+from rtc_client.testing.voices import VoiceBox
+
+log = logging.getLogger(__name__)
+
+LOOPBACK: Final = "127.0.0.1"
+SHUTDOWN_LIMIT_S: Final = 0.3
+"""How long a request that is being served may still take when the calls have ended."""
+
+
+def random_call_id() -> str:
+    """Return a call id as the service makes them: `rtc_` and a random rest."""
+    return f"rtc_{secrets.token_hex(12)}"
+
+
+class FakeAnswerer:
+    """Answers calls for as long as its `async with` block lasts; any number at a time.
+
+    HTTP and websocket share one port; the media of each call has a UDP port of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        script: AgentScript | None = None,
+        host: str = LOOPBACK,
+        port: int = 0,
+        interfaces: Literal["loopback", "all"] = "loopback",
+        strict_refuse: bool = False,
+        clock: Clock | None = None,
+        new_call_id: Callable[[], str] = random_call_id,
+    ) -> None:
+        """`interfaces="all"` offers the media on every address of the machine, so that others can call.
+
+        With `strict_refuse` a POST that violates the protocol gets a 400 that says why.
+        """
+        self.script = script or AgentScript()
+        """What the agent does in the calls to come; may be replaced between calls."""
+        self.faults = Faults()
+        self.calls: list[AnsweredCall] = []
+        """Every call, in order of arrival; also those that are over."""
+        self.port = port
+        self._host = host
+        self._addresses = (LOOPBACK,) if interfaces == "loopback" else None
+        self._strict_refuse = strict_refuse
+        self._clock = clock or MonotonicClock()
+        self._new_call_id = new_call_id
+        self._record = Record()
+        self._voices = VoiceBox()
+        self._desk: Desk | None = None
+        self._runner: web.AppRunner | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start to listen.
+
+        Raises:
+            OSError: If the address or the port cannot be had.
+            AudioFileUnreadable: If a clip of the script cannot be read.
+        """
+        self._voices.warm_up(self.script)
+        self._desk = Desk(
+            answer=self._answer,
+            calls=self.calls,
+            record=self._record,
+            faults=self.faults,
+            clock=self._clock,
+            strict_refuse=self._strict_refuse,
+        )
+        self._runner = web.AppRunner(self._desk.application(), access_log=None, shutdown_timeout=SHUTDOWN_LIMIT_S)
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, self._host, self.port).start()
+        except BaseException:
+            await self.aclose()
+            raise
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def base_url(self) -> str:
+        """Base of the API shape: offers go to `<base_url>/realtime/calls`, sidebands to `<base_url>/realtime`."""
+        return f"http://{self._authority}{API_PREFIX}"
+
+    @property
+    def backend_url(self) -> str:
+        """Base of the backend shape: offers go to `<backend_url>/realtime/calls`, as JSON."""
+        return f"http://{self._authority}{BACKEND_PREFIX}"
+
+    @property
+    def requests(self) -> list[SeenRequest]:
+        """Every HTTP request but the handshakes, in order."""
+        return self._record.requests
+
+    @property
+    def handshakes(self) -> list[SeenRequest]:
+        """Every request to join a sideband, in order, whatever became of it."""
+        return self._record.handshakes
+
+    @property
+    def violations(self) -> list[Violation]:
+        """Everything the clients did against the protocol, in order."""
+        return self._record.violations
+
+    async def wait_for_call(self, timeout_s: float = 5.0, *, n: int = 1) -> AnsweredCall:
+        """Return the `n`-th call (from 1) once it is answered.
+
+        Raises:
+            TimeoutError: If there are fewer calls after `timeout_s`.
+        """
+        find = lambda: self.calls[n - 1] if len(self.calls) >= n else None  # noqa: E731
+        return await self._record.bell.until(find, timeout_s=timeout_s, what=f"call {n}")
+
+    async def wait_for_request(self, timeout_s: float = 5.0, *, n: int = 1) -> SeenRequest:
+        """Return the `n`-th request (from 1), whatever becomes of it.
+
+        Raises:
+            TimeoutError: If there are fewer requests after `timeout_s`.
+        """
+        find = lambda: self.requests[n - 1] if len(self.requests) >= n else None  # noqa: E731
+        return await self._record.bell.until(find, timeout_s=timeout_s, what=f"request {n}")
+
+    async def aclose(self) -> None:
+        """End all calls and stop listening, within 3 s. Safe to call twice, and safe to cancel while waiting."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="answerer-close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if self._runner is None or self._desk is None:
+            return
+        for site in self._runner.sites:
+            await site.stop()
+        self._desk.release()
+        await self._end_calls()
+        await self._runner.cleanup()
+        # A POST that was being answered meanwhile has made one more.
+        await self._end_calls()
+
+    async def _end_calls(self) -> None:
+        await asyncio.gather(*(call.begin_end(CallEnd.ANSWERER_CLOSED) for call in self.calls))
+
+    async def _answer(self, offer: PostedOffer, post: SeenRequest) -> AnsweredCall:
+        call = AnsweredCall(
+            self._new_call_id(),
+            offer,
+            post,
+            script=self.script,
+            voices=self._voices,
+            clock=self._clock,
+            record=self._record,
+            addresses=self._addresses,
+        )
+        try:
+            await call.answer()
+        except BaseException:
+            await asyncio.shield(call.begin_end(CallEnd.ANSWERER_CLOSED))
+            raise
+        self.calls.append(call)
+        self._record.bell.ring()
+        return call
+
+    @property
+    def _authority(self) -> str:
+        address = LOOPBACK if self._host in ("0.0.0.0", "") else self._host  # noqa: S104 - compared, not bound
+        try:
+            is_ipv6 = ipaddress.ip_address(address).version == 6
+        except ValueError:
+            is_ipv6 = False
+        return f"[{address}]:{self.port}" if is_ipv6 else f"{address}:{self.port}"

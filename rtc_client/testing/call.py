@@ -1,0 +1,318 @@
+"""One call as its answerer lives it: both legs, the scripted agent, and what a test may ask and do.
+
+The decisions of the agent are `performance.py`'s, the sound is `media.py`'s, the websocket `sideband.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, assert_never
+
+from rtc_client.audio.frames import FRAME_S, Samples
+from rtc_client.audio.pcm import level_dbfs
+from rtc_client.clock import Clock
+from rtc_client.testing import events, strict
+from rtc_client.testing.events import JsonObject
+from rtc_client.testing.media import AnswererPeer
+from rtc_client.testing.offers import PostedOffer
+from rtc_client.testing.performance import HangUp, Performance, Speak, Tell
+from rtc_client.testing.record import Record, SeenRequest
+from rtc_client.testing.script import AgentScript, Echo, Voice
+from rtc_client.testing.sideband import Sideband
+from rtc_client.testing.voices import VoiceBox
+from rtc_client.testing.waiting import Bell
+
+log = logging.getLogger(__name__)
+
+MAX_FRAMES_KEPT: Final = 10_000
+MAX_EVENTS_HELD: Final = 1_000
+"""Events of the agent kept for a sideband that is not joined yet; the oldest are dropped first."""
+
+
+class CallEnd(Enum):
+    """How a call ended, seen from the answerer."""
+
+    CLIENT_HANGUP = "the client asked for it over REST"
+    CLIENT_SIDEBAND = "the client closed its sideband"
+    CLIENT_MEDIA = "the client closed its media path, or fell silent"
+    AGENT = "the agent hung up"
+    ANSWERER_CLOSED = "the answerer was closed"
+
+
+class AnsweredCall:
+    """A call that was answered. Everything a test waits for has a deadline, and raises TimeoutError past it."""
+
+    def __init__(
+        self,
+        call_id: str,
+        offer: PostedOffer,
+        post: SeenRequest,
+        *,
+        script: AgentScript,
+        voices: VoiceBox,
+        clock: Clock,
+        record: Record,
+        addresses: tuple[str, ...] | None,
+    ) -> None:
+        self.call_id = call_id
+        self.post = post
+        """The request that placed the call."""
+        self.session = offer.session
+        """The session object of the POST."""
+        self.offer_sdp = offer.sdp
+        self.answer_sdp = ""
+        self.received: list[JsonObject] = []
+        """Every JSON object the client sent over the sideband, in order."""
+        self.received_texts: list[str | bytes] = []
+        """Every frame the client sent, as it came."""
+        self.sent: list[JsonObject] = []
+        """Every event sent to the client, in order."""
+        self.sidebands_joined = 0
+        self.hung_up_by_client = False
+        """Whether the client asked for the end over REST."""
+        self.sideband_close_code: int | None = None
+        """The close code of the client's last close frame; 1005 if it had none, None if there was no frame."""
+        self.ended_by: CallEnd | None = None
+        self._script, self._voices, self._clock, self._record = script, voices, clock, record
+        self._performance = Performance(script, voices.duration_s)
+        self._peer = AnswererPeer(
+            clock=clock,
+            silence=script.silence,
+            addresses=addresses,
+            on_connected=self._media_connected,
+            on_lost=lambda: self.begin_end(CallEnd.CLIENT_MEDIA),
+            on_heard=self._performance.hear,
+        )
+        self._sideband: Sideband | None = None
+        self._is_session_known = False
+        self._held: deque[JsonObject] = deque(maxlen=MAX_EVENTS_HELD)
+        self._bell = Bell()
+        self._performing: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"AnsweredCall({self.call_id!r}, ended_by={self.ended_by})"
+
+    # What was heard.
+
+    @property
+    def heard(self) -> Samples:
+        """Everything the caller said: int16, mono, 24 kHz, from its first packet on, holes filled with silence."""
+        return self._peer.heard.samples()
+
+    @property
+    def heard_level_dbfs(self) -> float:
+        """RMS level of `heard`, relative to full scale."""
+        return level_dbfs(self.heard)
+
+    @property
+    def packets_received(self) -> int:
+        """RTP packets that came from the caller, decoded or not."""
+        return self._peer.gate.n_rtp_received
+
+    @property
+    def packets_sent(self) -> int:
+        """RTP packets of the agent."""
+        return self._peer.track.n_packets
+
+    @property
+    def is_media_connected(self) -> bool:
+        """Whether ICE and DTLS have come up, at any time."""
+        return self._peer.is_connected
+
+    # Waiting.
+
+    async def sideband_joined(self, timeout_s: float = 5.0, *, times: int = 1) -> None:
+        """Return once the client has joined the sideband, `times` times in all."""
+        await self._until(lambda: self.sidebands_joined >= times, timeout_s, f"sideband joined {times} time(s)")
+
+    async def media_connected(self, timeout_s: float = 5.0) -> None:
+        """Return once ICE and DTLS are up."""
+        await self._until(lambda: self._peer.is_connected, timeout_s, "media connected")
+
+    async def wait_heard(self, seconds: float, timeout_s: float = 10.0) -> None:
+        """Return once so many seconds of frames of the caller were heard."""
+        await self._until(lambda: self._peer.heard.n_frames * FRAME_S >= seconds, timeout_s, f"{seconds:g} s heard")
+
+    async def wait_received(self, wanted: int | Callable[[JsonObject], bool], timeout_s: float = 5.0) -> JsonObject:
+        """Return a frame of the client: the `wanted`-th of all (from 1), or the first for which `wanted` is true."""
+
+        def find() -> JsonObject | None:
+            if isinstance(wanted, int):
+                return self.received[wanted - 1] if len(self.received) >= wanted else None
+            return next((frame for frame in self.received if wanted(frame)), None)
+
+        what = f"{wanted} frame(s) of the client" if isinstance(wanted, int) else "the wanted frame of the client"
+        seen = ", ".join(str(frame.get("type")) for frame in self.received[-20:]) or "none"
+        return await self._bell.until(find, timeout_s=timeout_s, what=f"{what} (before waiting: {seen})")
+
+    async def wait_sent(self, wanted: Callable[[JsonObject], bool], timeout_s: float = 10.0) -> JsonObject:
+        """Return the first event sent to the client for which `wanted` is true."""
+        find = lambda: next((event for event in self.sent if wanted(event)), None)  # noqa: E731
+        return await self._bell.until(find, timeout_s=timeout_s, what="the wanted event sent")
+
+    async def ended(self, timeout_s: float = 5.0) -> CallEnd:
+        """Return how the call ended, once both legs are closed."""
+        await self._until(lambda: self._ending is not None and self._ending.done(), timeout_s, "end of the call")
+        assert self.ended_by is not None  # noqa: S101 - set before the end begins
+        return self.ended_by
+
+    # Doing.
+
+    async def send_event(self, event: JsonObject) -> None:
+        """Send an event to the client now.
+
+        Raises:
+            ConnectionError: If no sideband is joined.
+        """
+        self._keep(self.sent, event)
+        await self.send_frame(events.dump(event))
+
+    async def send_frame(self, frame: str | bytes) -> None:
+        """Send a raw text or binary frame to the client now.
+
+        Raises:
+            ConnectionError: If no sideband is joined.
+        """
+        if self._sideband is None:
+            raise ConnectionError("no sideband is joined")
+        await self._sideband.send(frame)
+        self._bell.ring()
+
+    async def close_sideband(self, code: int = 1000, reason: str = "") -> None:
+        """Close the sideband with this close frame. The call goes on: the client may rejoin."""
+        if self._sideband is not None:
+            await self._sideband.close(code, reason)
+
+    def drop_sideband(self) -> None:
+        """Abort the sideband's TCP connection. The call goes on: the client may rejoin."""
+        if self._sideband is not None:
+            self._sideband.drop()
+
+    async def close_media(self) -> None:
+        """Close the media path in order (the client is told by DTLS). The sideband stays."""
+        await self._peer.aclose()
+
+    def vanish(self) -> None:
+        """Send no datagram and answer none from now on, telling nobody. The sideband stays."""
+        self._peer.vanish()
+
+    async def hang_up(self) -> None:
+        """End the call as a server does: close frame 1000, and the media path closed."""
+        await asyncio.shield(self.begin_end(CallEnd.AGENT))
+
+    def speak(self, voice: Voice) -> None:
+        """Let the agent begin to say something now, outside its script and without words."""
+        if isinstance(voice, Echo):
+            self._peer.echo(voice.delay_s, voice.duration_s)
+        else:
+            self._peer.track.speak(self._voices.samples(voice))
+
+    # What the answerer does with it.
+
+    async def answer(self) -> str:
+        """Return the answer to the offer, and begin to listen and perform.
+
+        Raises:
+            OfferUnusable: If the offer cannot be answered.
+        """
+        self.answer_sdp = await self._peer.answer(self.offer_sdp)
+        self._performing = asyncio.create_task(self._perform(), name=f"answerer-agent-{self.call_id}")
+        return self.answer_sdp
+
+    async def serve_sideband(self, sideband: Sideband) -> None:
+        """Read a sideband, which was just joined, to its end. A later one takes the place of an earlier one."""
+        if self._sideband is not None:
+            self._sideband.drop()
+        self._sideband, self._is_session_known = sideband, False
+        self.sidebands_joined += 1
+        self._bell.ring()
+        is_first = True
+        async for frame in sideband.frames():
+            await self._take_frame(frame, is_first=is_first)
+            is_first = False
+        if self._sideband is sideband:
+            self._sideband = None
+        self.sideband_close_code = sideband.client_close_code
+        self._bell.ring()
+        # A bare TCP close is the normal end of a call (section 8); a code for a failure leaves room to rejoin.
+        if not sideband.is_ended_by_us and sideband.client_close_code in (None, 1000, 1001, 1005):
+            self.begin_end(CallEnd.CLIENT_SIDEBAND)
+
+    def begin_end(self, ended_by: CallEnd) -> asyncio.Task[None]:
+        """Begin to end the call, once; return the task that ends it, to be shielded."""
+        if self._ending is None:
+            self.ended_by = ended_by
+            log.info("call ended", extra={"call_id": self.call_id, "ended_by": ended_by.name})
+            self._ending = asyncio.create_task(self._end(), name=f"answerer-end-{self.call_id}")
+            self._ending.add_done_callback(lambda _: self._bell.ring())
+        return self._ending
+
+    async def _end(self) -> None:
+        if self._performing is not None:
+            self._performing.cancel()
+            await asyncio.wait({self._performing})
+        sideband = self._sideband
+        await asyncio.gather(self._peer.aclose(), sideband.close(1000) if sideband else asyncio.sleep(0))
+        if sideband is not None:
+            self.sideband_close_code = sideband.client_close_code
+
+    async def _until(self, is_so: Callable[[], bool], timeout_s: float, what: str) -> None:
+        await self._bell.until(lambda: is_so() or None, timeout_s=timeout_s, what=what)
+
+    def _keep(self, frames: list[JsonObject], frame: JsonObject) -> None:
+        if len(frames) < MAX_FRAMES_KEPT:
+            frames.append(frame)
+
+    def _media_connected(self) -> None:
+        self._performance.media_connected(self._clock.now_s())
+        self._bell.ring()
+
+    async def _take_frame(self, frame: str | bytes, *, is_first: bool) -> None:
+        if len(self.received_texts) < MAX_FRAMES_KEPT:
+            self.received_texts.append(frame)
+        if isinstance(frame, bytes):
+            self._record.blame([strict.BINARY_FRAME], self.call_id)
+            return
+        check = strict.check_first_frame(frame, self.session) if is_first else strict.check_later_frame(frame)
+        self._record.blame(check, self.call_id)
+        parsed = events.parse_object(frame)
+        if parsed is None:
+            return
+        self._keep(self.received, parsed)
+        self._bell.ring()
+        if parsed.get("type") == "session.update":
+            await self._tell(events.session_updated(f"sess_{self.call_id}"))
+            self._is_session_known = True
+        elif events.text_of(parsed) is not None:
+            self._performance.read_text()
+
+    async def _perform(self) -> None:
+        """Ask the performance every 20 ms what is due, and do it."""
+        next_tick_s = self._clock.now_s()
+        while True:
+            for act in self._performance.tick(self._clock.now_s()):
+                match act:
+                    case Speak(voice):
+                        self.speak(voice)
+                    case Tell(event):
+                        self._held.append(event)
+                    case HangUp():
+                        self.begin_end(CallEnd.AGENT)
+                    case _:
+                        assert_never(act)
+            while self._held and self._is_session_known and self._sideband is not None:
+                await self._tell(self._held.popleft())
+            self._bell.ring()
+            next_tick_s = max(next_tick_s + FRAME_S, self._clock.now_s() - FRAME_S)
+            await self._clock.sleep_until(next_tick_s)
+
+    async def _tell(self, event: JsonObject) -> None:
+        try:
+            await self.send_event(event)
+        except ConnectionError:
+            log.debug("an event was not sent: the sideband has just ended", extra={"call_id": self.call_id})

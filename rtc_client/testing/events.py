@@ -1,0 +1,61 @@
+"""The server events of realtime v1 that a scripted agent sends (wire-protocol section 7), as plain JSON objects.
+
+Written from the protocol alone: nothing here is shared with the client's codec, so the two can disagree.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TypeAlias
+
+JsonObject: TypeAlias = dict[str, object]
+
+
+def dump(event: JsonObject) -> str:
+    """Return the text of a frame: compact JSON, non-ASCII unescaped."""
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False)
+
+
+def parse_object(text: str) -> JsonObject | None:
+    """Return the JSON object in `text`, or None if it holds anything else."""
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def session_updated(session_id: str) -> JsonObject:
+    """The server has applied a `session.update`."""
+    return {"type": "session.updated", "session": {"id": session_id, "type": "quicksilver"}}
+
+
+def agent_said_piece(delta: str) -> JsonObject:
+    """A piece of the agent's transcript."""
+    return {"type": "conversation.output_transcript.delta", "delta": delta}
+
+
+def agent_said(transcript: str) -> JsonObject:
+    """The settled transcript of one turn of the agent."""
+    return {"type": "response.output_audio_transcript.done", "transcript": transcript}
+
+
+def caller_said_piece(delta: str) -> JsonObject:
+    """A piece of the caller's transcript."""
+    return {"type": "conversation.input_transcript.delta", "delta": delta}
+
+
+def caller_said(transcript: str) -> JsonObject:
+    """The settled transcript of one turn of the caller."""
+    return {"type": "conversation.input_transcript.turn_marked", "transcript": transcript}
+
+
+def text_of(frame: JsonObject) -> str | None:
+    """Return the text a `conversation.item.create` gives the agent on the caller's behalf, if it is one."""
+    item = frame.get("item")
+    if frame.get("type") != "conversation.item.create" or not isinstance(item, dict) or item.get("role") != "user":
+        return None
+    content = item.get("content")
+    first = content[0] if isinstance(content, list) and content else None
+    text = first.get("text") if isinstance(first, dict) else None
+    return text if isinstance(text, str) else None

@@ -1,0 +1,87 @@
+"""What one fake answerer has seen: requests, handshakes, violations; plain values in bounded lists, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from rtc_client.testing.waiting import Bell
+
+LIMIT: Final = 10_000
+"""Entries kept of each kind; a test double that runs for days stays small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something the protocol demands of a client, and this client did not do. Holds no value that it sent."""
+
+    section: str
+    """Section of the protocol notes that demands it."""
+    message: str
+    call_id: str | None = None
+    """None when the request belongs to no call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenRequest:
+    """One HTTP request as it came over the wire."""
+
+    method: str
+    target: str = field(repr=False)
+    """Path with query, undecoded; a provider's query may hold a key."""
+    headers: list[tuple[str, str]] = field(repr=False)
+    """In wire order and wire case."""
+    body: bytes = field(repr=False)
+    at_s: float
+    """Seconds since the answerer started."""
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The query's pairs in order, undecoded."""
+        pairs = self.target.partition("?")[2]
+        return [(name, value) for name, _, value in (pair.partition("=") for pair in pairs.split("&") if pair)]
+
+    def header_values(self, name: str) -> list[str]:
+        """Return every value of a header, whatever its case."""
+        return [value for other, value in self.headers if other.lower() == name.lower()]
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header, or None."""
+        return next(iter(self.header_values(name)), None)
+
+
+@dataclass(slots=True)
+class Record:
+    """Everything seen so far, and a bell that rings at each addition."""
+
+    requests: list[SeenRequest] = field(default_factory=list)
+    handshakes: list[SeenRequest] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    n_dropped: int = 0
+    """Entries not kept because a list was full."""
+    bell: Bell = field(default_factory=Bell, repr=False)
+
+    def saw_request(self, request: SeenRequest) -> None:
+        """Keep a request."""
+        self._keep(self.requests, request)
+
+    def saw_handshake(self, request: SeenRequest) -> None:
+        """Keep a request to join a sideband."""
+        self._keep(self.handshakes, request)
+
+    def blame(self, violations: list[Violation], call_id: str | None) -> None:
+        """Keep violations of one call."""
+        for violation in violations:
+            self._keep(self.violations, replace(violation, call_id=call_id))
+
+    def _keep(self, entries: list[SeenRequest] | list[Violation], entry: object) -> None:
+        if len(entries) >= LIMIT:
+            self.n_dropped += 1
+        else:
+            entries.append(entry)  # type: ignore[arg-type]
+        self.bell.ring()

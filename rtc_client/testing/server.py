@@ -1,0 +1,194 @@
+"""The HTTP half of the fake answerer: its routes, the recording and judging of requests, the faults they meet.
+
+What happens inside a call is `call.py`'s; starting and stopping the server is `answerer.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias, assert_never
+
+from aiohttp import web
+
+from rtc_client.clock import Clock
+from rtc_client.testing import strict
+from rtc_client.testing.call import AnsweredCall, CallEnd
+from rtc_client.testing.faults import (
+    ChangeAnswer,
+    ChangeLocation,
+    DeadCandidates,
+    Drop,
+    Faults,
+    Hold,
+    PostFault,
+    Refuse,
+    WrongFingerprint,
+)
+from rtc_client.testing.media import OfferUnusable
+from rtc_client.testing.offers import PostedOffer, read_offer
+from rtc_client.testing.record import Record, SeenRequest
+from rtc_client.testing.sdp_text import with_dead_candidates, with_wrong_fingerprint
+from rtc_client.testing.sideband import Sideband
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES: Final = 2 * 1024 * 1024
+
+_SEEN: Final = web.RequestKey("seen", SeenRequest)
+
+Answer: TypeAlias = Callable[[PostedOffer, SeenRequest], Awaitable[AnsweredCall]]
+
+
+class Desk:
+    """Takes requests and hands them to calls."""
+
+    def __init__(
+        self,
+        *,
+        answer: Answer,
+        calls: list[AnsweredCall],
+        record: Record,
+        faults: Faults,
+        clock: Clock,
+        strict_refuse: bool,
+    ) -> None:
+        """`answer` makes a call of an offer, or raises `OfferUnusable`; it also adds it to `calls`."""
+        self._answer, self._calls = answer, calls
+        self._record, self._faults, self._clock = record, faults, clock
+        self._strict_refuse = strict_refuse
+        self._started_at_s = clock.now_s()
+        self._closing = asyncio.Event()
+
+    def application(self) -> web.Application:
+        """Return the routes, ready to be served."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._see])
+        for prefix in (strict.API_PREFIX, strict.BACKEND_PREFIX):
+            app.router.add_post(f"{prefix}/realtime/calls", self._place_call)
+            app.router.add_post(f"{prefix}/realtime/calls/{{call_id}}/hangup", self._hang_up)
+        app.router.add_get(f"{strict.API_PREFIX}/realtime", self._join_sideband)
+        return app
+
+    def release(self) -> None:
+        """Let go of every request that a fault holds: the answerer closes."""
+        self._closing.set()
+
+    @web.middleware
+    async def _see(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Record a request before anything is done with it."""
+        seen = SeenRequest(
+            method=request.method,
+            target=request.raw_path,
+            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers],
+            body=await request.read(),
+            at_s=self._clock.now_s() - self._started_at_s,
+        )
+        request[_SEEN] = seen
+        if "websocket" in (seen.header("upgrade") or "").lower():
+            self._record.saw_handshake(seen)
+        else:
+            self._record.saw_request(seen)
+        return await handler(request)
+
+    async def _place_call(self, request: web.Request) -> web.StreamResponse:
+        seen = request[_SEEN]
+        fault = self._faults.next_for_post()
+        violations = strict.check_post(seen)
+        try:
+            offer = read_offer(seen)
+        except ValueError as error:
+            self._record.blame(violations, None)
+            return _error(400, str(error))
+        violations += strict.check_posted_offer(offer)
+        if isinstance(fault, Refuse | Drop):
+            self._record.blame(violations, None)
+            return _refuse(request, fault)
+        if violations and self._strict_refuse:
+            self._record.blame(violations, None)
+            return _error(400, "; ".join(f"section {v.section}: {v.message}" for v in violations))
+        try:
+            call = await self._answer(offer, seen)
+        except OfferUnusable as error:
+            self._record.blame(violations, None)
+            return _error(400, str(error))
+        self._record.blame(violations, call.call_id)
+        return await self._answer_with(call, fault)
+
+    async def _answer_with(self, call: AnsweredCall, fault: PostFault | None) -> web.StreamResponse:
+        """Return the answer to an offer, spoilt by its fault."""
+        status, body, content_type = 201, call.answer_sdp.encode(), "application/sdp"
+        location: str | None = f"/v1/realtime/calls/{call.call_id}"
+        match fault:
+            case None | Refuse() | Drop():
+                pass
+            case Hold(for_s):
+                await self._hold(for_s)
+            case ChangeLocation(other):
+                location = other and other.replace("{call_id}", call.call_id)
+            case ChangeAnswer(other_body, other_type, other_status):
+                body = body if other_body is None else other_body
+                content_type, status = other_type or content_type, other_status or status
+            case DeadCandidates():
+                call.vanish()
+                body = with_dead_candidates(call.answer_sdp).encode()
+            case WrongFingerprint():
+                body = with_wrong_fingerprint(call.answer_sdp).encode()
+            case _:
+                assert_never(fault)
+        headers = {"Content-Type": content_type} | ({} if location is None else {"Location": location})
+        return web.Response(status=status, body=body, headers=headers)
+
+    async def _join_sideband(self, request: web.Request) -> web.StreamResponse:
+        seen = request[_SEEN]
+        call = self._call(dict(seen.query).get("call_id", ""))
+        violations = strict.check_handshake(seen, call.post if call else None)
+        self._record.blame(violations, call.call_id if call else None)
+        match self._faults.next_for_handshake():
+            case Refuse() | Drop() as fault:
+                return _refuse(request, fault)
+            case Hold(for_s):
+                await self._hold(for_s)
+            case None:
+                pass
+        if call is None or call.ended_by is not None:
+            return _error(404, "no such call")
+        sideband = Sideband(request)
+        websocket = await sideband.accept()
+        await call.serve_sideband(sideband)
+        return websocket
+
+    async def _hang_up(self, request: web.Request) -> web.StreamResponse:
+        call = self._call(request.match_info["call_id"])
+        if call is None:
+            return _error(404, "no such call")
+        call.hung_up_by_client = True
+        call.begin_end(CallEnd.CLIENT_HANGUP)
+        return web.json_response({})
+
+    def _call(self, call_id: str) -> AnsweredCall | None:
+        return next((call for call in self._calls if call.call_id == call_id), None)
+
+    async def _hold(self, for_s: float) -> None:
+        try:
+            async with asyncio.timeout(None if math.isinf(for_s) else for_s):
+                await self._closing.wait()
+        except TimeoutError:
+            return
+
+
+def _refuse(request: web.Request, fault: Refuse | Drop) -> web.StreamResponse:
+    if isinstance(fault, Refuse):
+        return web.Response(status=fault.status, headers=fault.headers, body=fault.body)
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
+
+
+def _error(status: int, message: str) -> web.Response:
+    body = json.dumps({"error": {"message": message}})
+    return web.Response(status=status, body=body.encode(), headers={"Content-Type": "application/json"})

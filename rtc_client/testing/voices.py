@@ -1,0 +1,58 @@
+"""The sound of an agent's voices: a tone computed, a clip read, each once; playing them is `media.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtc_client.audio.files import read_audio
+from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
+from rtc_client.testing.script import AgentScript, Clip, Echo, Tone, Voice
+
+
+def tone_samples(tone: Tone) -> Samples:
+    """Return the tone as int16 samples, mono, 24 kHz."""
+    peak = 32_768 * np.sqrt(2) * 10 ** (tone.level_dbfs / 20)
+    at_s = np.arange(round(tone.duration_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    sine = peak * np.sin(2 * np.pi * tone.frequency_hz * at_s)
+    samples: Samples = np.clip(np.rint(sine), -32_768, 32_767).astype(np.int16)
+    return samples
+
+
+class VoiceBox:
+    """Renders voices, and keeps what it rendered."""
+
+    def __init__(self) -> None:
+        self._rendered: dict[int, tuple[Voice, Samples]] = {}
+
+    def warm_up(self, script: AgentScript) -> None:
+        """Render the voices of a script now, so that no call waits for a file."""
+        for turn in (*script.turns, script.reply_to_text):
+            if turn is not None and turn.voice is not None:
+                self.duration_s(turn.voice)
+
+    def samples(self, voice: Tone | Clip) -> Samples:
+        """Return the sound of a voice: int16, mono, 24 kHz.
+
+        Raises:
+            AudioFileUnreadable: If the file of a clip cannot be read.
+        """
+        # Keyed by identity (a clip may hold an array, which cannot be hashed); holding the voice keeps the id its own.
+        if id(voice) not in self._rendered:
+            self._rendered[id(voice)] = (voice, _render(voice))
+        return self._rendered[id(voice)][1]
+
+    def duration_s(self, voice: Voice) -> float | None:
+        """Return how long a voice lasts, in seconds; None for an echo without end."""
+        if isinstance(voice, Echo):
+            return voice.duration_s
+        return len(self.samples(voice)) / SAMPLE_RATE_HZ
+
+
+def _render(voice: Tone | Clip) -> Samples:
+    if isinstance(voice, Tone):
+        return tone_samples(voice)
+    if isinstance(voice.audio, np.ndarray):
+        if voice.audio.dtype != np.int16 or voice.audio.ndim != 1:
+            raise ValueError("a clip given as samples must be int16 of shape (n_samples,)")
+        return voice.audio
+    return read_audio(voice.audio)
