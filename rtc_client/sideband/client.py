@@ -8,7 +8,7 @@ import random
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
@@ -23,6 +23,9 @@ from rtc_client.protocol.retry import delay_s
 from rtc_client.sideband.outbox import Outbox
 
 log = logging.getLogger(__name__)
+_wire_log = logging.getLogger(f"{__name__}.wire")
+_wire_log.setLevel(logging.WARNING)
+"""Given to websockets, which at DEBUG writes out headers and frames: the key and what was said."""
 
 MAX_FRAME_BYTES: Final = 16 * 2**20
 MAX_WAITING_FRAMES: Final = 16
@@ -81,7 +84,7 @@ class Sideband:
         base = urls.sideband_base(config.base_url, config.sideband_url)
         self._url = urls.sideband_url(base, config.query, call_id)
         self._headers = with_extra(call_headers(config.api_key, session_id), config.headers)
-        self._proxy = None if urls.is_loopback(self._url) else True
+        self._proxy: Literal[True] | None = None if urls.is_loopback(self._url) else True
         self._deadlines = config.deadlines
         self._secrets = config.secrets
         self._call_id = call_id
@@ -168,6 +171,7 @@ class Sideband:
             close_timeout=_CLOSE_S,
             max_size=MAX_FRAME_BYTES,
             max_queue=MAX_WAITING_FRAMES,
+            logger=_wire_log,
         )
 
     async def _converse(self, socket: ClientConnection) -> SidebandClosed:
@@ -192,7 +196,7 @@ class Sideband:
             while True:
                 frame = await self._outbox.first()
                 await self._send(socket, frame)
-                await self._outbox.remove_first()
+                self._outbox.remove_first()
 
     async def _send(self, socket: ClientConnection, text: str) -> None:
         await socket.send(text)

@@ -11,7 +11,7 @@ CAPACITY: Final = 64
 
 
 class Outbox:
-    """Text frames in the user's order. When it is full, the writer waits: a text is never dropped.
+    """Text frames in the user's order. Overflow policy: when it is full the writer waits, a text is never dropped.
 
     A frame leaves only after it was sent, so a connection that breaks while sending loses none.
     """
@@ -19,31 +19,47 @@ class Outbox:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._frames: deque[str] = deque()
         self._capacity = capacity
-        self._changed = asyncio.Condition()
+        self._closed: Exception | None = None
+        self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._frames)
 
     async def put(self, frame: str) -> None:
-        """Append a frame, waiting for room. Cancelled while waiting, it appends nothing."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: len(self._frames) < self._capacity)
-            self._frames.append(frame)
-            self._changed.notify_all()
+        """Append a frame, waiting for room. Cancelled while waiting, it appends nothing.
+
+        Raises:
+            Exception: What the outbox was closed with.
+        """
+        while self._closed is None and len(self._frames) >= self._capacity:
+            await self._changed.wait()
+        if self._closed is not None:
+            raise self._closed
+        self._frames.append(frame)
+        self._wake()
 
     async def first(self) -> str:
         """Return the oldest frame, waiting for one, and leave it where it is."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: bool(self._frames))
-            return self._frames[0]
+        while not self._frames:
+            await self._changed.wait()
+        return self._frames[0]
 
-    async def remove_first(self) -> None:
+    def remove_first(self) -> None:
         """Drop the oldest frame, which was sent."""
-        async with self._changed:
-            self._frames.popleft()
-            self._changed.notify_all()
+        self._frames.popleft()
+        self._wake()
 
     async def empty(self) -> None:
         """Return once every frame was sent."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self._frames)
+        while self._frames:
+            await self._changed.wait()
+
+    def close(self, error: Exception) -> None:
+        """Take no more frames: writers, waiting ones too, get `error`. What is queued may still be sent."""
+        if self._closed is None:
+            self._closed = error
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

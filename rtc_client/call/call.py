@@ -1,0 +1,217 @@
+"""Call, the facade: one voice call from dialling to its result. What it does is done in the files beside it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Literal
+
+from rtc_client.audio.pcm import LevelMeter
+from rtc_client.audio.sinks import Sink
+from rtc_client.audio.sources import Source
+from rtc_client.call.engine import Engine, end_of
+from rtc_client.call.notices import CallEvent
+from rtc_client.call.result import AudioTotals, CallResult
+from rtc_client.call.router import WireLog
+from rtc_client.clock import Clock, MonotonicClock
+from rtc_client.config import CallConfig
+from rtc_client.errors import CallClosed, SidebandRejected
+from rtc_client.protocol.codec import dump_command
+from rtc_client.protocol.commands import CreateMessage
+from rtc_client.protocol.state import CallState, End, EndReason
+from rtc_client.protocol.timeline import Fact
+from rtc_client.protocol.transcript import TranscriptEntry
+
+
+def connect(
+    config: CallConfig,
+    *,
+    source: Source | None = None,
+    sink: Sink | None = None,
+    caller_sink: Sink | None = None,
+    wire_log: WireLog | None = None,
+    clock: Clock | None = None,
+    rng: random.Random | None = None,
+) -> Call:
+    """Return a call that is dialled when it is entered: `async with connect(config) as call`.
+
+    Entering it returns once audio can flow both ways; the sideband may still be joining, and what is sent
+    meanwhile waits for it. Leaving it hangs up.
+
+    Args:
+        config: Where to call, as whom, and what the agent is told to be.
+        source: What the caller says; silence when None.
+        sink: Gets what the agent says, without gaps, from the instant the call connected.
+        caller_sink: Gets what was really sent: the source, or silence where it was late or muted.
+        wire_log: Told of every sideband frame, both ways, as it was on the wire.
+        clock: Replaced in tests.
+        rng: Spreads the retries; replaced in tests.
+
+    Raises:
+        ConfigError: On entering, when a source or sink cannot be opened; nothing was sent.
+        SignalingError: On entering, when the offer got no usable answer.
+        MediaError: On entering, when the media path did not come up.
+        SidebandError: On entering or leaving, when policy `require` got no sideband.
+        CallLost: On leaving, when something other than the two parties ended the call.
+        AudioError: On leaving, when a source or sink raised.
+
+    Cancelling it while it dials, or in its body, closes everything first, in at most `deadlines.close_s`.
+    """
+    return Call(config, source, sink, caller_sink, wire_log, clock or MonotonicClock(), rng or random.Random())
+
+
+class Call:
+    """One voice call. Make it with `connect`."""
+
+    def __init__(
+        self,
+        config: CallConfig,
+        source: Source | None,
+        sink: Sink | None,
+        caller_sink: Sink | None,
+        wire_log: WireLog | None,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._engine = Engine(config, source, sink, caller_sink, wire_log, clock, rng)
+
+    async def __aenter__(self) -> Call:
+        if self._engine.state is not CallState.IDLE:
+            raise CallClosed("a call is dialled once: make a new one with connect()")
+        await self._engine.dial()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        supervisor = self._engine.supervisor
+        if error is None:
+            supervisor.decide(End(reason=EndReason.HANGUP, by="caller"))
+        else:
+            supervisor.decide(end_of(error), error if isinstance(error, Exception) else None)
+        await self._engine.closed()
+        if error is None and supervisor.error is not None:
+            raise supervisor.error
+
+    @property
+    def call_id(self) -> str | None:
+        """The server's name for this call; None until it was answered."""
+        return self._engine.legs.call_id
+
+    @property
+    def state(self) -> CallState:
+        """Where the call is between dialling and its end."""
+        return self._engine.state
+
+    @property
+    def sideband_joined(self) -> bool:
+        """Whether events can flow right now."""
+        return self._engine.router.joined
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since audio could flow; 0 before, and no longer growing once the call is over."""
+        timeline = self._engine.timeline
+        ended_s = timeline.at_s(Fact.ENDED)
+        return timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s() if ended_s is None else ended_s)
+
+    @property
+    def transcript(self) -> Sequence[TranscriptEntry]:
+        """Who said what, so far."""
+        return self._engine.router.transcript.entries
+
+    @property
+    def levels(self) -> tuple[LevelMeter, LevelMeter]:
+        """The meters of the caller and of the agent."""
+        return self._engine.voices.caller, self._engine.voices.agent
+
+    @property
+    def muted(self) -> bool:
+        """Whether silence is sent instead of the source."""
+        return self._engine.voices.muted
+
+    def mute(self) -> None:
+        """Send silence from the next 20 ms on. The source keeps running."""
+        self._engine.voices.muted = True
+
+    def unmute(self) -> None:
+        """Send the source again."""
+        self._engine.voices.muted = False
+
+    def events(self) -> AsyncIterator[CallEvent]:
+        """Yield every event of the call from its first, server events and our own notices, until it is over.
+
+        Any number of readers may run; none can hold the call up. One that falls thousands of events behind
+        skips the oldest, counted in `result.events_skipped`.
+
+        Raises:
+            RtcClientError: At the end, when the call did not end in good order.
+
+        Cancelling it loses nothing.
+        """
+        return self._engine.feed.read()
+
+    async def send_text(self, text: str, *, role: Literal["user", "developer", "assistant"] = "user") -> None:
+        """Add a text message to the conversation. Before the sideband is joined it waits its turn.
+
+        Returns when the text has a place in the queue; with 64 texts waiting, once there is room.
+
+        Raises:
+            CallClosed: The call is over.
+            SidebandError: The call has no sideband, by policy or because it was given up.
+        """
+        frame = dump_command(CreateMessage(text=text, role=role))
+        if self._config.sideband == "off":
+            raise SidebandRejected("this call has no sideband to send a text on: its policy is off")
+        await self._engine.outbox.put(frame)
+
+    async def hangup(self, reason: EndReason = EndReason.HANGUP) -> None:
+        """End the call and return once everything is closed, in at most `deadlines.close_s`.
+
+        Safe to call twice, from several tasks, and in any state. Cancelling it does not stop the close.
+        """
+        self._engine.supervisor.decide(End(reason=reason, by="caller"))
+        await self._engine.closed()
+
+    async def wait_ended(self) -> CallResult:
+        """Return the result once the call is over and everything is closed. Cancelling it leaves the call alone."""
+        await self._engine.supervisor.wait_decided()
+        await self._engine.closed()
+        return self.result
+
+    @property
+    def result(self) -> CallResult:
+        """What the call was; while it runs, what it was so far."""
+        engine = self._engine
+        counters, voices = engine.counters, engine.voices
+        return CallResult(
+            call_id=self.call_id,
+            end=engine.supervisor.end,
+            error=engine.supervisor.error,
+            timings_ms=engine.timeline.timings(),
+            duration_s=None if engine.timeline.at_s(Fact.DTLS_CONNECTED) is None else round(self.elapsed_s, 3),
+            sent=AudioTotals(
+                packets=counters.packets_sent,
+                bytes=counters.bytes_sent,
+                lost=counters.packets_lost_sent,
+                level_dbfs=_level_dbfs(voices.caller),
+            ),
+            received=AudioTotals(
+                packets=counters.packets_received,
+                bytes=counters.bytes_received,
+                lost=counters.packets_lost,
+                level_dbfs=_level_dbfs(voices.agent),
+            ),
+            events=dict(engine.router.counts),
+            events_skipped=engine.feed.dropped,
+            transcript=tuple(self.transcript),
+            late_frames=voices.late_frames,
+            datagrams_dropped=dict(counters.dropped),
+        )
+
+
+def _level_dbfs(meter: LevelMeter) -> float | None:
+    return round(meter.level_dbfs, 1) if meter.n_samples else None

@@ -1,0 +1,92 @@
+"""The steps of setting up a call, in order, and the legs that come of it; closing them is not decided here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from rtc_client.clock import Clock
+from rtc_client.config import CallConfig
+from rtc_client.errors import SignalingError
+from rtc_client.peer.peer import Peer, PeerListener
+from rtc_client.protocol.codec import dump_command
+from rtc_client.protocol.commands import UpdateSession
+from rtc_client.protocol.state import Input
+from rtc_client.protocol.timeline import Fact, Timeline
+from rtc_client.sideband.client import Sideband, SidebandListener
+from rtc_client.sideband.outbox import Outbox
+from rtc_client.signaling.client import Signaling, open_signaling
+
+
+@dataclass(slots=True)
+class Legs:
+    """The connections of one call, as far as they were made."""
+
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """Holds what has nothing to say when it closes: the HTTP client."""
+    signaling: Signaling | None = None
+    peer: Peer | None = None
+    sideband: Sideband | None = None
+    call_id: str | None = None
+
+
+async def dial(
+    legs: Legs,
+    config: CallConfig,
+    session_id: str,
+    *,
+    peer_listener: PeerListener,
+    sideband_listener: SidebandListener,
+    outbox: Outbox,
+    start_sideband: Callable[[Sideband], None],
+    moved: Callable[[Input], None],
+    timeline: Timeline,
+    clock: Clock,
+    rng: random.Random,
+) -> None:
+    """Fill `legs` step by step and return once audio can flow; the sideband is joined in parallel with ICE.
+
+    Raises:
+        SignalingError: No answer, or none of which a call can be made.
+        MediaError: The media path did not come up.
+
+    Whatever is raised, `legs` holds all that was opened and the call id if there is one, for the close.
+    """
+    moved(Input.DIALED)
+    legs.peer = Peer(config, peer_listener, clock=clock)
+    offer = await legs.peer.create_offer()
+    timeline.mark(Fact.GATHERED, clock.now_s())
+    moved(Input.OFFER_READY)
+
+    legs.signaling = await legs.stack.enter_async_context(open_signaling(config, session_id, clock=clock, rng=rng))
+    try:
+        answer = await legs.signaling.exchange_offer(offer)
+    except SignalingError as error:
+        legs.call_id = error.call_id
+        raise
+    legs.call_id = answer.call_id
+    timeline.mark(Fact.ANSWERED, clock.now_s())
+
+    if config.sideband != "off":
+        settings = config.session
+        legs.sideband = Sideband(
+            config,
+            session_id,
+            answer.call_id,
+            first_frame=lambda: dump_command(UpdateSession(settings=settings)),
+            outbox=outbox,
+            listener=sideband_listener,
+            clock=clock,
+            rng=rng,
+        )
+        start_sideband(legs.sideband)
+
+    try:
+        await legs.peer.apply_answer(answer.sdp)
+    except SignalingError as error:
+        error.call_id = answer.call_id
+        raise
+    moved(Input.ANSWER_APPLIED)
+    await legs.peer.connected()

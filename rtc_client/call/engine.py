@@ -1,0 +1,262 @@
+"""Engine: what runs a call behind its facade. It dials, owns the legs and the tasks, decides the end, and closes.
+
+Media and sideband are two legs that fail separately; this file says which failure ends the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from rtc_client.audio.sinks import NullSink, Sink
+from rtc_client.audio.sources import SilenceSource, Source
+from rtc_client.call.dial import Legs, dial
+from rtc_client.call.feed import EventFeed
+from rtc_client.call.notices import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
+from rtc_client.call.router import Router, WireLog
+from rtc_client.call.supervisor import Supervisor
+from rtc_client.call.voices import Voices
+from rtc_client.clock import Clock
+from rtc_client.config import CallConfig
+from rtc_client.errors import (
+    AnswererUnreachable,
+    AudioError,
+    CallClosed,
+    CallLost,
+    MediaError,
+    SidebandError,
+    SignalingError,
+)
+from rtc_client.peer.peer import Peer, PeerCounters, PeerListener
+from rtc_client.protocol.events import ErrorEvent
+from rtc_client.protocol.state import CallState, End, EndedBy, EndReason, Input, next_state
+from rtc_client.protocol.timeline import Fact, Timeline
+from rtc_client.sideband.client import Sideband
+from rtc_client.sideband.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+_TICK_S: Final = 0.05
+_OWN_TASKS_S: Final = 1.5
+
+
+class Engine:
+    """One call's machinery; `close` happens by itself once an end is decided."""
+
+    def __init__(
+        self,
+        config: CallConfig,
+        source: Source | None,
+        sink: Sink | None,
+        caller_sink: Sink | None,
+        wire_log: WireLog | None,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._rng = rng
+        self._closing: asyncio.Task[None] | None = None
+        self.state = CallState.IDLE
+        self.timeline = Timeline()
+        self.feed = EventFeed()
+        self.outbox = Outbox()
+        self.legs = Legs()
+        self.counters = PeerCounters()
+        self.supervisor = Supervisor(self._on_end)
+        self.router = Router(self.timeline, self.feed, clock=clock, wire_log=wire_log, on_fatal=self._on_fatal)
+        self.voices = Voices(
+            source or SilenceSource(),
+            sink or NullSink(),
+            caller_sink or NullSink(),
+            clock=clock,
+            on_failure=self._on_audio_failure,
+        )
+
+    async def dial(self) -> None:
+        """Return once audio can flow. Whatever is raised, the end is decided and everything is closed."""
+        self.timeline.mark(Fact.DIALED, self._clock.now_s())
+        try:
+            await self.voices.open()
+            await self._race_the_end(self._dial())
+        except BaseException as error:
+            self.supervisor.decide(end_of(error), error if isinstance(error, Exception) else None)
+            await self.closed()
+            raise
+        if self.legs.peer is not None:
+            self.supervisor.start(self._watch_media(self.legs.peer), "call-media")
+        self.supervisor.start(self._tend(), "call-tend")
+
+    async def closed(self) -> None:
+        """Return once the close, which an end must have started, is done. Cancelling it does not stop the close."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _dial(self) -> None:
+        await dial(
+            self.legs,
+            self._config,
+            self._config.session_id or str(uuid.uuid4()),
+            peer_listener=PeerListener(
+                ice_completed=lambda: self._mark(Fact.ICE_COMPLETED),
+                first_rtp=lambda: self._mark(Fact.FIRST_RTP),
+                next_frame=self.voices.next_frame,
+                heard=self.voices.heard,
+            ),
+            sideband_listener=self.router,
+            outbox=self.outbox,
+            start_sideband=lambda sideband: self.supervisor.start(self._run_sideband(sideband), "call-sideband"),
+            moved=self._move,
+            timeline=self.timeline,
+            clock=self._clock,
+            rng=self._rng,
+        )
+        self._mark(Fact.DTLS_CONNECTED)
+        self.voices.begin()
+        self._move(Input.MEDIA_CONNECTED)
+        self.feed.append(MediaConnected())
+
+    async def _race_the_end(self, dialing: Coroutine[Any, Any, None]) -> None:
+        """Run `dialing`, but give it up as soon as the end of the call is decided elsewhere."""
+        dial_task = asyncio.create_task(dialing, name="call-dial")
+        end_task = asyncio.create_task(self.supervisor.wait_decided(), name="call-dial-end")
+        try:
+            await asyncio.wait({dial_task, end_task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (dial_task, end_task):
+                task.cancel()
+            await asyncio.wait({dial_task, end_task})
+        if self.supervisor.end is not None:
+            raise self.supervisor.error or CallClosed("the call was hung up while it was being dialled")
+        dial_task.result()
+
+    async def _run_sideband(self, sideband: Sideband) -> None:
+        try:
+            closed = await sideband.run()
+        except SidebandError as error:
+            self._on_sideband_failure(error)
+            return
+        finally:
+            self.router.joined = False
+        if self.state is CallState.ACTIVE:
+            self.supervisor.decide(_end(EndReason.REMOTE_HANGUP, "server", closed.reason))
+        else:
+            self.supervisor.decide(_end(EndReason.REFUSED, "server", str(closed)), closed)
+
+    def _on_sideband_failure(self, error: SidebandError) -> None:
+        if self._config.sideband == "prefer":
+            log.warning("call goes on without events", extra={"call_id": self.legs.call_id})
+            self.outbox.close(error)
+            self.feed.append(SidebandAbandoned(message=str(error)))
+        elif self.timeline.at_s(Fact.SIDEBAND_JOINED) is None:
+            self.supervisor.decide(_end(EndReason.REFUSED, "server", str(error)), error)
+        else:
+            lost = CallLost("sideband_lost", f"the sideband was lost and stays lost: {error}")
+            lost.__cause__ = error
+            self.supervisor.decide(end_of(lost), lost)
+
+    async def _watch_media(self, peer: Peer) -> None:
+        try:
+            await peer.watch()
+        except CallLost as error:
+            self.supervisor.decide(end_of(error), error)
+        else:
+            self.supervisor.decide(_end(EndReason.REMOTE_HANGUP, "server"))
+
+    async def _tend(self) -> None:
+        """Keep the recordings going, and end the call when its time is over or everything was said."""
+        config = self._config
+        warned = False
+        while True:
+            await self._clock.sleep_until(self._clock.now_s() + _TICK_S)
+            self.voices.tick()
+            elapsed_s = self.timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s())
+            quiet_s = self.voices.quiet_s()
+            if config.max_duration_s is not None and elapsed_s >= config.max_duration_s:
+                self.supervisor.decide(_end(EndReason.MAX_DURATION, "caller"))
+            elif quiet_s is not None and quiet_s >= config.linger_s:
+                self.supervisor.decide(_end(EndReason.SOURCE_ENDED, "caller"))
+            elif not warned and elapsed_s >= config.deadlines.first_rtp_s:
+                warned = True
+                if self.timeline.at_s(Fact.FIRST_RTP) is None:
+                    log.warning("no audio from the agent yet", extra={"call_id": self.legs.call_id})
+                    self.feed.append(NoAudioYet(after_s=config.deadlines.first_rtp_s))
+
+    def _on_fatal(self, event: ErrorEvent, reason: str) -> None:
+        error = CallLost(reason.replace(" ", "_"), f"the server ended the session: {reason}")
+        self.supervisor.decide(_end(EndReason.LOST, "server", reason), error)
+
+    def _on_audio_failure(self, failure: AudioError) -> None:
+        self.supervisor.decide(_end(EndReason.FAILED, "program", str(failure)), failure)
+
+    def _on_end(self, end: End, error: Exception | None) -> None:
+        self._mark(Fact.ENDED)
+        self._move(Input.END_DECIDED)
+        self.voices.finish()
+        self.outbox.close(CallClosed("the call is over"))
+        self._closing = asyncio.create_task(self._close(end, error), name="call-close")
+
+    async def _close(self, end: End, error: Exception | None) -> None:
+        legs, limit_s = self.legs, self._config.deadlines.close_s
+        parts: list[Coroutine[Any, Any, object]] = [self._leave_sideband(end)]
+        if legs.peer is not None:
+            parts.append(legs.peer.aclose())
+        wanted = end.reason is not EndReason.REMOTE_HANGUP and self._config.remote_hangup
+        if wanted and legs.signaling is not None and legs.call_id is not None:
+            parts.append(legs.signaling.hang_up(legs.call_id))
+        await _settle(parts, limit_s * 0.85)
+        if legs.peer is not None:
+            self.counters = await legs.peer.counters()
+        await _settle([self.voices.aclose(), legs.stack.aclose()], limit_s * 0.15)
+        self._move(Input.CLOSED)
+        log.info("call ended", extra={"call_id": legs.call_id, "reason": end.reason.value, "by": end.by})
+        self.feed.append(CallEnded(end=end))
+        self.feed.close(error)
+
+    async def _leave_sideband(self, end: End) -> None:
+        if self.legs.sideband is not None and end.reason is not EndReason.REMOTE_HANGUP:
+            await self.legs.sideband.flush()
+        await self.supervisor.stop(_OWN_TASKS_S)
+
+    def _mark(self, fact: Fact) -> None:
+        self.timeline.mark(fact, self._clock.now_s())
+
+    def _move(self, happened: Input) -> None:
+        self.state = next_state(self.state, happened) or self.state
+
+
+def end_of(error: BaseException) -> End:
+    """Return the end that an exception means for a call."""
+    match error:
+        case AnswererUnreachable():
+            return _end(EndReason.REFUSED, "network", str(error))
+        case SignalingError() | SidebandError():
+            return _end(EndReason.REFUSED, "server", str(error))
+        case MediaError():
+            return _end(EndReason.NO_MEDIA, "network", str(error))
+        case CallLost():
+            return _end(EndReason.LOST, "network", str(error))
+        case Exception():
+            return _end(EndReason.FAILED, "program", type(error).__name__)
+        case _:
+            return _end(EndReason.INTERRUPTED, "caller")
+
+
+def _end(reason: EndReason, by: EndedBy, detail: str = "") -> End:
+    return End(reason=reason, by=by, detail=detail)
+
+
+async def _settle(parts: list[Coroutine[Any, Any, object]], limit_s: float) -> None:
+    """Run all parts to their end, none of which can keep another from its own; after `limit_s` they are cancelled."""
+    tasks = [asyncio.create_task(part, name="call-close-part") for part in parts]
+    await asyncio.wait(tasks, timeout=limit_s)
+    for task in tasks:
+        if not task.done():
+            log.warning("a part of the call did not close in time")
+            task.cancel()
+        elif not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("a part of the call failed to close", exc_info=error)

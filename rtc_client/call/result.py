@@ -1,0 +1,83 @@
+"""CallResult: what a call was, once it is over (and so far, while it runs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from rtc_client.protocol.state import End
+from rtc_client.protocol.timeline import Timings
+from rtc_client.protocol.transcript import TranscriptEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioTotals:
+    """One direction of the audio."""
+
+    packets: int = 0
+    bytes: int = 0
+    """Payload bytes, without headers."""
+    lost: int | None = None
+    """Packets that never arrived; None when the receiving side has not said so yet."""
+    level_dbfs: float | None = None
+    """RMS level of everything said in this direction; None when there was nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResult:
+    """Everything worth keeping about one call."""
+
+    call_id: str | None = None
+    end: End | None = None
+    """How it ended; None while it runs."""
+    error: Exception | None = field(default=None, repr=False)
+    timings_ms: Timings = field(default_factory=Timings)
+    duration_s: float | None = None
+    """From connected to the end, in seconds; None if it never connected."""
+    sent: AudioTotals = field(default_factory=AudioTotals)
+    received: AudioTotals = field(default_factory=AudioTotals)
+    events: Mapping[str, int] = field(default_factory=dict)
+    """Server events by their name on the wire; `unknown` counts all that could not be understood."""
+    events_skipped: int = 0
+    """Events that a slow reader of `events()` did not get to see."""
+    transcript: tuple[TranscriptEntry, ...] = field(default=(), repr=False)
+    late_frames: int = 0
+    """How often the source had nothing ready in time."""
+    datagrams_dropped: Mapping[str, int] = field(default_factory=dict)
+    """What the ingress guard kept away, by reason."""
+
+    def as_dict(self) -> dict[str, object]:
+        """Return JSON-ready values: the keys of `rtc-client call --json`, without `exit_status`."""
+        error = None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)}
+        return {
+            "call_id": self.call_id,
+            "end": None if self.end is None else asdict(self.end),
+            "error": error,
+            "timings_ms": asdict(self.timings_ms),
+            "duration_s": self.duration_s,
+            "audio": {"sent": asdict(self.sent), "received": asdict(self.received)},
+            "events": dict(self.events),
+            "events_skipped": self.events_skipped,
+            "transcript": [asdict(entry) for entry in self.transcript],
+            "late_frames": self.late_frames,
+            "datagrams_dropped": dict(self.datagrams_dropped),
+        }
+
+    def as_text(self) -> str:
+        """Return a report for people, a few lines and then the transcript."""
+        end = self.end
+        lines = [f"call      {self.call_id or 'was never answered'}"]
+        if end is not None:
+            lines.append(f"ended     {end.reason} by the {end.by}" + (f": {end.detail}" if end.detail else ""))
+        if self.duration_s is not None:
+            lines.append(f"duration  {self.duration_s:.1f} s")
+        phases = [f"{name} {ms:.0f}" for name, ms in asdict(self.timings_ms).items() if ms is not None]
+        if phases:
+            lines.append("timings   " + ", ".join(phases) + " (ms)")
+        for name, totals in (("sent", self.sent), ("received", self.received)):
+            if totals.packets:
+                level = "" if totals.level_dbfs is None else f", {totals.level_dbfs:.0f} dBFS"
+                lost = "" if totals.lost is None else f", {totals.lost} lost"
+                lines.append(f"{name:<9} {totals.packets} packets, {totals.bytes} bytes{lost}{level}")
+        lines += [f"{entry.role + ':':<9} {entry.text.strip()}" for entry in self.transcript]
+        return "\n".join(lines)

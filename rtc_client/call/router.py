@@ -1,0 +1,109 @@
+"""Where a sideband's frames go: parsed once, counted, into the transcript, the feed and the user's wire log."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from rtc_client.call.feed import EventFeed
+from rtc_client.call.notices import SidebandJoined, SidebandLost
+from rtc_client.clock import Clock
+from rtc_client.errors import SidebandClosed
+from rtc_client.protocol import events as ev
+from rtc_client.protocol.codec import load_json, parse_binary, parse_event
+from rtc_client.protocol.timeline import Fact, Timeline
+from rtc_client.protocol.transcript import Transcript
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireFrame:
+    """One frame of the sideband as it was on the wire."""
+
+    at_s: float
+    """Seconds since the call was dialled."""
+    direction: Literal["in", "out"]
+    event: object = field(repr=False)
+    """The JSON value; the text itself when it is not JSON; `{"binary_base64": …}` for a binary frame."""
+
+
+WireLog: TypeAlias = Callable[[WireFrame], None]
+
+
+class Router:
+    """Listens to the sideband of one call. `on_fatal` is told of an error event that ends the call, and why."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        feed: EventFeed,
+        *,
+        clock: Clock,
+        wire_log: WireLog | None,
+        on_fatal: Callable[[ev.ErrorEvent, str], None],
+    ) -> None:
+        self._timeline = timeline
+        self._feed = feed
+        self._clock = clock
+        self._wire_log = wire_log
+        self._on_fatal = on_fatal
+        self.transcript = Transcript()
+        self.counts: Counter[str] = Counter(unknown=0)
+        self.joined = False
+        """Whether the sideband is up right now."""
+
+    def on_joined(self, *, again: bool) -> None:
+        self.joined = True
+        self._timeline.mark(Fact.SIDEBAND_JOINED, self._clock.now_s())
+        self._feed.append(SidebandJoined(again=again))
+
+    def on_lost(self, error: SidebandClosed) -> None:
+        self.joined = False
+        self._feed.append(SidebandLost(code=error.code))
+
+    def on_sent(self, text: str) -> None:
+        self._record("out", text)
+
+    def on_frame(self, data: str | bytes) -> None:
+        event = parse_event(data) if isinstance(data, str) else parse_binary(data)
+        if isinstance(event, ev.UnknownEvent):
+            self.counts["unknown"] += 1
+        else:
+            self.counts[event.type] += 1
+        self._record("in", data, event.raw)
+        self._to_transcript(event)
+        self._feed.append(event, len(data))
+        if isinstance(event, ev.ErrorEvent) and (reason := ev.fatal_reason(event)) is not None:
+            self._on_fatal(event, reason)
+
+    def _to_transcript(self, event: ev.ServerEvent) -> None:
+        at_ms = round(self._timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s()) * 1000)
+        match event:
+            case ev.CallerTranscriptDelta(delta=delta):
+                self.transcript.add_delta("caller", delta, at_ms)
+            case ev.CallerTranscriptDone(transcript=text):
+                self.transcript.settle("caller", text, at_ms)
+            case ev.AgentTranscriptDelta(delta=delta):
+                self.transcript.add_delta("agent", delta, at_ms)
+            case ev.AgentTranscriptDone(transcript=text):
+                self.transcript.settle("agent", text, at_ms)
+            case _:
+                pass
+
+    def _record(self, direction: Literal["in", "out"], data: str | bytes, value: object = None) -> None:
+        if self._wire_log is None:
+            return
+        if isinstance(data, bytes):
+            value = {"binary_base64": base64.b64encode(data).decode()}
+        elif value is None:
+            try:
+                value = load_json(data)
+            except ValueError:
+                value = data
+        at_s = round(self._timeline.since_s(Fact.DIALED, self._clock.now_s()), 4)
+        self._wire_log(WireFrame(at_s=at_s, direction=direction, event=value))

@@ -1,0 +1,268 @@
+"""Peer: one aiortc peer connection with one audio m-line, its deadlines, its liveness and its close.
+
+What a call is doing is never read off aiortc's connection state, which cannot tell a hang-up from a dead network
+(aiortc-limits.md section 3); this file watches ICE and DTLS by themselves and says what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+
+from rtc_client.audio.decoded import HalfRate
+from rtc_client.audio.frames import Samples
+from rtc_client.clock import Clock
+from rtc_client.config import CallConfig, Deadlines, IceServer
+from rtc_client.errors import AnswerInvalid, CallLost, DtlsFailed, IceFailed, MediaError, MediaTimeout
+from rtc_client.peer import seams
+from rtc_client.peer.guard import IngressGuard
+from rtc_client.peer.tracks import CallerTrack
+from rtc_client.protocol.sdp import check_answer, with_opus_fmtp
+from rtc_client.protocol.urls import is_loopback
+
+log = logging.getLogger(__name__)
+
+_WATCH_S: Final = 0.5
+_CLOSE_NOTIFY_S: Final = 1.0
+"""A transport that closes this soon after a DTLS record was closed by the peer's close_notify."""
+
+
+@dataclass(slots=True)
+class PeerCounters:
+    """What went over the media path so far."""
+
+    packets_sent: int = 0
+    bytes_sent: int = 0
+    packets_lost_sent: int | None = None
+    """Lost on the way to the peer, by its receiver reports; None before the first."""
+    packets_received: int = 0
+    bytes_received: int = 0
+    packets_lost: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Datagrams and packets kept away from the libraries, by reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerListener:
+    """Where a peer's news go; each is called on the event loop and must neither block nor raise."""
+
+    ice_completed: Callable[[], None]
+    first_rtp: Callable[[], None]
+    next_frame: Callable[[int], Samples]
+    """Asked every 20 ms, with the position in samples since media began, for the frame that is sent."""
+    heard: Callable[[Samples, int], None]
+    """Given every decoded block and its RTP time in samples, from an arbitrary origin."""
+
+
+class Peer:
+    """Our end of the media path. `aclose` must be called, whatever happened before."""
+
+    def __init__(self, config: CallConfig, listener: PeerListener, *, clock: Clock) -> None:
+        self._deadlines: Deadlines = config.deadlines
+        self._listener = listener
+        self._clock = clock
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[_ice_server(s) for s in config.ice_servers]))
+        self._track = CallerTrack(listener.next_frame, clock)
+        transceiver = self._pc.addTransceiver(self._track, direction="sendrecv")
+        codecs = RTCRtpSender.getCapabilities("audio").codecs
+        transceiver.setCodecPreferences([c for c in codecs if c.mimeType.lower() == "audio/opus"])
+        self._sender, self._receiver = transceiver.sender, transceiver.receiver
+        seams.check_seams(self._pc, self._receiver)
+        self._dtls = self._receiver.transport
+        self._ice = self._dtls.transport
+        self._connection = seams.ice_connection(self._ice)
+        self._guard = IngressGuard(self._connection, clock)
+        seams.gather_with(
+            self._connection,
+            loopback=is_loopback(config.base_url),
+            timeout_s=self._deadlines.gather_s - 1,
+        )
+        seams.no_orphan_consent(self._connection)
+        seams.survive_malformed(self._dtls, self._guard.count)
+        seams.tap_rtp(self._receiver, self._on_rtp, self._guard.count)
+        self._connecting = seams.own_connect(self._pc, self._on_connect_error)
+        self._connect_error: Exception | None = None
+        self._counters = PeerCounters()
+        self._offer = ""
+        self._changed = asyncio.Event()
+        self._drain: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._ice.on("statechange", self._on_state)
+        self._dtls.on("statechange", self._on_state)
+        self._pc.on("track", self._on_track)
+
+    @property
+    def last_datagram_s(self) -> float | None:
+        """When the peer last sent anything, monotonic seconds."""
+        return self._guard.last_datagram_s
+
+    async def create_offer(self) -> str:
+        """Return the SDP to send, with every candidate that could be gathered within the deadline.
+
+        Raises:
+            MediaTimeout: Gathering did not end.
+            IceFailed: This machine has no address to offer.
+        """
+        try:
+            async with asyncio.timeout(self._deadlines.gather_s):
+                await self._pc.setLocalDescription(await self._pc.createOffer())
+        except TimeoutError:
+            raise MediaTimeout("gathering candidates", self._deadlines.gather_s) from None
+        self._guard.install()
+        offer = with_opus_fmtp(self._pc.localDescription.sdp)
+        if "a=candidate:" not in offer:
+            raise IceFailed("this machine has no network address that a peer could reach")
+        self._offer = offer
+        return offer
+
+    async def apply_answer(self, sdp: str) -> None:
+        """Start connecting to the peer that `sdp` describes; no more candidates will come.
+
+        Raises:
+            AnswerInvalid: For every text of which no call can be made.
+        """
+        check_answer(sdp, offer=self._offer)
+        try:
+            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
+            await self._pc.addIceCandidate(None)
+        except Exception as error:
+            # aiortc has half a dozen exception types for an SDP it cannot use (aiortc-limits.md section 4).
+            raise AnswerInvalid(f"the answer's SDP cannot be used ({type(error).__name__})") from error
+
+    async def connected(self) -> None:
+        """Return once ICE and DTLS are up.
+
+        Raises:
+            IceFailed: No candidate pair works.
+            DtlsFailed: The handshake or the fingerprint check failed.
+            MediaTimeout: Neither, within the deadline; `phase` says which was waited for.
+        """
+        limit_s = self._deadlines.connect_s
+        try:
+            async with asyncio.timeout(limit_s):
+                while self._dtls.state != "connected":
+                    self._raise_if_failed()
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            phase = "the DTLS handshake" if self._ice.state == "completed" else "ICE"
+            raise MediaTimeout(phase, limit_s) from None
+
+    async def watch(self) -> None:
+        """Return when the peer has closed the media path in good order (a DTLS close_notify).
+
+        Raises:
+            CallLost: No datagram of any kind for too long, or the path broke.
+        """
+        limit_s = self._deadlines.silence_s
+        while self._dtls.state == "connected":
+            last_s = self._guard.last_datagram_s
+            if last_s is not None and self._clock.now_s() - last_s > limit_s:
+                raise CallLost("no_datagrams", f"nothing came from the peer for {limit_s:g} s")
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(_WATCH_S, limit_s / 4)):
+                    await self._changed.wait()
+        last_dtls_s = self._guard.last_dtls_s
+        if last_dtls_s is None or self._clock.now_s() - last_dtls_s > _CLOSE_NOTIFY_S:
+            raise CallLost("transport_closed", "the media path broke")
+
+    async def counters(self) -> PeerCounters:
+        """Return what was sent, received and lost; still right after the close."""
+        if self._closing is None:
+            await self._collect()
+        self._counters.dropped = dict(self._guard.dropped)
+        return self._counters
+
+    async def aclose(self) -> None:
+        """Close everything within the deadline, in any state. Safe to call twice, and to cancel while waiting."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="peer-close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        await self._collect()
+        # aiortc's close must never be cancelled from outside: it would not finish, nor would any later one.
+        closing = asyncio.create_task(self._pc.close(), name="peer-aiortc-close")
+        await asyncio.wait([closing], timeout=self._deadlines.close_s * 0.6)
+        if not closing.done():
+            log.warning("peer connection did not close in time, its sockets are closed under it")
+            seams.abandon(self._connection)
+            closing.cancel()
+        elif closing.exception() is not None:
+            seams.abandon(self._connection)
+        left: set[asyncio.Task[None]] = {closing, *self._connecting}
+        if self._drain is not None:
+            left.add(self._drain)
+        await asyncio.wait(left, timeout=self._deadlines.close_s * 0.1)
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=self._deadlines.close_s * 0.1)
+        for task in left:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                log.warning("a task of the peer failed", extra={"task": task.get_name()}, exc_info=error)
+
+    async def _collect(self) -> None:
+        for report in (await self._sender.getStats()).values():
+            if report.type == "outbound-rtp":
+                self._counters.packets_sent = report.packetsSent
+                self._counters.bytes_sent = report.bytesSent
+            elif report.type == "remote-inbound-rtp":
+                self._counters.packets_lost_sent = max(0, report.packetsLost)
+        inbound = [r for r in (await self._receiver.getStats()).values() if r.type == "inbound-rtp"]
+        self._counters.packets_lost = sum(max(0, r.packetsLost) for r in inbound)
+
+    def _raise_if_failed(self) -> None:
+        if self._dtls.state in ("failed", "closed"):
+            raise DtlsFailed("the DTLS handshake failed, or the peer's certificate is not the one its answer names")
+        if self._ice.state in ("failed", "closed"):
+            raise IceFailed("no candidate pair works: the peer cannot be reached at any address of its answer")
+        if self._connect_error is not None:
+            raise MediaError("the media path could not be set up") from self._connect_error
+
+    def _on_connect_error(self, error: Exception) -> None:
+        self._connect_error = error
+        self._changed.set()
+
+    def _on_state(self) -> None:
+        if self._ice.state == "completed":
+            self._listener.ice_completed()
+        self._changed.set()
+
+    def _on_rtp(self, n_payload_bytes: int) -> None:
+        counters = self._counters
+        counters.packets_received += 1
+        counters.bytes_received += n_payload_bytes
+        if counters.packets_received == 1:
+            self._listener.first_rtp()
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        if self._drain is None:
+            self._drain = asyncio.create_task(self._hear(track), name="peer-hear")
+
+    async def _hear(self, track: MediaStreamTrack) -> None:
+        """Take every frame as it comes: aiortc's own queue has no bound and grows 73 MB a minute when unread."""
+        half_rate = HalfRate()
+        with suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                samples = half_rate.push(frame.to_ndarray())  # type: ignore[union-attr]
+                self._listener.heard(samples, (frame.pts or 0) // 2)
+
+
+def _ice_server(server: IceServer) -> RTCIceServer:
+    return RTCIceServer(urls=server.url, username=server.username, credential=server.credential)

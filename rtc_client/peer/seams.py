@@ -1,0 +1,206 @@
+"""Every private name of aiortc and aioice that this library touches, in one file, each with what it relies on.
+
+Both packages are pinned in pyproject.toml; `check_seams` says in one sentence which name has moved when they are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from typing import Any, Final, cast
+
+from aioice.ice import CandidatePair, Connection, StunProtocol
+from aiortc import RTCPeerConnection
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcicetransport import RTCIceTransport
+from aiortc.rtcrtpreceiver import RTCRtpReceiver
+from aiortc.rtp import RtcpByePacket, RtpPacket
+
+from rtc_client.errors import RtcClientError
+
+_CONNECT: Final = "_RTCPeerConnection__connect"
+_PARSE_ERRORS: Final = (ValueError, IndexError, KeyError, struct.error)
+
+
+class SeamMoved(RtcClientError):
+    """The installed aiortc or aioice is not one that this library knows."""
+
+
+def check_seams(pc: RTCPeerConnection, receiver: RTCRtpReceiver) -> None:
+    """Raise unless every private name used below exists on a fresh peer connection.
+
+    Raises:
+        SeamMoved: With the installed versions and the name that is missing.
+    """
+    dtls = receiver.transport
+    connection = ice_connection(dtls.transport)
+    wanted: list[tuple[object, tuple[str, ...]]] = [
+        (pc, (_CONNECT,)),
+        (dtls, ("_handle_rtcp_data", "_handle_rtp_data")),
+        (receiver, ("_handle_rtp_packet", "_handle_rtcp_packet")),
+        (
+            connection,
+            (
+                "_check_list",
+                "_nominated",
+                "_protocols",
+                "_queue",
+                "_closing",
+                "_query_consent_task",
+                "query_consent",
+                "get_component_candidates",
+                "data_received",
+            ),
+        ),
+        (StunProtocol, ("datagram_received",)),
+    ]
+    for owner, names in wanted:
+        for name in names:
+            if not hasattr(owner, name):
+                raise SeamMoved(
+                    f"aiortc {version('aiortc')} with aioice {version('aioice')} has no {name} any more: "
+                    "install the versions that pyproject.toml names"
+                )
+
+
+def ice_connection(ice: RTCIceTransport) -> Connection:
+    """Return aioice's agent below aiortc's ICE transport; relies on `RTCIceTransport._connection`."""
+    connection = getattr(ice, "_connection", None)
+    if not isinstance(connection, Connection):
+        raise SeamMoved("aiortc's ICE transport has no aioice connection any more")
+    return connection
+
+
+def gather_with(connection: Connection, *, loopback: bool, timeout_s: float) -> None:
+    """Make gathering end after `timeout_s` with what it has, and let it offer 127.0.0.1 for a call within this machine.
+
+    Relies on `Connection.gather_candidates` calling `self.get_component_candidates(component=, addresses=)`, which
+    leaves out loopback addresses and has its own time limit.
+    """
+    original = connection.get_component_candidates
+
+    async def get_component_candidates(component: int, addresses: list[str]) -> Any:
+        extra = ["127.0.0.1"] if loopback and "127.0.0.1" not in addresses else []
+        return await original(component, addresses + extra, max(1, int(timeout_s)))
+
+    connection.get_component_candidates = get_component_candidates  # type: ignore[method-assign, assignment]
+
+
+def guard_datagrams(connection: Connection, wrap: Callable[[StunProtocol], Callable[[bytes, Any], None]]) -> None:
+    """Put `wrap(protocol)` in place of `datagram_received` of every socket; call it when gathering is done.
+
+    Relies on asyncio (and aioice's TURN transport) looking the method up on the instance for each datagram.
+    """
+    for protocol in connection._protocols:
+        protocol.datagram_received = wrap(protocol)  # type: ignore[method-assign, assignment]
+
+
+def is_checked(connection: Connection, address: tuple[str, int]) -> bool:
+    """Return whether ICE has had an authenticated answer from `address` (relies on `_check_list`, `_nominated`)."""
+    if any(pair.remote_addr == address for pair in connection._nominated.values()):
+        return True
+    return any(
+        pair.state is CandidatePair.State.SUCCEEDED and pair.remote_addr == address for pair in connection._check_list
+    )
+
+
+def queued_datagrams(connection: Connection) -> int:
+    """Return how many datagrams wait for DTLS; aioice's queue has no bound of its own."""
+    return connection._queue.qsize()
+
+
+def survive_malformed(dtls: RTCDtlsTransport, count: Callable[[str], None]) -> None:
+    """Keep RTP and RTCP that cannot be parsed from ending the transport.
+
+    Relies on `_recv_next` calling these two through the instance; they catch ValueError only, their parsers raise
+    more (aiortc-limits.md section 4).
+    """
+    handle_rtcp, handle_rtp = dtls._handle_rtcp_data, dtls._handle_rtp_data
+
+    async def handle_rtcp_data(data: bytes) -> None:
+        try:
+            await handle_rtcp(data)
+        except _PARSE_ERRORS:
+            count("malformed_rtcp")
+
+    async def handle_rtp_data(data: bytes, arrival_time_ms: int) -> None:
+        try:
+            await handle_rtp(data, arrival_time_ms)
+        except _PARSE_ERRORS:
+            count("malformed_rtp")
+
+    dtls._handle_rtcp_data = handle_rtcp_data  # type: ignore[method-assign]
+    dtls._handle_rtp_data = handle_rtp_data  # type: ignore[method-assign]
+
+
+def tap_rtp(receiver: RTCRtpReceiver, on_packet: Callable[[int], None], count: Callable[[str], None]) -> None:
+    """Tell `on_packet` the payload size of each authenticated RTP packet, and keep what mutes aiortc away from it.
+
+    An empty payload ends its decoder for good, and a BYE ends the track while packets may still come
+    (aiortc-limits.md sections 1b, 1c). Relies on the transport calling both methods through the instance.
+    """
+    handle_rtp, handle_rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
+
+    async def handle_rtp_packet(packet: RtpPacket, arrival_time_ms: int) -> None:
+        on_packet(len(packet.payload))
+        if packet.payload:
+            await handle_rtp(packet, arrival_time_ms)
+        else:
+            count("empty_rtp")
+
+    async def handle_rtcp_packet(packet: Any) -> None:
+        if isinstance(packet, RtcpByePacket):
+            count("rtcp_bye")
+        else:
+            await handle_rtcp(packet)
+
+    receiver._handle_rtp_packet = handle_rtp_packet  # type: ignore[method-assign]
+    receiver._handle_rtcp_packet = handle_rtcp_packet  # type: ignore[method-assign]
+
+
+def own_connect(pc: RTCPeerConnection, on_error: Callable[[Exception], None]) -> set[asyncio.Task[Any]]:
+    """Return the set in which aiortc's connect tasks stand while they run, so that somebody can wait for them.
+
+    Relies on the descriptions calling `self.__connect()` inside `ensure_future` and dropping the task: an
+    exception of it, say of a DTLS assertion, would be seen by nobody.
+    """
+    running: set[asyncio.Task[Any]] = set()
+    connect: Callable[[], Awaitable[None]] = getattr(pc, _CONNECT)
+
+    async def owned_connect() -> None:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())  # ensure_future made it
+        running.add(task)
+        task.set_name("peer-connect")
+        try:
+            await connect()
+        except Exception as error:  # noqa: BLE001 - the outermost frame of a task that nobody else awaits
+            on_error(error)
+        finally:
+            running.discard(task)
+
+    setattr(pc, _CONNECT, owned_connect)
+    return running
+
+
+def no_orphan_consent(connection: Connection) -> None:
+    """Keep consent checks from starting on an agent that was closed while it was connecting.
+
+    Relies on `connect()` starting `self.query_consent()` as its last act, closed meanwhile or not.
+    """
+    query_consent = connection.query_consent
+
+    async def query_consent_unless_closing() -> None:
+        if not connection._closing:
+            await query_consent()
+
+    connection.query_consent = query_consent_unless_closing  # type: ignore[method-assign]
+
+
+def abandon(connection: Connection) -> None:
+    """Close the sockets and stop the consent task without waiting: the last resort when a close hangs."""
+    if connection._query_consent_task is not None:
+        connection._query_consent_task.cancel()
+    for protocol in connection._protocols:
+        protocol.transport.abort()
