@@ -1,14 +1,13 @@
-"""Audio files: reading any that PyAV understands, writing WAV. No event loop: callers choose the thread."""
+"""Reading audio files, any that PyAV understands; writing is in wav.py. No event loop: callers choose the thread."""
 
 from __future__ import annotations
 
 import stat
-import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
 import av
 import numpy as np
@@ -18,12 +17,12 @@ from av.error import FFmpegError
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import to_mono_int16
 from rtc_client.audio.resample import Resampler
+from rtc_client.audio.wav import WavWriter, reason, write_wav
 from rtc_client.errors import AudioFileUnreadable
 
-_BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 2
+__all__ = ["AudioFileReader", "WavWriter", "read_audio", "write_wav"]
 
-_WAV_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
-_MAX_WAV_DATA_BYTES: Final = 0xFFFF_FFFF - _WAV_HEADER.size
+_BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 
 
 def read_audio(path: Path | str) -> Samples:
@@ -36,16 +35,6 @@ def read_audio(path: Path | str) -> Samples:
     """
     with AudioFileReader(path) as reader:
         return np.concatenate(list(reader))
-
-
-def write_wav(path: Path | str, samples: Samples) -> None:
-    """Write samples (int16, shape `(n_samples,)`, at `SAMPLE_RATE_HZ`) as a WAV file, over what was there.
-
-    Raises:
-        AudioFileUnreadable: If the file cannot be created.
-    """
-    with WavWriter(path) as writer:
-        writer.append(samples)
 
 
 class AudioFileReader:
@@ -63,14 +52,18 @@ class AudioFileReader:
         self._container: InputContainer | None = None
         self._blocks: Iterator[Samples] = iter(())
         self._first: Samples | None = None
+        self._closed = False
 
     def open(self) -> None:
         """Open the file and decode its first block.
 
         Raises:
             AudioFileUnreadable: As `read_audio`. Nothing stays open then.
+            ValueError: If the reader was closed before.
         """
         with self._lock:
+            if self._closed:
+                raise ValueError("this reader is closed")
             self._container = _open_container(self.path)
             try:
                 self._blocks = self._decode(self._container)
@@ -108,6 +101,7 @@ class AudioFileReader:
         self.close()
 
     def _close(self) -> None:
+        self._closed = True
         self._blocks, self._first = iter(()), None
         if self._container is not None:
             self._container.close()
@@ -150,81 +144,7 @@ class AudioFileReader:
                     continue
                 yield from frames
         except (FFmpegError, OSError) as error:
-            raise AudioFileUnreadable(f"{self.path} is damaged: {_reason(error)}") from error
-
-
-class WavWriter:
-    """Writes a 16-bit mono WAV file at `SAMPLE_RATE_HZ` that is playable at any moment.
-
-    The sizes in its header are brought up to date with every second of sound, after that sound was handed to the
-    system: a process that is killed leaves a valid file short of at most a second. All methods block; not for two
-    threads at once. The folder must exist; a file of that name is replaced.
-
-    Raises:
-        AudioFileUnreadable: If the file cannot be created.
-    """
-
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.n_samples = 0
-        self._claimed_samples = 0
-        try:
-            self._file: BinaryIO = self.path.open("wb", buffering=0)
-        except OSError as error:
-            raise AudioFileUnreadable(f"{self.path} cannot be written: {_reason(error)}") from error
-        try:
-            self._file.write(_wav_header(0))
-        except BaseException:
-            self._file.close()
-            raise
-
-    def append(self, samples: Samples) -> None:
-        """Add samples (int16, shape `(n_samples,)`) at the end.
-
-        Raises:
-            OSError: If the system refuses, for example because the disk is full.
-        """
-        data = memoryview(samples.astype("<i2", copy=False).tobytes())
-        while data:
-            data = data[self._file.write(data) :]
-        self.n_samples += len(samples)
-        if self.n_samples - self._claimed_samples >= SAMPLE_RATE_HZ:
-            self._claim()
-
-    def close(self) -> None:
-        """Bring the header up to date and close the file. Safe to call twice.
-
-        Raises:
-            OSError: If the system refuses; the file is closed all the same.
-        """
-        if self._file.closed:
-            return
-        try:
-            if self._claimed_samples != self.n_samples:
-                self._claim()
-        finally:
-            self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def _claim(self) -> None:
-        self._file.seek(0)
-        self._file.write(_wav_header(self.n_samples))
-        self._file.seek(0, 2)
-        self._claimed_samples = self.n_samples
-
-
-def _wav_header(n_samples: int) -> bytes:
-    # The sizes have 32 bits; beyond a day of sound they stay at their highest, and players read that far.
-    data_bytes = min(2 * n_samples, _MAX_WAV_DATA_BYTES // 2 * 2)
-    riff_bytes = data_bytes + _WAV_HEADER.size - 8
-    return _WAV_HEADER.pack(
-        b"RIFF", riff_bytes, b"WAVE", b"fmt ", 16, 1, 1, SAMPLE_RATE_HZ, 2 * SAMPLE_RATE_HZ, 2, 16, b"data", data_bytes
-    )
+            raise AudioFileUnreadable(f"{self.path} is damaged: {reason(error)}") from error
 
 
 def _open_container(path: Path) -> InputContainer:
@@ -245,9 +165,9 @@ def _open_container(path: Path) -> InputContainer:
     except FileNotFoundError as error:
         raise AudioFileUnreadable(f"{path} does not exist") from error
     except FFmpegError as error:
-        raise AudioFileUnreadable(f"{path} is not an audio file: {_reason(error)}") from error
+        raise AudioFileUnreadable(f"{path} is not an audio file: {reason(error)}") from error
     except (OSError, ValueError) as error:
-        raise AudioFileUnreadable(f"{path} cannot be read: {_reason(error)}") from error
+        raise AudioFileUnreadable(f"{path} cannot be read: {reason(error)}") from error
     if not container.streams.audio:
         container.close()
         raise AudioFileUnreadable(f"{path} has no audio stream")
@@ -275,7 +195,3 @@ class _Mix:
         frame.pts = None
         (packed,) = self._to_int16.resample(frame)
         return to_mono_int16(packed.to_ndarray().reshape(-1, packed.layout.nb_channels))
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()

@@ -121,7 +121,10 @@ def to_mono_int16(array: NDArray[Any]) -> Samples:
 
 def _check_shape(array: NDArray[Any]) -> NDArray[Any]:
     if not isinstance(array, np.ndarray):
-        raise ConfigError(f"audio samples must be a numpy array, not {type(array).__name__}")
+        raise ConfigError(
+            f"audio samples must be a numpy array, not {type(array).__name__}; "
+            "raw 16-bit PCM becomes one by np.frombuffer(pcm, dtype=np.int16)"
+        )
     if array.ndim not in (1, 2):
         raise ConfigError(
             f"an audio array of shape {array.shape} is not understood: pass (n_samples,) or (n_samples, n_channels)"

@@ -1,0 +1,195 @@
+"""Sinks that a task of their own empties behind the call: a WAV file, a coroutine. The others are in sinks.py."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame, Samples
+from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.wav import WavWriter
+from rtc_client.errors import ConfigError
+
+
+class WavSink(OneCall):
+    """Writes a 16-bit mono WAV file at `SAMPLE_RATE_HZ`, over what was there; its folder must exist.
+
+    A thread writes it, a second of sound at a time, and the file is playable at any moment: a process that is killed
+    loses about the last second. A disk that refuses, or falls `MAX_BEHIND_S` behind, is an OSError from `write` or
+    `aclose`: a recording with holes would lie.
+    """
+
+    MAX_BEHIND_S: Final = 60.0
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self._opening: asyncio.Task[WavWriter] | None = None
+        self._writer: WavWriter | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._unsaved: list[Samples] = []
+        self._unsaved_samples = 0
+        self._failure = _Failure()
+
+    def write(self, frame: PcmFrame) -> None:
+        self._failure.tell()
+        if self._writer is None:
+            raise ValueError("a WavSink can be written to between open() and aclose() only")
+        self._unsaved.append(frame.samples)
+        self._unsaved_samples += len(frame.samples)
+        if self._unsaved_samples > self.MAX_BEHIND_S * SAMPLE_RATE_HZ:
+            self._failure.keep(TimeoutError(f"the disk of {self.path} is more than {self.MAX_BEHIND_S:g} s behind"))
+            self._failure.tell()
+        if self._unsaved_samples >= SAMPLE_RATE_HZ and (self._saving is None or self._saving.done()):
+            self._saving = asyncio.create_task(self._save(self._writer), name="WavSink-save")
+
+    async def _open(self) -> None:
+        self._opening = asyncio.create_task(asyncio.to_thread(WavWriter, self.path), name="WavSink-open")
+        self._writer = await asyncio.shield(self._opening)
+
+    async def _close(self) -> None:
+        self._writer = None
+        if self._opening is None:
+            return
+        await asyncio.wait([self._opening])
+        if self._opening.cancelled() or self._opening.exception() is not None:
+            return  # `open` has raised it
+        writer = self._opening.result()
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
+        await self._save(writer)
+        try:
+            await asyncio.to_thread(writer.close)
+        except OSError as error:
+            self._failure.keep(error)
+        self._failure.tell_once()
+
+    async def _save(self, writer: WavWriter) -> None:
+        try:
+            while self._unsaved and not self._failure:
+                unsaved, self._unsaved, self._unsaved_samples = self._unsaved, [], 0
+                await asyncio.to_thread(writer.append, np.concatenate(unsaved))
+        except Exception as error:  # noqa: BLE001  (the task's outermost frame; `write` raises it into the call)
+            self._failure.keep(error)
+
+
+class CallbackSink(OneCall):
+    """Calls back with every frame.
+
+    A plain function is called from within `write`, so it must not block; what it raises, `write` raises. A coroutine
+    function is awaited, frame after frame, by one task, behind a queue of `capacity_s`; when it falls behind further
+    than that, the oldest frames are dropped and counted in `dropped_samples`. What it raises comes out of the next
+    `write` or of `aclose`, and it is not called again.
+
+    `aclose` waits until the queue has been worked off; cancelling it cancels the callback and drops the rest.
+    """
+
+    def __init__(
+        self, callback: Callable[[PcmFrame], object] | Callable[[PcmFrame], Awaitable[object]], capacity_s: float = 5.0
+    ) -> None:
+        super().__init__()
+        if not capacity_s > 0:
+            raise ConfigError(f"a queue of {capacity_s:g} s holds nothing: give a positive number of seconds")
+        self._callback = callback
+        self._is_async = _is_coroutine_function(callback)
+        self._capacity_samples = max(FRAME_SAMPLES, round(min(capacity_s, 1e9) * SAMPLE_RATE_HZ))
+        self._queue: deque[PcmFrame] = deque()
+        self._queued_samples = 0
+        self._wake = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._is_abandoned = False
+        self._failure = _Failure()
+        self.dropped_samples = 0
+
+    def write(self, frame: PcmFrame) -> None:
+        self._failure.tell()
+        if not self._is_async:
+            result = self._callback(frame)
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TypeError("the callback of a CallbackSink returned a coroutine: make it an `async def` itself")
+            return
+        self._queue.append(frame)
+        self._queued_samples += len(frame.samples)
+        while self._queued_samples > self._capacity_samples:
+            self.dropped_samples += len(self._take().samples)
+        self._wake.set()
+
+    async def aclose(self) -> None:
+        try:
+            await super().aclose()
+        except asyncio.CancelledError:
+            self._is_abandoned = True
+            if self._worker is not None:
+                self._worker.cancel()
+            raise
+
+    async def _open(self) -> None:
+        if self._is_async:
+            self._worker = asyncio.create_task(self._deliver(), name="CallbackSink-deliver")
+
+    async def _close(self) -> None:
+        if self._worker is not None:
+            self._wake.set()
+            await asyncio.wait([self._worker])
+        while self._queue:
+            self.dropped_samples += len(self._take().samples)
+        self._failure.tell_once()
+
+    async def _deliver(self) -> None:
+        try:
+            while self._queue or self._closing is None:
+                if self._queue:
+                    result = self._callback(self._take())
+                    if inspect.isawaitable(result):
+                        await result
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        except asyncio.CancelledError as error:
+            if self._is_abandoned:
+                raise
+            # Something the callback awaits was cancelled. It will not go on, and the call must know.
+            self._failure.keep(RuntimeError("the callback of this sink was cancelled"), error)
+        except Exception as error:  # noqa: BLE001  (the task's outermost frame; `write` raises it into the call)
+            self._failure.keep(error)
+
+    def _take(self) -> PcmFrame:
+        frame = self._queue.popleft()
+        self._queued_samples -= len(frame.samples)
+        return frame
+
+
+class _Failure:
+    """The first error of a task, kept until someone who can end the call asks for it."""
+
+    def __init__(self) -> None:
+        self._error: Exception | None = None
+        self._is_told = False
+
+    def __bool__(self) -> bool:
+        return self._error is not None
+
+    def keep(self, error: Exception, cause: BaseException | None = None) -> None:
+        if self._error is None:
+            self._error = error
+            error.__cause__ = cause or error.__cause__
+
+    def tell(self) -> None:
+        if self._error is not None:
+            self._is_told = True
+            raise self._error
+
+    def tell_once(self) -> None:
+        if not self._is_told:
+            self.tell()
+
+
+def _is_coroutine_function(callback: Callable[[PcmFrame], object]) -> bool:
+    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(type(callback).__call__)

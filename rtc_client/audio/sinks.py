@@ -1,0 +1,106 @@
+"""Where the agent's sound goes: the Sink protocol and every kind of sink. Where a frame lies in time: playout.py."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+import numpy as np
+
+from rtc_client.audio.drained import CallbackSink, WavSink
+from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
+from rtc_client.audio.lifetime import OneCall
+from rtc_client.errors import ConfigError
+
+__all__ = ["CallbackSink", "NullSink", "NumpySink", "Sink", "TeeSink", "WavSink"]
+
+
+class Sink(Protocol):
+    """What a call hands the agent's sound to. A sink serves one call, in the thread of its event loop."""
+
+    async def open(self) -> None:
+        """Acquire what is needed to write. If it fails or is cancelled, everything is let go of again.
+
+        Raises:
+            ConfigError: If the sink cannot work, AudioFileUnreadable if that is the fault of a file.
+        """
+        ...
+
+    def write(self, frame: PcmFrame) -> None:
+        """Take the next frame; never blocks. Only between `open` and `aclose`.
+
+        Frames come in order and contiguous, gaps filled with silence; position 0 is the instant the call connected.
+        They may be of any length, and their samples are not to be changed.
+
+        Raises whatever kept an earlier frame from where it was meant to go.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Finish: what was written arrives where it was meant to go. Safe at any time and any number of times.
+
+        Raises what went wrong since the last `write`.
+        """
+        ...
+
+
+class NullSink:
+    """Forgets everything; any number of calls may share one."""
+
+    async def open(self) -> None: ...
+
+    def write(self, frame: PcmFrame) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class NumpySink(OneCall):
+    """Keeps the samples in memory, 48 kB a second, up to `max_s`.
+
+    What comes after that is not kept but counted in `dropped_samples`, so that index `i` always is position `i`.
+    """
+
+    def __init__(self, max_s: float = 3600.0) -> None:
+        super().__init__()
+        if not max_s > 0:
+            raise ConfigError(f"a recording of at most {max_s:g} s holds nothing: give a positive number of seconds")
+        self._max_samples = round(min(max_s, 1e9) * SAMPLE_RATE_HZ)
+        self._pcm = bytearray()
+        self.dropped_samples = 0
+
+    def write(self, frame: PcmFrame) -> None:
+        room_samples = self._max_samples - len(self._pcm) // 2
+        self._pcm += frame.samples[:room_samples].tobytes()
+        self.dropped_samples += max(0, len(frame.samples) - room_samples)
+
+    @property
+    def samples(self) -> Samples:
+        """A copy of what was kept so far, during and after the call: int16, shape `(n_samples,)`."""
+        return np.frombuffer(self._pcm, dtype=np.int16).copy()
+
+
+class TeeSink(OneCall):
+    """Hands every frame to several sinks, in the order given; each gets it, also when one before it raises."""
+
+    def __init__(self, *sinks: Sink) -> None:
+        super().__init__()
+        self._sinks = sinks
+        self._stack = AsyncExitStack()
+
+    def write(self, frame: PcmFrame) -> None:
+        first: Exception | None = None
+        for sink in self._sinks:
+            try:
+                sink.write(frame)
+            except Exception as error:  # noqa: BLE001  (raised below, when every sink has its frame)
+                first = first or error
+        if first is not None:
+            raise first
+
+    async def _open(self) -> None:
+        for sink in self._sinks:
+            await sink.open()
+            self._stack.push_async_callback(sink.aclose)
+
+    async def _close(self) -> None:
+        await self._stack.aclose()

@@ -1,0 +1,221 @@
+"""Where the caller's sound comes from: the Source protocol and every kind of source. Pacing is not here."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtc_client.audio.buffer import SampleBuffer
+from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
+from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.pcm import FULL_SCALE, to_mono_int16
+from rtc_client.audio.pumped import FileSource, IteratorSource, WavSource
+from rtc_client.audio.resample import Resampler, resample
+from rtc_client.errors import ConfigError
+
+__all__ = [
+    "ArraySource",
+    "FileSource",
+    "IteratorSource",
+    "PushSource",
+    "SilenceSource",
+    "Source",
+    "ToneSource",
+    "WavSource",
+]
+
+LOUDEST_TONE_DBFS: Final = -3.1
+"""A sine cannot be louder without clipping; its peak is 3.01 dB above its level."""
+
+
+class Source(Protocol):
+    """What a call asks for 20 ms of sound, fifty times a second.
+
+    A source serves one call. Except where a source says otherwise, all of it belongs to the thread of the event loop.
+    """
+
+    async def open(self) -> None:
+        """Acquire what is needed to read. If it fails or is cancelled, everything is let go of again.
+
+        Raises:
+            ConfigError: If the source cannot work, AudioFileUnreadable if that is the fault of a file.
+        """
+        ...
+
+    def read(self) -> Samples | None:
+        """Return exactly `FRAME_SAMPLES` samples, or None when nothing is ready or nothing will come any more.
+
+        Never blocks. The samples are not to be changed. Raises whatever the producer raised, once everything that
+        it produced before has been read; from then on every read raises it.
+        """
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will come any more; always False for endless sources.
+
+        The last frame is filled up with silence. A source that failed has not ended: its `read` raises.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything. Safe at any time and any number of times; cancelling it stops only the waiting."""
+        ...
+
+
+class SilenceSource:
+    """Says nothing, endlessly; any number of calls may share one."""
+
+    ended: Final = False
+
+    async def open(self) -> None: ...
+
+    def read(self) -> Samples:
+        return SILENCE
+
+    async def aclose(self) -> None: ...
+
+
+class ToneSource(OneCall):
+    """A sine of `frequency_hz` at `level_dbfs` (RMS), endless unless `duration_s` is given. Its phase never jumps.
+
+    Raises:
+        ConfigError: If the frequency is not between 0 and half the sample rate, the level would clip, or the
+            duration is not positive.
+    """
+
+    def __init__(self, frequency_hz: float, level_dbfs: float = -20.0, duration_s: float | None = None) -> None:
+        super().__init__()
+        if not 0 < frequency_hz < SAMPLE_RATE_HZ / 2:
+            raise ConfigError(
+                f"a tone of {frequency_hz:g} Hz cannot be played: choose more than 0 and less than "
+                f"{SAMPLE_RATE_HZ // 2} Hz"
+            )
+        if not level_dbfs <= LOUDEST_TONE_DBFS:
+            raise ConfigError(f"a tone at {level_dbfs:g} dBFS would clip: choose {LOUDEST_TONE_DBFS} dBFS or less")
+        if duration_s is not None and not 0 < duration_s < math.inf:
+            raise ConfigError(f"a tone cannot last {duration_s:g} s: give a positive number, or None for no end")
+        self._cycles_per_sample = frequency_hz / SAMPLE_RATE_HZ
+        self._amplitude = FULL_SCALE * math.sqrt(2) * 10 ** (level_dbfs / 20)
+        self._phase_cycles = 0.0
+        self._left_samples = None if duration_s is None else round(duration_s * SAMPLE_RATE_HZ)
+
+    def read(self) -> Samples | None:
+        if self.ended:
+            return None
+        cycles = self._phase_cycles + self._cycles_per_sample * np.arange(FRAME_SAMPLES)
+        self._phase_cycles = (self._phase_cycles + self._cycles_per_sample * FRAME_SAMPLES) % 1.0
+        frame: Samples = np.rint(self._amplitude * np.sin(2 * np.pi * cycles)).astype(np.int16)
+        if self._left_samples is not None:
+            frame[self._left_samples :] = 0
+            self._left_samples = max(0, self._left_samples - FRAME_SAMPLES)
+        return frame
+
+    @property
+    def ended(self) -> bool:
+        return self._left_samples == 0
+
+
+class ArraySource(OneCall):
+    """Speaks an array, as `to_mono_int16` takes it, of any sample rate; it is copied.
+
+    Raises:
+        ConfigError: If the array or the rate is not understood.
+    """
+
+    def __init__(self, samples: NDArray[Any], sample_rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        super().__init__()
+        Resampler(sample_rate_hz)  # refuses a rate that is none, here rather than in the midst of setting up
+        self._sample_rate_hz = sample_rate_hz
+        self._samples = to_mono_int16(samples).copy()
+        self._buffer = SampleBuffer()
+        self._is_ready = False
+
+    def read(self) -> Samples | None:
+        return self._buffer.take_frame(pad=True)
+
+    @property
+    def ended(self) -> bool:
+        return self._is_ready and len(self._buffer) == 0
+
+    async def _open(self) -> None:
+        samples = self._samples
+        if self._sample_rate_hz != SAMPLE_RATE_HZ:
+            samples = await asyncio.to_thread(resample, samples, self._sample_rate_hz)
+        self._buffer.append(samples)
+        self._is_ready = True
+
+    async def _close(self) -> None:
+        self._buffer.clear()
+        self._is_ready = True
+
+
+class PushSource(OneCall):
+    """Speaks what is pushed into it, for programs that have their own idea of when there is sound.
+
+    Holds up to `capacity_s`; beyond that the oldest samples are dropped, because late sound is worthless, and counted
+    in `dropped_samples`. `push` and `finish` may be called from any thread and before `open`; they never wait.
+
+    Raises:
+        ConfigError: If the capacity is not positive or the rate is not understood.
+    """
+
+    def __init__(self, capacity_s: float = 5.0, sample_rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        super().__init__()
+        if not FRAME_SAMPLES <= capacity_s * SAMPLE_RATE_HZ < math.inf:
+            raise ConfigError(f"a capacity of {capacity_s:g} s does not hold one frame of {FRAME_S:g} s")
+        self._capacity_samples = round(capacity_s * SAMPLE_RATE_HZ)
+        self._resampler = Resampler(sample_rate_hz)
+        self._lock = threading.Lock()
+        self._buffer = SampleBuffer()
+        self._is_finished = False
+        self.dropped_samples = 0
+        """Samples, at `SAMPLE_RATE_HZ`, that were pushed and will never be heard."""
+
+    def push(self, samples: NDArray[Any]) -> int:
+        """Add samples, as `to_mono_int16` takes them (none is allowed too); return how many had to be dropped for them.
+
+        They are copied. After `aclose` everything is dropped; a call may end while another thread is pushing.
+
+        Raises:
+            ConfigError: If the array is not understood.
+            ValueError: After `finish`.
+        """
+        mono = to_mono_int16(samples).copy() if getattr(samples, "size", None) != 0 else SILENCE[:0]
+        with self._lock:
+            if self._is_finished and self._closing is None:
+                raise ValueError("push() after finish()")
+            return self._add(self._resampler.push(mono))
+
+    def finish(self) -> None:
+        """Say that nothing will be pushed any more: the source ends when all of it has been read."""
+        with self._lock:
+            if not self._is_finished:
+                self._is_finished = True
+                self._add(self._resampler.flush())
+
+    def read(self) -> Samples | None:
+        with self._lock:
+            return self._buffer.take_frame(pad=self._is_finished)
+
+    @property
+    def ended(self) -> bool:
+        with self._lock:
+            return self._is_finished and len(self._buffer) == 0
+
+    async def _close(self) -> None:
+        with self._lock:
+            self._is_finished = True
+            self.dropped_samples += self._buffer.drop_oldest(len(self._buffer))
+
+    def _add(self, samples: Samples) -> int:
+        self._buffer.append(samples)
+        room_samples = self._capacity_samples if self._closing is None else 0
+        n_dropped = self._buffer.drop_oldest(len(self._buffer) - room_samples)
+        self.dropped_samples += n_dropped
+        return n_dropped
