@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from aiohttp import web
 
@@ -21,13 +21,13 @@ from rtc_client.testing.faults import Faults
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.record import Record, SeenRequest, Violation
 from rtc_client.testing.script import AgentScript
+from rtc_client.testing.seams import LOOPBACK, Interfaces
 from rtc_client.testing.server import Desk
 from rtc_client.testing.strict import API_PREFIX, BACKEND_PREFIX
 from rtc_client.testing.voices import VoiceBox
 
 log = logging.getLogger(__name__)
 
-LOOPBACK: Final = "127.0.0.1"
 SHUTDOWN_LIMIT_S: Final = 0.3
 """How long a request that is being served may still take when the calls have ended."""
 
@@ -49,7 +49,7 @@ class FakeAnswerer:
         script: AgentScript | None = None,
         host: str = LOOPBACK,
         port: int = 0,
-        interfaces: Literal["loopback", "all"] = "loopback",
+        interfaces: Interfaces = "loopback",
         strict_refuse: bool = False,
         clock: Clock | None = None,
         new_call_id: Callable[[], str] = random_call_id,
@@ -58,19 +58,18 @@ class FakeAnswerer:
 
         With `strict_refuse` a POST that violates the protocol gets a 400 that says why.
         """
-        self.script = script or AgentScript()
-        """What the agent does in the calls to come; may be replaced between calls."""
         self.faults = Faults()
         self.calls: list[AnsweredCall] = []
         """Every call, in order of arrival; also those that are over."""
         self.port = port
         self._host = host
-        self._addresses = (LOOPBACK,) if interfaces == "loopback" else None
+        self._interfaces = interfaces
         self._strict_refuse = strict_refuse
         self._clock = clock or MonotonicClock()
         self._new_call_id = new_call_id
         self._record = Record()
         self._voices = VoiceBox()
+        self._script = script or AgentScript()
         self._desk: Desk | None = None
         self._runner: web.AppRunner | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -82,7 +81,7 @@ class FakeAnswerer:
             OSError: If the address or the port cannot be had.
             AudioFileUnreadable: If a clip of the script cannot be read.
         """
-        self._voices.warm_up(self.script)
+        self.script = self._script
         self._desk = Desk(
             answer=self._answer,
             calls=self.calls,
@@ -105,6 +104,20 @@ class FakeAnswerer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    @property
+    def script(self) -> AgentScript:
+        """What the agent does in the calls to come; may be replaced between calls.
+
+        Raises:
+            AudioFileUnreadable: When it is replaced, if a clip in it cannot be read.
+        """
+        return self._script
+
+    @script.setter
+    def script(self, script: AgentScript) -> None:
+        self._voices.warm_up(script)
+        self._script = script
 
     @property
     def base_url(self) -> str:
@@ -137,8 +150,11 @@ class FakeAnswerer:
         Raises:
             TimeoutError: If there are fewer calls after `timeout_s`.
         """
-        find = lambda: self.calls[n - 1] if len(self.calls) >= n else None  # noqa: E731
-        return await self._record.bell.until(find, timeout_s=timeout_s, what=f"call {n}")
+
+        def find() -> AnsweredCall | None:
+            return self.calls[n - 1] if len(self.calls) >= n else None
+
+        return await self._record.bell.until(find, timeout_s=timeout_s, what=lambda: f"call {n}")
 
     async def wait_for_request(self, timeout_s: float = 5.0, *, n: int = 1) -> SeenRequest:
         """Return the `n`-th request (from 1), whatever becomes of it.
@@ -146,8 +162,11 @@ class FakeAnswerer:
         Raises:
             TimeoutError: If there are fewer requests after `timeout_s`.
         """
-        find = lambda: self.requests[n - 1] if len(self.requests) >= n else None  # noqa: E731
-        return await self._record.bell.until(find, timeout_s=timeout_s, what=f"request {n}")
+
+        def find() -> SeenRequest | None:
+            return self.requests[n - 1] if len(self.requests) >= n else None
+
+        return await self._record.bell.until(find, timeout_s=timeout_s, what=lambda: f"request {n}")
 
     async def aclose(self) -> None:
         """End all calls and stop listening, within 3 s. Safe to call twice, and safe to cancel while waiting."""
@@ -178,7 +197,7 @@ class FakeAnswerer:
             voices=self._voices,
             clock=self._clock,
             record=self._record,
-            addresses=self._addresses,
+            interfaces=self._interfaces,
         )
         try:
             await call.answer()

@@ -7,30 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, assert_never
+from typing import assert_never
 
 from rtc_client.audio.frames import FRAME_S, Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.clock import Clock
-from rtc_client.testing import events, strict
+from rtc_client.testing.event_leg import EventLeg
 from rtc_client.testing.events import JsonObject
 from rtc_client.testing.media import AnswererPeer
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.performance import HangUp, Performance, Speak, Tell
 from rtc_client.testing.record import Record, SeenRequest
 from rtc_client.testing.script import AgentScript, Echo, Voice
+from rtc_client.testing.seams import Interfaces
 from rtc_client.testing.sideband import Sideband
 from rtc_client.testing.voices import VoiceBox
 from rtc_client.testing.waiting import Bell
 
 log = logging.getLogger(__name__)
-
-MAX_FRAMES_KEPT: Final = 10_000
-MAX_EVENTS_HELD: Final = 1_000
-"""Events of the agent kept for a sideband that is not joined yet; the oldest are dropped first."""
 
 
 class CallEnd(Enum):
@@ -40,6 +36,7 @@ class CallEnd(Enum):
     CLIENT_SIDEBAND = "the client closed its sideband"
     CLIENT_MEDIA = "the client closed its media path, or fell silent"
     AGENT = "the agent hung up"
+    AGENT_FAILED = "the agent raised; see the log"
     ANSWERER_CLOSED = "the answerer was closed"
 
 
@@ -56,7 +53,7 @@ class AnsweredCall:
         voices: VoiceBox,
         clock: Clock,
         record: Record,
-        addresses: tuple[str, ...] | None,
+        interfaces: Interfaces,
     ) -> None:
         self.call_id = call_id
         self.post = post
@@ -65,39 +62,55 @@ class AnsweredCall:
         """The session object of the POST."""
         self.offer_sdp = offer.sdp
         self.answer_sdp = ""
-        self.received: list[JsonObject] = []
-        """Every JSON object the client sent over the sideband, in order."""
-        self.received_texts: list[str | bytes] = []
-        """Every frame the client sent, as it came."""
-        self.sent: list[JsonObject] = []
-        """Every event sent to the client, in order."""
-        self.sidebands_joined = 0
         self.hung_up_by_client = False
         """Whether the client asked for the end over REST."""
-        self.sideband_close_code: int | None = None
-        """The close code of the client's last close frame; 1005 if it had none, None if there was no frame."""
         self.ended_by: CallEnd | None = None
         self._script, self._voices, self._clock, self._record = script, voices, clock, record
         self._performance = Performance(script, voices.duration_s)
+        self._bell = Bell()
         self._peer = AnswererPeer(
             clock=clock,
             silence=script.silence,
-            addresses=addresses,
+            interfaces=interfaces,
             on_connected=self._media_connected,
             on_lost=lambda: self.begin_end(CallEnd.CLIENT_MEDIA),
-            on_heard=self._performance.hear,
+            on_heard=self._heard_frame,
         )
-        self._sideband: Sideband | None = None
-        self._is_session_known = False
-        self._held: deque[JsonObject] = deque(maxlen=MAX_EVENTS_HELD)
-        self._bell = Bell()
+        self._event_leg = EventLeg(
+            offer.session,
+            session_id=f"sess_{call_id}",
+            bell=self._bell,
+            blame=lambda violations: record.blame(violations, call_id),
+            on_text=self._performance.read_text,
+            on_closed_by_client=lambda: self.begin_end(CallEnd.CLIENT_SIDEBAND),
+        )
         self._performing: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"AnsweredCall({self.call_id!r}, ended_by={self.ended_by})"
 
-    # What was heard.
+    # What was said and heard.
+
+    @property
+    def received(self) -> list[JsonObject]:
+        """Every JSON object the client sent over the sideband, in order."""
+        return self._event_leg.received
+
+    @property
+    def received_frames(self) -> list[str | bytes]:
+        """Every frame the client sent, as it came."""
+        return self._event_leg.received_frames
+
+    @property
+    def sent(self) -> list[JsonObject]:
+        """Every event sent to the client, in order."""
+        return self._event_leg.sent
+
+    @property
+    def sideband_close_code(self) -> int | None:
+        """The close code the client sent last; 1005 for a close frame without one, None if it sent no frame."""
+        return self._event_leg.client_close_code
 
     @property
     def heard(self) -> Samples:
@@ -128,7 +141,7 @@ class AnsweredCall:
 
     async def sideband_joined(self, timeout_s: float = 5.0, *, times: int = 1) -> None:
         """Return once the client has joined the sideband, `times` times in all."""
-        await self._until(lambda: self.sidebands_joined >= times, timeout_s, f"sideband joined {times} time(s)")
+        await self._until(lambda: self._event_leg.n_joined >= times, timeout_s, f"sideband joined {times} time(s)")
 
     async def media_connected(self, timeout_s: float = 5.0) -> None:
         """Return once ICE and DTLS are up."""
@@ -146,14 +159,21 @@ class AnsweredCall:
                 return self.received[wanted - 1] if len(self.received) >= wanted else None
             return next((frame for frame in self.received if wanted(frame)), None)
 
-        what = f"{wanted} frame(s) of the client" if isinstance(wanted, int) else "the wanted frame of the client"
-        seen = ", ".join(str(frame.get("type")) for frame in self.received[-20:]) or "none"
-        return await self._bell.until(find, timeout_s=timeout_s, what=f"{what} (before waiting: {seen})")
+        def what() -> str:
+            seen = ", ".join(str(frame.get("type")) for frame in self.received[-20:]) or "none"
+            return (
+                f"{f'{wanted} frames' if isinstance(wanted, int) else 'the wanted frame'} of the client (came: {seen})"
+            )
+
+        return await self._bell.until(find, timeout_s=timeout_s, what=what)
 
     async def wait_sent(self, wanted: Callable[[JsonObject], bool], timeout_s: float = 10.0) -> JsonObject:
         """Return the first event sent to the client for which `wanted` is true."""
-        find = lambda: next((event for event in self.sent if wanted(event)), None)  # noqa: E731
-        return await self._bell.until(find, timeout_s=timeout_s, what="the wanted event sent")
+
+        def find() -> JsonObject | None:
+            return next((event for event in self.sent if wanted(event)), None)
+
+        return await self._bell.until(find, timeout_s=timeout_s, what=lambda: "the wanted event sent")
 
     async def ended(self, timeout_s: float = 5.0) -> CallEnd:
         """Return how the call ended, once both legs are closed."""
@@ -169,8 +189,7 @@ class AnsweredCall:
         Raises:
             ConnectionError: If no sideband is joined.
         """
-        self._keep(self.sent, event)
-        await self.send_frame(events.dump(event))
+        await self._event_leg.send_event(event)
 
     async def send_frame(self, frame: str | bytes) -> None:
         """Send a raw text or binary frame to the client now.
@@ -178,20 +197,15 @@ class AnsweredCall:
         Raises:
             ConnectionError: If no sideband is joined.
         """
-        if self._sideband is None:
-            raise ConnectionError("no sideband is joined")
-        await self._sideband.send(frame)
-        self._bell.ring()
+        await self._event_leg.send(frame)
 
     async def close_sideband(self, code: int = 1000, reason: str = "") -> None:
         """Close the sideband with this close frame. The call goes on: the client may rejoin."""
-        if self._sideband is not None:
-            await self._sideband.close(code, reason)
+        await self._event_leg.close(code, reason)
 
     def drop_sideband(self) -> None:
         """Abort the sideband's TCP connection. The call goes on: the client may rejoin."""
-        if self._sideband is not None:
-            self._sideband.drop()
+        self._event_leg.drop()
 
     async def close_media(self) -> None:
         """Close the media path in order (the client is told by DTLS). The sideband stays."""
@@ -222,26 +236,12 @@ class AnsweredCall:
         """
         self.answer_sdp = await self._peer.answer(self.offer_sdp)
         self._performing = asyncio.create_task(self._perform(), name=f"answerer-agent-{self.call_id}")
+        self._performing.add_done_callback(self._agent_stopped)
         return self.answer_sdp
 
     async def serve_sideband(self, sideband: Sideband) -> None:
-        """Read a sideband, which was just joined, to its end. A later one takes the place of an earlier one."""
-        if self._sideband is not None:
-            self._sideband.drop()
-        self._sideband, self._is_session_known = sideband, False
-        self.sidebands_joined += 1
-        self._bell.ring()
-        is_first = True
-        async for frame in sideband.frames():
-            await self._take_frame(frame, is_first=is_first)
-            is_first = False
-        if self._sideband is sideband:
-            self._sideband = None
-        self.sideband_close_code = sideband.client_close_code
-        self._bell.ring()
-        # A bare TCP close is the normal end of a call (section 8); a code for a failure leaves room to rejoin.
-        if not sideband.is_ended_by_us and sideband.client_close_code in (None, 1000, 1001, 1005):
-            self.begin_end(CallEnd.CLIENT_SIDEBAND)
+        """Read a sideband, which was just joined, to its end."""
+        await self._event_leg.serve(sideband)
 
     def begin_end(self, ended_by: CallEnd) -> asyncio.Task[None]:
         """Begin to end the call, once; return the task that ends it, to be shielded."""
@@ -256,40 +256,18 @@ class AnsweredCall:
         if self._performing is not None:
             self._performing.cancel()
             await asyncio.wait({self._performing})
-        sideband = self._sideband
-        await asyncio.gather(self._peer.aclose(), sideband.close(1000) if sideband else asyncio.sleep(0))
-        if sideband is not None:
-            self.sideband_close_code = sideband.client_close_code
+        await asyncio.gather(self._peer.aclose(), self._event_leg.close(1000))
 
     async def _until(self, is_so: Callable[[], bool], timeout_s: float, what: str) -> None:
-        await self._bell.until(lambda: is_so() or None, timeout_s=timeout_s, what=what)
-
-    def _keep(self, frames: list[JsonObject], frame: JsonObject) -> None:
-        if len(frames) < MAX_FRAMES_KEPT:
-            frames.append(frame)
+        await self._bell.until(lambda: is_so() or None, timeout_s=timeout_s, what=lambda: what)
 
     def _media_connected(self) -> None:
         self._performance.media_connected(self._clock.now_s())
         self._bell.ring()
 
-    async def _take_frame(self, frame: str | bytes, *, is_first: bool) -> None:
-        if len(self.received_texts) < MAX_FRAMES_KEPT:
-            self.received_texts.append(frame)
-        if isinstance(frame, bytes):
-            self._record.blame([strict.BINARY_FRAME], self.call_id)
-            return
-        check = strict.check_first_frame(frame, self.session) if is_first else strict.check_later_frame(frame)
-        self._record.blame(check, self.call_id)
-        parsed = events.parse_object(frame)
-        if parsed is None:
-            return
-        self._keep(self.received, parsed)
+    def _heard_frame(self, level_dbfs: float, now_s: float) -> None:
+        self._performance.hear(level_dbfs, now_s)
         self._bell.ring()
-        if parsed.get("type") == "session.update":
-            await self._tell(events.session_updated(f"sess_{self.call_id}"))
-            self._is_session_known = True
-        elif events.text_of(parsed) is not None:
-            self._performance.read_text()
 
     async def _perform(self) -> None:
         """Ask the performance every 20 ms what is due, and do it."""
@@ -300,19 +278,16 @@ class AnsweredCall:
                     case Speak(voice):
                         self.speak(voice)
                     case Tell(event):
-                        self._held.append(event)
+                        self._event_leg.hold(event)
                     case HangUp():
                         self.begin_end(CallEnd.AGENT)
                     case _:
                         assert_never(act)
-            while self._held and self._is_session_known and self._sideband is not None:
-                await self._tell(self._held.popleft())
-            self._bell.ring()
+            await self._event_leg.flush()
             next_tick_s = max(next_tick_s + FRAME_S, self._clock.now_s() - FRAME_S)
             await self._clock.sleep_until(next_tick_s)
 
-    async def _tell(self, event: JsonObject) -> None:
-        try:
-            await self.send_event(event)
-        except ConnectionError:
-            log.debug("an event was not sent: the sideband has just ended", extra={"call_id": self.call_id})
+    def _agent_stopped(self, performing: asyncio.Task[None]) -> None:
+        if not performing.cancelled() and (failure := performing.exception()) is not None:
+            log.error("the agent failed", exc_info=failure, extra={"call_id": self.call_id})
+            self.begin_end(CallEnd.AGENT_FAILED)

@@ -20,7 +20,7 @@ def parse_object(text: str) -> JsonObject | None:
     """Return the JSON object in `text`, or None if it holds anything else."""
     try:
         value: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -20,7 +20,15 @@ from rtc_client.audio.pcm import level_dbfs
 from rtc_client.clock import Clock
 from rtc_client.testing.hearing import CLOCK_RATE_HZ, EchoLine, HeardAudio
 from rtc_client.testing.sdp_text import with_opus_parameters
-from rtc_client.testing.seams import Connecting, Gate, close_peer, confine, ice_transports, stop_asking_consent
+from rtc_client.testing.seams import (
+    Connecting,
+    Gate,
+    Interfaces,
+    close_peer,
+    confine,
+    ice_transports,
+    stop_asking_consent,
+)
 
 BIT_RATE: Final = 40_000
 HANGOVER_FRAMES: Final = 10
@@ -133,22 +141,22 @@ class AnswererPeer:
         *,
         clock: Clock,
         silence: Literal["send", "nothing"],
-        addresses: tuple[str, ...] | None,
+        interfaces: Interfaces,
         on_connected: Callable[[], None],
         on_lost: Callable[[], object],
         on_heard: Callable[[float, float], None],
     ) -> None:
-        """`addresses` are those to be reachable at, None for all of the machine.
+        """Make the peer; `answer` brings it up.
 
-        `on_lost` is told when the media path ends without our doing; `on_heard` gets the level of each frame of the
-        caller, in dBFS, and when it came, in seconds of `clock`.
+        `on_lost` is told when the media path was up and ends without our doing; `on_heard` gets the level of each
+        frame of the caller, in dBFS, and when it came, in seconds of `clock`.
         """
         self.track = AgentTrack(clock, silence)
         self.heard = HeardAudio()
         self.gate = Gate()
         self.is_connected = False
         self._clock = clock
-        self._addresses = addresses
+        self._interfaces = interfaces
         self._on_connected, self._on_lost, self._on_heard = on_connected, on_lost, on_heard
         self._echo_line: EchoLine | None = None
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -170,7 +178,7 @@ class AnswererPeer:
                 raise OfferUnusable("the offer holds no audio m-line")
             self._pc.addTrack(self.track)
             for transport in ice_transports(self._pc):
-                confine(transport, self.gate, self._addresses)
+                confine(transport, self.gate, self._interfaces)
             await self._pc.setLocalDescription(await self._pc.createAnswer())
         except OfferUnusable:
             raise
@@ -203,14 +211,14 @@ class AnswererPeer:
             _, waiting = await asyncio.wait({self._hearing}, timeout=0.01)
             if waiting:
                 self._hearing.cancel()
-                await asyncio.wait({self._hearing}, timeout=1.0)
+                await asyncio.wait({self._hearing}, timeout=0.2)
 
     def _follow_state(self) -> None:
         state = self._pc.connectionState
         if state == "connected" and not self.is_connected:
             self.is_connected = True
             self._on_connected()
-        elif state in ("closed", "failed") and self._closing is None:
+        elif state in ("closed", "failed") and self.is_connected and self._closing is None:
             self._on_lost()
 
     def _begin_hearing(self, track: MediaStreamTrack) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from collections.abc import Coroutine, Iterable
-from typing import Any, Final
+from collections.abc import Coroutine
+from typing import Any, Final, Literal, TypeAlias
 
 from aioice import Candidate, Connection
 from aioice.ice import StunProtocol
@@ -19,10 +19,13 @@ from aiortc import RTCDtlsTransport, RTCIceTransport, RTCPeerConnection
 
 log = logging.getLogger(__name__)
 
+LOOPBACK: Final = "127.0.0.1"
+Interfaces: TypeAlias = Literal["loopback", "all"]
+
 MAX_DATAGRAM_BYTES: Final = 1_500
 """pylibsrtp raises on longer ones, and aiortc does not catch that."""
 MAX_QUEUED_DATAGRAMS: Final = 1_024
-CLOSE_LIMIT_S: Final = 1.5
+CLOSE_LIMIT_S: Final = 1.0
 
 _PARSE_ERRORS: Final = (struct.error, IndexError, KeyError, ValueError, AttributeError, AssertionError, TypeError)
 
@@ -70,18 +73,18 @@ def _is_rtp(data: bytes | str) -> bool:
     return isinstance(data, bytes) and 127 < data[0] < 192 and not 192 <= data[1] <= 223
 
 
-def confine(transport: RTCIceTransport, gate: Gate, addresses: Iterable[str] | None) -> None:
-    """Make an ICE transport, before it gathers, use only these local addresses (None: those it finds) and the gate.
+def confine(transport: RTCIceTransport, gate: Gate, interfaces: Interfaces) -> None:
+    """Make an ICE transport, before it gathers, use the loopback address (and, with "all", the others) and the gate.
 
     aioice asks `get_component_candidates` with the addresses of all interfaces but the loopback one; the answer of an
     answerer for tests shall hold the loopback address and nothing of the machine's network.
     """
     connection = transport._connection
     gather, query_consent = connection.get_component_candidates, connection.query_consent
-    chosen = None if addresses is None else list(addresses)
 
     async def gather_here(component: int, addresses: list[str]) -> list[Candidate]:
-        candidates = await gather(component, addresses if chosen is None else chosen)
+        others = addresses if interfaces == "all" else []
+        candidates = await gather(component, [*others, LOOPBACK])
         for protocol in connection._protocols:
             gate.guard(protocol, connection)
         return candidates
@@ -163,9 +166,11 @@ async def _settle(tasks: set[asyncio.Future[Any]]) -> None:
     """Wait for tasks to end, cancel those that do not, and take their exceptions."""
     if not tasks:
         return
-    _, late = await asyncio.wait(tasks, timeout=CLOSE_LIMIT_S)
+    ended, late = await asyncio.wait(tasks, timeout=CLOSE_LIMIT_S)
     for task in late:
         task.cancel()
-    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(outcome, Exception):
-            log.debug("a task of the peer failed", extra={"failure": type(outcome).__name__})
+    if late:
+        ended |= (await asyncio.wait(late, timeout=0.2))[0]
+    for task in ended:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.debug("a task of the peer failed", extra={"failure": type(failure).__name__})

@@ -97,27 +97,31 @@ class Desk:
 
     async def _place_call(self, request: web.Request) -> web.StreamResponse:
         seen = request[_SEEN]
-        fault = self._faults.next_for_post()
         violations = strict.check_post(seen)
+        offer: PostedOffer | None = None
+        complaint = ""
         try:
             offer = read_offer(seen)
+            violations += strict.check_posted_offer(offer)
         except ValueError as error:
-            self._record.blame(violations, None)
-            return _error(400, str(error))
-        violations += strict.check_posted_offer(offer)
+            complaint = str(error)
+        fault = self._faults.next_for_post()
         if isinstance(fault, Refuse | Drop):
-            self._record.blame(violations, None)
-            return _refuse(request, fault)
-        if violations and self._strict_refuse:
-            self._record.blame(violations, None)
-            return _error(400, "; ".join(f"section {v.section}: {v.message}" for v in violations))
-        try:
-            call = await self._answer(offer, seen)
-        except OfferUnusable as error:
-            self._record.blame(violations, None)
-            return _error(400, str(error))
-        self._record.blame(violations, call.call_id)
-        return await self._answer_with(call, fault)
+            refusal = _refuse(request, fault)
+        elif offer is None:
+            refusal = _error(400, complaint)
+        elif violations and self._strict_refuse:
+            refusal = _error(400, "; ".join(f"section {v.section}: {v.message}" for v in violations))
+        else:
+            try:
+                call = await self._answer(offer, seen)
+            except OfferUnusable as error:
+                refusal = _error(400, str(error))
+            else:
+                self._record.blame(violations, call.call_id)
+                return await self._answer_with(call, fault)
+        self._record.blame(violations, None)
+        return refusal
 
     async def _answer_with(self, call: AnsweredCall, fault: PostFault | None) -> web.StreamResponse:
         """Return the answer to an offer, spoilt by its fault."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Final
 
 from rtc_client.testing.events import JsonObject, parse_object
@@ -155,8 +156,8 @@ def _check_headers(request: SeenRequest, section: str) -> list[Violation]:
             found.append(Violation(section, f"the header {name} must be there, once, and not empty"))
     if request.header("openai-alpha") not in (None, "quicksilver=v1"):
         found.append(Violation(section, "the header openai-alpha must be quicksilver=v1"))
-    scheme, _, key = (request.header("authorization") or "Bearer -").partition(" ")
-    if scheme != "Bearer" or not key.strip():
+    authorization = request.header("authorization")
+    if authorization and not re.fullmatch(r"Bearer \S+", authorization):
         found.append(Violation(section, "the header authorization must be Bearer and a key"))
     return found
 

@@ -20,11 +20,11 @@ class Bell:
         self._rung.set()
         self._rung = asyncio.Event()
 
-    async def until(self, find: Callable[[], T | None], *, timeout_s: float, what: str) -> T:
+    async def until(self, find: Callable[[], T | None], *, timeout_s: float, what: Callable[[], str]) -> T:
         """Return what `find` finds, as soon as it is not None.
 
         Raises:
-            TimeoutError: If it still finds nothing after `timeout_s`; the message names `what`.
+            TimeoutError: If it still finds nothing after `timeout_s`; the message says `what`.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -32,4 +32,4 @@ class Bell:
                     await self._rung.wait()
                 return found
         except TimeoutError:
-            raise TimeoutError(f"{what}: not within {timeout_s:g} s") from None
+            raise TimeoutError(f"{what()}: not within {timeout_s:g} s") from None

@@ -6,9 +6,11 @@ import json
 
 import numpy as np
 
-from rtc_client.testing import AgentScript, CallEnd, Clip, FakeAnswerer, SpokenTurn, Tone
+from rtc_client.audio.frames import Samples
+from rtc_client.testing import AgentScript, CallEnd, FakeAnswerer, SpokenTurn, Tone
 from rtc_client.testing.voices import tone_samples
-from tests.testing.conftest import Place, joined
+from tests.testing.caller import joined
+from tests.testing.conftest import Place
 
 
 async def test_a_call_carries_sound_both_ways_and_its_words(place: Place) -> None:
@@ -32,6 +34,6 @@ async def test_a_call_carries_sound_both_ways_and_its_words(place: Place) -> Non
     assert answerer.violations == []
 
 
-def loudest_hz(samples: np.ndarray) -> int:
+def loudest_hz(samples: Samples) -> int:
     spectrum = np.abs(np.fft.rfft(samples.astype(float)))
-    return round(float(np.argmax(spectrum) * 24_000 / len(samples)), -1)
+    return 10 * round(float(np.argmax(spectrum)) * 2_400 / len(samples))

@@ -1,0 +1,140 @@
+"""The event leg of one call: sidebands that come and go, the frames on them, events held until one is joined.
+
+What goes out is decided by the agent (`performance.py`) or a test, what came in is judged by `strict.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from rtc_client.testing import events, strict
+from rtc_client.testing.events import JsonObject
+from rtc_client.testing.record import Violation
+from rtc_client.testing.sideband import Sideband
+from rtc_client.testing.waiting import Bell
+
+log = logging.getLogger(__name__)
+
+MAX_FRAMES_KEPT: Final = 10_000
+MAX_EVENTS_HELD: Final = 1_000
+"""Events kept for a sideband that is not joined yet; the oldest are dropped first."""
+
+_END_OF_CALL: Final = (None, 1000, 1001, 1005)
+"""Close codes by which a client ends the call. A bare TCP close is one (section 8); a code for a failure is none: the
+client may rejoin."""
+
+
+class EventLeg:
+    """Everything said over the sidebands of one call."""
+
+    def __init__(
+        self,
+        session: JsonObject,
+        *,
+        session_id: str,
+        bell: Bell,
+        blame: Callable[[list[Violation]], None],
+        on_text: Callable[[], None],
+        on_closed_by_client: Callable[[], object],
+    ) -> None:
+        """`session` is that of the POST. `on_text` is told of each text for the agent."""
+        self.received: list[JsonObject] = []
+        self.received_frames: list[str | bytes] = []
+        self.sent: list[JsonObject] = []
+        self.n_joined = 0
+        self.client_close_code: int | None = None
+        self._session, self._session_id, self._bell = session, session_id, bell
+        self._blame, self._on_text, self._on_closed_by_client = blame, on_text, on_closed_by_client
+        self._sideband: Sideband | None = None
+        self._is_session_known = False
+        self._held: deque[JsonObject] = deque(maxlen=MAX_EVENTS_HELD)
+
+    async def serve(self, sideband: Sideband) -> None:
+        """Read a sideband that was just joined, to its end. It takes the place of an earlier one."""
+        self.drop()
+        self._sideband, self._is_session_known = sideband, False
+        self.n_joined += 1
+        self._bell.ring()
+        is_first = True
+        async for frame in sideband.frames():
+            await self._take(frame, is_first=is_first)
+            is_first = False
+        if self._sideband is not sideband:
+            return
+        self._sideband = None
+        self.client_close_code = sideband.client_close_code
+        self._bell.ring()
+        if not sideband.is_ended_by_us and sideband.client_close_code in _END_OF_CALL:
+            self._on_closed_by_client()
+
+    async def send(self, frame: str | bytes) -> None:
+        """Send a frame now.
+
+        Raises:
+            ConnectionError: If no sideband is joined, or it has just ended.
+        """
+        if self._sideband is None:
+            raise ConnectionError("no sideband is joined")
+        await self._sideband.send(frame)
+
+    async def send_event(self, event: JsonObject) -> None:
+        """Send an event now, and keep it in `sent`.
+
+        Raises:
+            ConnectionError: If no sideband is joined, or it has just ended.
+        """
+        await self.send(events.dump(event))
+        _keep(self.sent, event)
+        self._bell.ring()
+
+    def hold(self, event: JsonObject) -> None:
+        """Let an event go out as soon as a client has joined and introduced its session."""
+        self._held.append(event)
+
+    async def flush(self) -> None:
+        """Send the events held, if there is somebody to send them to."""
+        while self._held and self._is_session_known and self._sideband is not None:
+            await self._tell(self._held.popleft())
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Close the sideband, if there is one, with this close frame."""
+        if (sideband := self._sideband) is not None:
+            await sideband.close(code, reason)
+            self.client_close_code = sideband.client_close_code
+
+    def drop(self) -> None:
+        """Abort the TCP connection of the sideband, if there is one."""
+        if self._sideband is not None:
+            self._sideband.drop()
+
+    async def _take(self, frame: str | bytes, *, is_first: bool) -> None:
+        if len(self.received_frames) < MAX_FRAMES_KEPT:
+            self.received_frames.append(frame)
+        if isinstance(frame, bytes):
+            self._blame([strict.BINARY_FRAME])
+            return
+        self._blame(strict.check_first_frame(frame, self._session) if is_first else strict.check_later_frame(frame))
+        parsed = events.parse_object(frame)
+        if parsed is None:
+            return
+        _keep(self.received, parsed)
+        self._bell.ring()
+        if parsed.get("type") == "session.update":
+            await self._tell(events.session_updated(self._session_id))
+            self._is_session_known = True
+        elif events.text_of(parsed) is not None:
+            self._on_text()
+
+    async def _tell(self, event: JsonObject) -> None:
+        try:
+            await self.send_event(event)
+        except ConnectionError:
+            log.debug("an event was not sent: the sideband has just ended")
+
+
+def _keep(frames: list[JsonObject], frame: JsonObject) -> None:
+    if len(frames) < MAX_FRAMES_KEPT:
+        frames.append(frame)
