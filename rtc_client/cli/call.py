@@ -1,0 +1,219 @@
+"""`rtc-client call`: options become a config, a source and sinks; the call runs; its result is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rtc_client.audio.sinks import Sink, WavSink
+from rtc_client.audio.sources import FileSource, SilenceSource, Source, ToneSource
+from rtc_client.call.call import Call, connect
+from rtc_client.call.result import CallResult
+from rtc_client.call.router import WireFrame, WireLog
+from rtc_client.cli.outcome import as_json, error_line, exit_status, failure
+from rtc_client.cli.signals import on_signals
+from rtc_client.cli.view import watching
+from rtc_client.config import CallConfig
+from rtc_client.errors import ConfigError, RtcClientError
+from rtc_client.protocol.codec import dump_json
+from rtc_client.protocol.state import EndReason
+
+_OTHER_FORMATS: Final = {".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".webm"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """The options of the command, as they were typed."""
+
+    base_url: str | None
+    sideband_url: str | None
+    sideband: str
+    query: tuple[str, ...]
+    headers: tuple[str, ...]
+    model: str | None
+    voice: str | None
+    instructions: str | None
+    source: str | None
+    wav: Path | None
+    out: Path | None
+    caller_out: Path | None
+    say: tuple[str, ...]
+    events: Path | None
+    max_duration_s: float
+    linger_s: float
+    remote_hangup: bool
+    allow_insecure: bool
+    json: bool
+    quiet: bool
+
+
+def run_call(options: CallOptions, *, verbose: bool) -> int:
+    """Place the call, tell its result, and return the exit status."""
+    set_up_logging(verbose=verbose)
+    try:
+        config = config_from(options)
+        source = source_from(options)
+        sinks = tuple(_wav_sink(path) for path in (options.out, options.caller_out))
+        with events_file(options.events) as wire_log:
+            call = connect(config, source=source, sink=sinks[0], caller_sink=sinks[1], wire_log=wire_log)
+            result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet))
+    except ConfigError as error:
+        result, signalled = failure(error), None
+    return tell(result, signalled, json=options.json, quiet=options.quiet)
+
+
+async def hold(call: Call, say: Iterable[str], *, quiet: bool) -> tuple[CallResult, int | None]:
+    """Run `call` from dialling to its end; return its result, and the exit status of the signal that ended it."""
+    hangups: list[asyncio.Task[None]] = []
+
+    def hang_up() -> None:
+        hangups.append(asyncio.create_task(call.hangup(EndReason.INTERRUPTED), name="signal-hangup"))
+
+    with on_signals(hang_up) as signalled:
+        async with watching(call, quiet=quiet):
+            # How it went is in the result; what cannot be in there is a bug, and goes on as an exception.
+            try:
+                async with call:
+                    for text in say:
+                        await call.send_text(text)
+                    await call.wait_ended()
+            except RtcClientError:
+                pass
+            await asyncio.gather(*hangups)
+    return call.result, signalled.status
+
+
+def tell(result: CallResult, signalled: int | None, *, json: bool, quiet: bool) -> int:
+    """Print what the options ask for and return the exit status."""
+    status = exit_status(result, signalled=signalled)
+    if (line := error_line(result)) is not None and signalled is None:
+        print(line, file=sys.stderr)
+    if json:
+        print(as_json(result, status))
+    elif not quiet and result.duration_s is not None:
+        print(result.as_text())
+    return status
+
+
+def config_from(options: CallOptions) -> CallConfig:
+    """Return the config that options and environment make.
+
+    Raises:
+        ConfigError: One of them cannot work.
+    """
+    given: dict[str, Any] = {
+        "base_url": options.base_url,
+        "sideband_url": options.sideband_url,
+        "model": options.model,
+        "voice": options.voice,
+        "instructions": _text_or_file(options.instructions),
+    }
+    return CallConfig.from_env(
+        **{name: value for name, value in given.items() if value is not None},
+        sideband=options.sideband,
+        query=tuple(_split("--query", "=", item) for item in options.query),
+        headers=dict(_header(item) for item in options.headers),
+        max_duration_s=options.max_duration_s,
+        linger_s=options.linger_s,
+        remote_hangup=options.remote_hangup,
+        allow_insecure=options.allow_insecure,
+    )
+
+
+def source_from(options: CallOptions) -> Source:
+    """Return what `--in` or `--wav` names; silence when neither is given.
+
+    Raises:
+        ConfigError: Both are given, or the tone has no frequency.
+    """
+    if options.source is not None and options.wav is not None:
+        raise ConfigError("give either --in or --wav, not both: they mean the same")
+    if options.wav is not None:
+        return FileSource(options.wav)
+    name = options.source or "silence"
+    if name == "silence":
+        return SilenceSource()
+    if name.startswith("tone:"):
+        return ToneSource(frequency_hz("--in", name.removeprefix("tone:")))
+    return FileSource(Path(name))
+
+
+def frequency_hz(option: str, text: str) -> float:
+    """Return the frequency behind `tone:`.
+
+    Raises:
+        ConfigError: It is not a number.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{option} tone:HZ needs a number of hertz, as in tone:440") from None
+
+
+@contextmanager
+def events_file(path: Path | None) -> Iterator[WireLog | None]:
+    """Yield what writes each sideband frame as one line of JSON, at once; None without a path.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise ConfigError(f"the events file {path} cannot be written: {error.strerror}") from None
+    with file:
+
+        def write(frame: WireFrame) -> None:
+            line = {"at_s": frame.at_s, "direction": frame.direction, "event": frame.event}
+            file.write(dump_json(line) + "\n")
+
+        yield write
+
+
+def set_up_logging(*, verbose: bool) -> None:
+    """Send the log to stderr: everything of ours with `--verbose`, else only what is a bug."""
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.ERROR)
+    logging.getLogger("rtc_client").setLevel(logging.INFO if verbose else logging.ERROR)
+
+
+def _wav_sink(path: Path | None) -> Sink | None:
+    if path is None:
+        return None
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise ConfigError(f"recordings are written as WAV: name {path.name} {path.stem}.wav")
+    return WavSink(path)
+
+
+def _text_or_file(text: str | None) -> str | None:
+    if text is None or not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"the instructions in {text[1:]} cannot be read: {reason}") from None
+
+
+def _header(item: str) -> tuple[str, str]:
+    name, value = _split("--header", ":", item)
+    if name.lower() in ("authorization", "proxy-authorization"):
+        raise ConfigError(
+            f"--header cannot carry {name}: the key comes from OPENAI_API_KEY, never from the command line"
+        )
+    return name, value
+
+
+def _split(option: str, separator: str, item: str) -> tuple[str, str]:
+    name, found, value = item.partition(separator)
+    if not found or not name.strip():
+        raise ConfigError(f"{option} needs a name and a value, as in name{separator}value")
+    return name.strip(), value.strip()

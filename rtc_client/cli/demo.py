@@ -1,0 +1,65 @@
+"""`rtc-client demo`: one call to the embedded fake answerer, and what it leaves in a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Final
+
+from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH, CALLER_TEXT
+from rtc_client.audio.sinks import WavSink
+from rtc_client.audio.sources import FileSource
+from rtc_client.call.call import connect
+from rtc_client.call.result import CallResult
+from rtc_client.call.router import WireLog
+from rtc_client.cli.call import events_file, hold, set_up_logging, tell
+from rtc_client.cli.outcome import as_json, exit_status, failure
+from rtc_client.config import CallConfig
+from rtc_client.errors import ConfigError
+from rtc_client.testing import AfterCaller, AgentScript, Clip, FakeAnswerer, SpokenTurn
+
+_KEY: Final = "demo-key-for-the-fake-answerer"
+_LINGER_S: Final = 1.5
+_MAX_DURATION_S: Final = 30.0
+
+
+def run_demo(folder: Path, *, json: bool, quiet: bool, verbose: bool) -> int:
+    """Place the call, write the folder, tell the result, and return the exit status."""
+    set_up_logging(verbose=verbose)
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"the folder {folder} cannot be made: {error.strerror}") from None
+        with events_file(folder / "events.jsonl") as wire_log:
+            result, signalled = asyncio.run(_demo_call(folder, wire_log, quiet=quiet))
+    except ConfigError as error:
+        return tell(failure(error), None, json=json, quiet=quiet)
+    report = as_json(result, exit_status(result, signalled=signalled))
+    (folder / "call.json").write_text(report + "\n", encoding="utf-8")
+    status = tell(result, signalled, json=json, quiet=quiet)
+    if not quiet:
+        print(f"written   {folder}/caller.wav, agent.wav, call.json, events.jsonl", file=sys.stderr)
+    return status
+
+
+async def _demo_call(folder: Path, wire_log: WireLog | None, *, quiet: bool) -> tuple[CallResult, int | None]:
+    reply = SpokenTurn(voice=Clip(AGENT_SPEECH), text=AGENT_TEXT, when=AfterCaller())
+    script = AgentScript(turns=[reply], caller_text=CALLER_TEXT)
+    async with FakeAnswerer(script=script) as answerer:
+        config = CallConfig(
+            api_key=_KEY,
+            base_url=answerer.base_url,
+            instructions="You are the voice of a demonstration.",
+            linger_s=_LINGER_S,
+            max_duration_s=_MAX_DURATION_S,
+        )
+        call = connect(
+            config,
+            source=FileSource(CALLER_SPEECH),
+            sink=WavSink(folder / "agent.wav"),
+            caller_sink=WavSink(folder / "caller.wav"),
+            wire_log=wire_log,
+        )
+        return await hold(call, (), quiet=quiet)

@@ -1,0 +1,159 @@
+"""The `rtc-client` command: its verbs, their options, and the one place that turns an ending into an exit status.
+
+Only typer is imported here, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+EPILOG = (
+    "exit status: 0 completed, 1 internal error, 2 usage, 3 refused, 4 no media, 5 lost midway, "
+    "130 interrupted, 143 terminated"
+)
+
+app = typer.Typer(
+    name="rtc-client",
+    help="Place WebRTC voice calls to a realtime voice model, or answer them for a test.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class SidebandChoice(StrEnum):
+    """What a call does without its sideband."""
+
+    REQUIRE = "require"
+    PREFER = "prefer"
+    OFF = "off"
+
+
+@app.command(epilog=EPILOG)
+def call(
+    base_url: Annotated[str | None, typer.Option(help="API base; default: $OPENAI_BASE_URL, else OpenAI's")] = None,
+    sideband_url: Annotated[str | None, typer.Option(help="base of the sideband, when it is not the API base")] = None,
+    sideband: Annotated[
+        SidebandChoice, typer.Option(help="require events, go on without them, or do not ask for them")
+    ] = SidebandChoice.REQUIRE,
+    query: Annotated[list[str] | None, typer.Option(metavar="K=V", help="provider query parameter; repeatable")] = None,
+    header: Annotated[list[str] | None, typer.Option(metavar="K:V", help="extra header; repeatable")] = None,
+    model: Annotated[str | None, typer.Option(help="default: gpt-realtime-1.5")] = None,
+    voice: Annotated[str | None, typer.Option(help="the agent's voice; default: cove")] = None,
+    instructions: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="what the agent is told to be")] = None,
+    source: Annotated[
+        str | None, typer.Option("--in", metavar="FILE|silence|tone:HZ", help="what the caller says; default: silence")
+    ] = None,
+    wav: Annotated[Path | None, typer.Option(metavar="FILE", help="the same as --in FILE")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what the agent says")] = None,
+    caller_out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what was really sent")] = None,
+    say: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="send a text message; repeatable")] = None,
+    events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every sideband frame")] = None,
+    max_duration: Annotated[float, typer.Option(metavar="S", help="hang up S seconds after connecting")] = 600.0,
+    linger: Annotated[
+        float, typer.Option(metavar="S", help="after the end of --in, hang up once the agent was silent for S seconds")
+    ] = 3.0,
+    no_remote_hangup: Annotated[bool, typer.Option(help="do not tell the server that the call is over")] = False,
+    allow_insecure: Annotated[bool, typer.Option(help="let plain http and ws leave this machine")] = False,
+    json: Annotated[bool, typer.Option(help="print one JSON object on stdout, also when the call fails")] = False,
+    quiet: Annotated[bool, typer.Option(help="no live view and no report; errors are still told")] = False,
+    verbose: Annotated[bool, typer.Option(help="write the log to stderr")] = False,
+) -> None:
+    """Place one voice call and report what it was. The key comes from $OPENAI_API_KEY only."""
+    from rtc_client.cli.call import CallOptions, run_call
+
+    options = CallOptions(
+        base_url=base_url,
+        sideband_url=sideband_url,
+        sideband=sideband.value,
+        query=tuple(query or ()),
+        headers=tuple(header or ()),
+        model=model,
+        voice=voice,
+        instructions=instructions,
+        source=source,
+        wav=wav,
+        out=out,
+        caller_out=caller_out,
+        say=tuple(say or ()),
+        events=events,
+        max_duration_s=max_duration,
+        linger_s=linger,
+        remote_hangup=not no_remote_hangup,
+        allow_insecure=allow_insecure,
+        json=json,
+        quiet=quiet,
+    )
+    raise typer.Exit(run_call(options, verbose=verbose))
+
+
+@app.command(epilog=EPILOG)
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", help="where the recordings and the report go")] = Path("demo-call"),
+    json: Annotated[bool, typer.Option(help="print one JSON object on stdout")] = False,
+    quiet: Annotated[bool, typer.Option(help="no live view and no report")] = False,
+    verbose: Annotated[bool, typer.Option(help="write the log to stderr")] = False,
+) -> None:
+    """Call the embedded fake answerer: real HTTP, ICE, DTLS, SRTP, Opus and websocket, all within this machine."""
+    from rtc_client.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(folder, json=json, quiet=quiet, verbose=verbose))
+
+
+@app.command(epilog=EPILOG)
+def answer(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks a free one")] = 0,
+    host: Annotated[str, typer.Option(help="address to listen at")] = "127.0.0.1",
+    voice: Annotated[
+        str | None, typer.Option(metavar="FILE|tone:HZ|echo|none", help="how the agent sounds; default: a sample")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="the words that go with --voice")] = None,
+    caller_text: Annotated[str | None, typer.Option(help='what the agent "understands" of the caller')] = None,
+    verbose: Annotated[bool, typer.Option(help="write the log to stderr")] = False,
+) -> None:
+    """Run the fake answerer for other programs until it is interrupted. The first line on stdout is JSON."""
+    from rtc_client.cli.answer import run_answer
+
+    raise typer.Exit(run_answer(port, host, voice=voice, text=text, caller_text=caller_text, verbose=verbose))
+
+
+def main() -> None:
+    """Run the command and exit with its status."""
+    try:
+        status = app(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as help_wanted:
+        print(help_wanted.format_message(), file=sys.stderr)
+        status = 2
+    except click.ClickException as error:
+        status = _tell_usage_error(error)
+    except (click.Abort, KeyboardInterrupt):
+        status = 130
+    sys.exit(_flushed(status if isinstance(status, int) else 0))
+
+
+def _tell_usage_error(error: click.ClickException) -> int:
+    """Say what is wrong on one line, and with `--json` in one object as well; a usage error is always status 2."""
+    print(f"rtc-client: {error.format_message()}", file=sys.stderr)
+    if "--json" in sys.argv:
+        from rtc_client.cli.outcome import usage_failure
+
+        print(usage_failure(error.format_message()))
+    return 2
+
+
+def _flushed(status: int) -> int:
+    """Return `status`, or 1 when what was printed could not be delivered, without a traceback at exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return status or 1
+    return status

@@ -1,0 +1,122 @@
+"""A call as people see it while it runs: the live view on a terminal, plain lines elsewhere. It only reads the call."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from rtc_client.audio.pcm import LevelMeter, is_voiced
+from rtc_client.call.call import Call
+from rtc_client.call.notices import CallEvent, MediaConnected, NoAudioYet, SidebandAbandoned, SidebandLost
+from rtc_client.errors import RtcClientError
+from rtc_client.protocol.state import CallState
+from rtc_client.protocol.transcript import TranscriptEntry
+
+_REFRESH_S: Final = 0.1
+_BAR_CELLS: Final = 30
+_BAR_FLOOR_DBFS: Final = -60.0
+_COLOURS: Final = {"caller": "cyan", "agent": "green"}
+_STATE_COLOURS: Final = {CallState.ACTIVE: "green", CallState.CLOSING: "yellow", CallState.ENDED: "dim"}
+
+
+@asynccontextmanager
+async def watching(call: Call, *, quiet: bool) -> AsyncIterator[None]:
+    """Show `call` on stderr while the block runs: live on a terminal, else a line per thing that happens."""
+    console = Console(stderr=True)
+    if quiet:
+        yield
+    elif console.is_terminal:
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            async with _beside(_refresh(call, live)):
+                yield
+            live.update(_picture(call), refresh=True)
+    else:
+        async with _beside(_print_lines(call)):
+            yield
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work, name="view")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _refresh(call: Call, live: Live) -> None:
+    while True:
+        live.update(_picture(call), refresh=True)
+        await asyncio.sleep(_REFRESH_S)
+
+
+def _picture(call: Call) -> RenderableType:
+    minutes, seconds = divmod(int(call.elapsed_s), 60)
+    head = Text.assemble(
+        (f" {call.state} ", f"bold {_STATE_COLOURS.get(call.state, 'yellow')}"),
+        f" {minutes}:{seconds:02d} ",
+        (f" events {'on' if call.sideband_joined else 'off'} ", "dim"),
+        (" muted ", "bold red") if call.muted else "",
+    )
+    grid = Table.grid(padding=(0, 1))
+    caller, agent = call.levels
+    grid.add_row(*_level_row("caller", caller))
+    grid.add_row(*_level_row("agent", agent))
+    words = Table.grid(padding=(0, 1))
+    for entry in call.transcript[-8:]:
+        style = _COLOURS[entry.role]
+        text = Text(entry.text.strip(), style="" if entry.final else "italic")
+        words.add_row(Text(entry.role, style=f"bold {style}"), text)
+    return Panel(Group(head, Text(), grid, Text(), words), title=call.call_id or "dialling", subtitle="Ctrl-C hangs up")
+
+
+def _level_row(name: str, meter: LevelMeter) -> tuple[Text, Text, Text]:
+    level_dbfs = meter.recent_dbfs
+    filled = round(_BAR_CELLS * max(0.0, 1 - level_dbfs / _BAR_FLOOR_DBFS))
+    bar = Text.assemble(("█" * filled, _COLOURS[name]), ("░" * (_BAR_CELLS - filled), "dim"))
+    reading = f"{level_dbfs:4.0f} dBFS" if is_voiced(level_dbfs) else "  silent"
+    return Text(name, style=f"bold {_COLOURS[name]}"), bar, Text(reading, style="dim")
+
+
+async def _print_lines(call: Call) -> None:
+    printed: set[tuple[str, int]] = set()
+    # How the call ends is told by the report and the error line.
+    with suppress(RtcClientError):
+        async for event in call.events():
+            for line in (_line(call, event), *_settled(call.transcript, printed)):
+                if line is not None:
+                    print(line, file=sys.stderr, flush=True)
+
+
+def _line(call: Call, event: CallEvent) -> str | None:
+    match event:
+        case MediaConnected():
+            return f"connected: call {call.call_id}"
+        case NoAudioYet(after_s=after_s):
+            return f"no audio from the agent in the first {after_s:g} s; the call goes on"
+        case SidebandLost(code=code):
+            return f"sideband lost (close code {code}); joining again"
+        case SidebandAbandoned(message=message):
+            return f"going on without events: {message}"
+        case _:
+            return None
+
+
+def _settled(entries: Sequence[TranscriptEntry], printed: set[tuple[str, int]]) -> list[str]:
+    lines = []
+    for entry in entries:
+        key = (entry.role, entry.at_ms)
+        if entry.final and key not in printed:
+            printed.add(key)
+            lines.append(f"{entry.role}: {entry.text.strip()}")
+    return lines
