@@ -5,91 +5,24 @@
             ...
     print(call.result.as_text())
 
-Only names live here, and nothing inside the package imports it. The fake answerer is `rtc_client.testing`.
+The public names are those of `rtc_client._public`, loaded when the first of them is used, so that the command's
+`--help` does not wait for a media stack. The fake answerer is `rtc_client.testing`.
 """
 
-from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
-from rtc_client.audio.sinks import CallbackSink, NullSink, NumpySink, Sink, TeeSink, WavSink
-from rtc_client.audio.sources import (
-    ArraySource,
-    FileSource,
-    IteratorSource,
-    PushSource,
-    SilenceSource,
-    Source,
-    ToneSource,
-    WavSource,
-)
-from rtc_client.call.call import Call, connect
-from rtc_client.call.notices import (
-    CallEnded,
-    CallEvent,
-    MediaConnected,
-    NoAudioYet,
-    SidebandAbandoned,
-    SidebandJoined,
-    SidebandLost,
-)
-from rtc_client.call.result import AudioTotals, CallResult
-from rtc_client.call.router import WireFrame
-from rtc_client.config import CallConfig, Deadlines, IceServer
-from rtc_client.errors import (
-    AnswererUnreachable,
-    AnswerInvalid,
-    AudioError,
-    AudioFileUnreadable,
-    CallClosed,
-    CallLost,
-    ConfigError,
-    DtlsFailed,
-    IceFailed,
-    MediaError,
-    MediaTimeout,
-    OfferRejected,
-    RtcClientError,
-    SidebandClosed,
-    SidebandError,
-    SidebandRejected,
-    SignalingError,
-    SinkFailed,
-    SourceFailed,
-)
-from rtc_client.protocol.events import (
-    AgentTranscriptDelta,
-    AgentTranscriptDone,
-    CallerTranscriptDelta,
-    CallerTranscriptDone,
-    ErrorEvent,
-    HandoffRequested,
-    ItemAdded,
-    ItemDone,
-    OutputAudioDelta,
-    ServerEvent,
-    SessionUpdated,
-    UnknownEvent,
-)
-from rtc_client.protocol.state import CallState, End, EndReason
-from rtc_client.protocol.timeline import Timings
-from rtc_client.protocol.transcript import TranscriptEntry
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    # placing a call
-    "connect", "Call", "CallConfig", "CallResult", "CallState", "Deadlines", "IceServer",
-    # what the caller says
-    "Source", "FileSource", "WavSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
-    # where the agent's voice goes
-    "Sink", "WavSink", "NumpySink", "CallbackSink", "NullSink", "TeeSink",
-    "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
-    # how it went
-    "End", "EndReason", "Timings", "AudioTotals", "TranscriptEntry", "WireFrame",
-    # events of the server
-    "ServerEvent", "SessionUpdated", "OutputAudioDelta", "CallerTranscriptDelta", "CallerTranscriptDone",
-    "AgentTranscriptDelta", "AgentTranscriptDone", "ItemAdded", "ItemDone", "HandoffRequested", "ErrorEvent",
-    "UnknownEvent",
-    # events of our own
-    "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned", "CallEnded",
-    # errors
-    "RtcClientError", "ConfigError", "AudioFileUnreadable", "SignalingError", "OfferRejected", "AnswererUnreachable",
-    "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
-    "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "CallClosed", "CallLost",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from rtc_client._public import *  # noqa: F403
+    from rtc_client._public import __all__ as __all__
+else:
+
+    def __getattr__(name):
+        if name == "__all__" or not name.startswith("_"):
+            public = import_module("rtc_client._public")
+            if name == "__all__" or name in public.__all__:
+                return getattr(public, name)
+        raise AttributeError(f"module 'rtc_client' has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *import_module("rtc_client._public").__all__})

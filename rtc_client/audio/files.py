@@ -18,7 +18,7 @@ from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import to_mono_int16
 from rtc_client.audio.resample import Resampler
 from rtc_client.audio.wav import WavWriter, reason, write_wav
-from rtc_client.errors import AudioFileUnreadable
+from rtc_client.errors import AudioFileUnreadable, ConfigError
 
 __all__ = ["AudioFileReader", "WavWriter", "read_audio", "write_wav"]
 
@@ -128,10 +128,21 @@ class AudioFileReader:
             if resampler is None or resampler.from_hz != frame.sample_rate:
                 if resampler is not None:
                     yield resampler.flush()
-                resampler = Resampler(frame.sample_rate)
-            yield resampler.push(mix.mono(frame))
+                resampler = self._resampler_from(frame.sample_rate)
+            try:
+                mono = mix.mono(frame)
+            except FFmpegError as error:
+                channels = frame.layout.nb_channels
+                raise AudioFileUnreadable(f"{self.path} has {channels} channels that cannot be mixed down") from error
+            yield resampler.push(mono)
         if resampler is not None:
             yield resampler.flush()
+
+    def _resampler_from(self, from_hz: int) -> Resampler:
+        try:
+            return Resampler(from_hz)
+        except ConfigError as error:
+            raise AudioFileUnreadable(f"{self.path} cannot be used: {error}") from error
 
     def _frames(self, container: InputContainer) -> Iterator[av.AudioFrame]:
         stream = container.streams.audio[0]

@@ -61,11 +61,17 @@ def call(
     linger: Annotated[
         float, typer.Option(metavar="S", help="after the end of --in, hang up once the agent was silent for S seconds")
     ] = 3.0,
-    no_remote_hangup: Annotated[bool, typer.Option(help="do not tell the server that the call is over")] = False,
-    allow_insecure: Annotated[bool, typer.Option(help="let plain http and ws leave this machine")] = False,
-    json: Annotated[bool, typer.Option(help="print one JSON object on stdout, also when the call fails")] = False,
-    quiet: Annotated[bool, typer.Option(help="no live view and no report; errors are still told")] = False,
-    verbose: Annotated[bool, typer.Option(help="write the log to stderr")] = False,
+    no_remote_hangup: Annotated[
+        bool, typer.Option("--no-remote-hangup", help="do not tell the server that the call is over")
+    ] = False,
+    allow_insecure: Annotated[
+        bool, typer.Option("--allow-insecure", help="let plain http and ws leave this machine")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="print one JSON object on stdout, also when the call fails")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no live view and no report; errors are still told")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="write the log to stderr")] = False,
 ) -> None:
     """Place one voice call and report what it was. The key comes from $OPENAI_API_KEY only."""
     from rtc_client.cli.call import CallOptions, run_call
@@ -98,9 +104,9 @@ def call(
 @app.command(epilog=EPILOG)
 def demo(
     folder: Annotated[Path, typer.Option("--dir", help="where the recordings and the report go")] = Path("demo-call"),
-    json: Annotated[bool, typer.Option(help="print one JSON object on stdout")] = False,
-    quiet: Annotated[bool, typer.Option(help="no live view and no report")] = False,
-    verbose: Annotated[bool, typer.Option(help="write the log to stderr")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no live view and no report")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="write the log to stderr")] = False,
 ) -> None:
     """Call the embedded fake answerer: real HTTP, ICE, DTLS, SRTP, Opus and websocket, all within this machine."""
     from rtc_client.cli.demo import run_demo
@@ -117,7 +123,7 @@ def answer(
     ] = None,
     text: Annotated[str | None, typer.Option(help="the words that go with --voice")] = None,
     caller_text: Annotated[str | None, typer.Option(help='what the agent "understands" of the caller')] = None,
-    verbose: Annotated[bool, typer.Option(help="write the log to stderr")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="write the log to stderr")] = False,
 ) -> None:
     """Run the fake answerer for other programs until it is interrupted. The first line on stdout is JSON."""
     from rtc_client.cli.answer import run_answer

@@ -1,0 +1,87 @@
+"""The public names, each from the room it lives in; `rtc_client` hands them out. No code."""
+
+from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
+from rtc_client.audio.sinks import CallbackSink, NullSink, NumpySink, Sink, TeeSink, WavSink
+from rtc_client.audio.sources import (
+    ArraySource,
+    FileSource,
+    IteratorSource,
+    PushSource,
+    SilenceSource,
+    Source,
+    ToneSource,
+    WavSource,
+)
+from rtc_client.call.call import Call, connect
+from rtc_client.call.notices import (
+    CallEnded,
+    CallEvent,
+    MediaConnected,
+    NoAudioYet,
+    SidebandAbandoned,
+    SidebandJoined,
+    SidebandLost,
+)
+from rtc_client.call.result import AudioTotals, CallResult
+from rtc_client.call.router import WireFrame
+from rtc_client.config import CallConfig, Deadlines, IceServer
+from rtc_client.errors import (
+    AnswererUnreachable,
+    AnswerInvalid,
+    AudioError,
+    AudioFileUnreadable,
+    CallClosed,
+    CallLost,
+    ConfigError,
+    DtlsFailed,
+    IceFailed,
+    MediaError,
+    MediaTimeout,
+    OfferRejected,
+    RtcClientError,
+    SidebandClosed,
+    SidebandError,
+    SidebandRejected,
+    SignalingError,
+    SinkFailed,
+    SourceFailed,
+)
+from rtc_client.protocol.events import (
+    AgentTranscriptDelta,
+    AgentTranscriptDone,
+    CallerTranscriptDelta,
+    CallerTranscriptDone,
+    ErrorEvent,
+    HandoffRequested,
+    ItemAdded,
+    ItemDone,
+    OutputAudioDelta,
+    ServerEvent,
+    SessionUpdated,
+    UnknownEvent,
+)
+from rtc_client.protocol.state import CallState, End, EndReason
+from rtc_client.protocol.timeline import Timings
+from rtc_client.protocol.transcript import TranscriptEntry
+
+__all__ = [
+    # placing a call
+    "connect", "Call", "CallConfig", "CallResult", "CallState", "Deadlines", "IceServer",
+    # what the caller says
+    "Source", "FileSource", "WavSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
+    # where the agent's voice goes
+    "Sink", "WavSink", "NumpySink", "CallbackSink", "NullSink", "TeeSink",
+    "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
+    # how it went
+    "End", "EndReason", "Timings", "AudioTotals", "TranscriptEntry", "WireFrame",
+    # events of the server
+    "ServerEvent", "SessionUpdated", "OutputAudioDelta", "CallerTranscriptDelta", "CallerTranscriptDone",
+    "AgentTranscriptDelta", "AgentTranscriptDone", "ItemAdded", "ItemDone", "HandoffRequested", "ErrorEvent",
+    "UnknownEvent",
+    # events of our own
+    "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned", "CallEnded",
+    # errors
+    "RtcClientError", "ConfigError", "AudioFileUnreadable", "SignalingError", "OfferRejected", "AnswererUnreachable",
+    "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
+    "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "CallClosed", "CallLost",
+]  # fmt: skip
