@@ -106,6 +106,19 @@ def test_tags_in_an_odd_encoding_do_not_keep_a_file_from_being_read(tmp_path: Pa
     assert len(read_audio(path)) == 2400
 
 
+def test_a_file_may_change_its_rate_midway(tmp_path: Path) -> None:
+    """Two MP3 files of different rates, one appended to the other, keep the duration of both."""
+    for name, rate_hz in (("a.mp3", 44_100), ("b.mp3", 22_050)):
+        encode(tmp_path / name, "mp3", rate_hz, "mono", (beep(rate_hz) * 32767).astype(np.int16)[np.newaxis], "s16p")
+    both = tmp_path / "both.mp3"
+    both.write_bytes((tmp_path / "a.mp3").read_bytes() + (tmp_path / "b.mp3").read_bytes())
+
+    samples = read_audio(both)
+
+    assert len(samples) == pytest.approx(6 * SAMPLE_RATE_HZ, abs=0.2 * SAMPLE_RATE_HZ)
+    assert level_dbfs(samples[-24_000:-4_800]) == pytest.approx(-3.93, abs=0.5)
+
+
 def test_a_damaged_packet_is_left_out_and_counted(tmp_path: Path) -> None:
     """Damage in the middle costs that part only."""
     path = tmp_path / "a.mp3"
@@ -134,7 +147,13 @@ def test_each_unusable_file_is_named_in_one_clear_line(tmp_path: Path) -> None:
         stream.width = stream.height = 64
         for packet in (*stream.encode(av.VideoFrame(64, 64, "yuv420p")), *stream.encode(None)):
             container.mux(packet)
+    for name, n_channels, rate_hz in (("slow.wav", 1, 100), ("crowd.wav", 9, 8_000)):
+        with wave.open(str(tmp_path / name), "wb") as file:
+            file.setparams((n_channels, 2, rate_hz, 0, "NONE", ""))
+            file.writeframes(bytes(2 * n_channels * 1_000))
     wrong = {
+        "slow.wav": "100 Hz is not a sample rate",
+        "crowd.wav": "9 channels",
         "missing.wav": "does not exist",
         "folder": "is a folder",
         "empty.wav": "is empty",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame, Samples
+from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
 from rtc_client.audio.sinks import CallbackSink, NullSink, NumpySink, Sink, TeeSink, WavSink
 from rtc_client.audio.wav import WavWriter
 from rtc_client.errors import AudioFileUnreadable, ConfigError
@@ -160,6 +160,19 @@ async def test_a_disk_that_fills_up_at_the_end_is_said_by_aclose(
         await sink.aclose()
 
 
+async def test_a_header_that_cannot_be_written_is_said_by_aclose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording whose end is not in its header is not finished, and that is not kept quiet; the file is closed."""
+    sink = WavSink(tmp_path / "a.wav")
+    await sink.open()
+    sink.write(frames(1)[0])
+    monkeypatch.setattr(WavWriter, "_claim", lambda writer: _no_space(writer, SILENCE))
+
+    with pytest.raises(OSError, match="no space"):
+        await sink.aclose()
+
+
 async def test_a_disk_that_never_answers_does_not_fill_the_memory(tmp_path: Path) -> None:
     """A minute behind is an error, not a hole and not a growing buffer."""
     sink = WavSink(tmp_path / "a.wav")
@@ -281,6 +294,12 @@ async def test_a_slow_async_callback_loses_the_oldest_frames_and_they_are_counte
 
     assert collector.heard == written[3:]
     assert sink.dropped_samples == 3 * FRAME_SAMPLES
+
+
+async def test_a_queue_that_holds_nothing_is_refused() -> None:
+    """Every queue has a bound, and room for a frame."""
+    with pytest.raises(ConfigError, match="positive"):
+        CallbackSink(forget, capacity_s=0)
 
 
 async def test_what_an_async_callback_raises_comes_out_of_the_next_write() -> None:

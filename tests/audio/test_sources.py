@@ -314,6 +314,16 @@ async def test_an_iterator_may_yield_frames_and_other_rates() -> None:
     await slow.aclose()
 
 
+async def test_frames_have_one_rate() -> None:
+    """A PcmFrame that is said to be at another rate is a mistake, and is said to be one."""
+    source = IteratorSource(counting([PcmFrame(noise(100), 0)]), sample_rate_hz=8_000)
+    await source.open()
+
+    with pytest.raises(ConfigError, match="leave out sample_rate_hz"):
+        await next_frame(source)
+    await source.aclose()
+
+
 async def test_blocks_may_be_reused_by_the_iterator() -> None:
     """What was yielded is copied: an iterator may fill one array again and again."""
 
