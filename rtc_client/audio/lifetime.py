@@ -25,6 +25,8 @@ class OneCall:
         self._opened = True
         try:
             await self._open()
+            if self._closing is not None:
+                raise ConfigError(f"a {type(self).__name__} was closed while it was being opened")
         except BaseException:
             await self.aclose()
             raise

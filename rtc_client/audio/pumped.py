@@ -101,9 +101,8 @@ class FileSource(PumpedSource):
 
     async def _open(self) -> None:
         self._buffer.append(await asyncio.to_thread(self._read_first))
-        if self._closing is not None:
-            raise ConfigError(f"the source of {self.path} was closed while it was being opened")
-        self._start_pump()
+        if self._closing is None:
+            self._start_pump()
 
     async def _close(self) -> None:
         await self._stop_pump()

@@ -99,8 +99,9 @@ class TeeSink(OneCall):
 
     async def _open(self) -> None:
         for sink in self._sinks:
-            await sink.open()
             self._stack.push_async_callback(sink.aclose)
+        for sink in self._sinks:
+            await sink.open()
 
     async def _close(self) -> None:
         await self._stack.aclose()

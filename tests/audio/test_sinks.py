@@ -83,6 +83,19 @@ async def test_opening_and_closing_can_be_cancelled_at_any_moment(name: str, tur
     await sink.aclose()
 
 
+@pytest.mark.parametrize("name", ["wav", "tee"])
+async def test_a_sink_closed_while_it_opens_is_closed(name: str, tmp_path: Path) -> None:
+    """Closing wins, whoever comes first, and the one who opens is told."""
+    sink = SINKS[name](tmp_path)
+    opening = asyncio.create_task(sink.open())
+    await asyncio.sleep(0)
+
+    await sink.aclose()
+
+    with pytest.raises(ConfigError, match="closed"):
+        await opening
+
+
 @pytest.mark.parametrize("name", [name for name in SINKS if name != "null"])
 async def test_a_sink_serves_one_call(name: str, tmp_path: Path) -> None:
     """Two calls in one sink would be one call's nonsense, so the second is refused."""
