@@ -10,7 +10,7 @@ from typing import Literal
 from rtc_client.audio.pcm import LevelMeter
 from rtc_client.audio.sinks import Sink
 from rtc_client.audio.sources import Source
-from rtc_client.call.engine import Engine, end_of
+from rtc_client.call.engine import Engine
 from rtc_client.call.notices import CallEvent
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireLog
@@ -90,8 +90,11 @@ class Call:
         supervisor = self._engine.supervisor
         if error is None:
             supervisor.decide(End(reason=EndReason.HANGUP, by="caller"))
+        elif isinstance(error, Exception):
+            # Whatever it is, it was the program that left: a call does not fail by what its user raises.
+            supervisor.decide(End(reason=EndReason.FAILED, by="program", detail=type(error).__name__), error)
         else:
-            supervisor.decide(end_of(error), error if isinstance(error, Exception) else None)
+            supervisor.decide(End(reason=EndReason.INTERRUPTED, by="caller"))
         await self._engine.closed()
         if error is None and supervisor.error is not None:
             raise supervisor.error

@@ -28,6 +28,7 @@ from rtc_client.errors import (
     CallClosed,
     CallLost,
     MediaError,
+    RtcClientError,
     SidebandError,
     SignalingError,
 )
@@ -191,16 +192,18 @@ class Engine:
         self.supervisor.decide(_end(EndReason.LOST, "server", reason), error)
 
     def _on_audio_failure(self, failure: AudioError) -> None:
-        self.supervisor.decide(_end(EndReason.FAILED, "program", str(failure)), failure)
+        if not self.supervisor.decide(_end(EndReason.FAILED, "program", str(failure)), failure):
+            # The call is over, but a recording that could not be finished must not pass for a whole one.
+            self.supervisor.error = self.supervisor.error or failure
 
-    def _on_end(self, end: End, error: Exception | None) -> None:
+    def _on_end(self, end: End) -> None:
         self._mark(Fact.ENDED)
         self._move(Input.END_DECIDED)
         self.voices.finish()
         self.outbox.close(CallClosed("the call is over"))
-        self._closing = asyncio.create_task(self._close(end, error), name="call-close")
+        self._closing = asyncio.create_task(self._close(end), name="call-close")
 
-    async def _close(self, end: End, error: Exception | None) -> None:
+    async def _close(self, end: End) -> None:
         legs, limit_s = self.legs, self._config.deadlines.close_s
         parts: list[Coroutine[Any, Any, object]] = [self._leave_sideband(end)]
         if legs.peer is not None:
@@ -215,7 +218,7 @@ class Engine:
         self._move(Input.CLOSED)
         log.info("call ended", extra={"call_id": legs.call_id, "reason": end.reason.value, "by": end.by})
         self.feed.append(CallEnded(end=end))
-        self.feed.close(error)
+        self.feed.close(self.supervisor.error)
 
     async def _leave_sideband(self, end: End) -> None:
         if self.legs.sideband is not None and end.reason is not EndReason.REMOTE_HANGUP:
@@ -240,6 +243,8 @@ def end_of(error: BaseException) -> End:
             return _end(EndReason.NO_MEDIA, "network", str(error))
         case CallLost():
             return _end(EndReason.LOST, "network", str(error))
+        case RtcClientError():
+            return _end(EndReason.FAILED, "program", str(error))
         case Exception():
             return _end(EndReason.FAILED, "program", type(error).__name__)
         case _:

@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Starts named tasks, ends the call when one of them fails, and stops them all.
 
-    `on_end(end, error)` is called once, when the end is decided.
+    `on_end(end)` is called once, when the end is decided.
     """
 
-    def __init__(self, on_end: Callable[[End, Exception | None], None]) -> None:
+    def __init__(self, on_end: Callable[[End], None]) -> None:
         self._on_end = on_end
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -38,7 +38,7 @@ class Supervisor:
             return False
         self.end, self.error = end, error
         self._ended.set()
-        self._on_end(end, error)
+        self._on_end(end)
         return True
 
     async def wait_decided(self) -> None:

@@ -57,6 +57,8 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
     """Place the call, tell its result, and return the exit status."""
     set_up_logging(verbose=verbose)
     try:
+        if options.say and options.sideband == "off":
+            raise ConfigError("--say needs the sideband: leave out --sideband off")
         config = config_from(options)
         source = source_from(options)
         sinks = tuple(_wav_sink(path) for path in (options.out, options.caller_out))

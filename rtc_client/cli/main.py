@@ -11,8 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+
+_UsageError: type[typer.BadParameter] = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "ClickException")
+"""Root of what typer raises for options it cannot read: click's own class, or that of the copy inside typer."""
 
 EPILOG = (
     "exit status: 0 completed, 1 internal error, 2 usage, 3 refused, 4 no media, 5 lost midway, "
@@ -22,7 +24,6 @@ EPILOG = (
 app = typer.Typer(
     name="rtc-client",
     help="Place WebRTC voice calls to a realtime voice model, or answer them for a test.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -134,24 +135,21 @@ def answer(
 def main() -> None:
     """Run the command and exit with its status."""
     try:
-        status = app(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as help_wanted:
-        print(help_wanted.format_message(), file=sys.stderr)
-        status = 2
-    except click.ClickException as error:
-        status = _tell_usage_error(error)
-    except (click.Abort, KeyboardInterrupt):
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except _UsageError as error:
+        status = _tell_usage_error(error.format_message())
+    except (typer.Abort, KeyboardInterrupt):
         status = 130
     sys.exit(_flushed(status if isinstance(status, int) else 0))
 
 
-def _tell_usage_error(error: click.ClickException) -> int:
+def _tell_usage_error(message: str) -> int:
     """Say what is wrong on one line, and with `--json` in one object as well; a usage error is always status 2."""
-    print(f"rtc-client: {error.format_message()}", file=sys.stderr)
+    print(f"rtc-client: {message}", file=sys.stderr)
     if "--json" in sys.argv:
         from rtc_client.cli.outcome import usage_failure
 
-        print(usage_failure(error.format_message()))
+        print(usage_failure(message))
     return 2
 
 

@@ -173,7 +173,7 @@ class Signaling:
             return self._unreachable("the offer could not be sent", error, call_id)
         except httpx.TransportError as error:
             final = call_id is not None or _is_tls_failure(error)
-            detail = one_line(str(error), self._config.secrets) or type(error).__name__
+            detail = one_line(_root_cause(error), self._config.secrets)
             return self._unreachable(f"the answerer cannot be reached: {detail}", error, call_id, repeat=not final)
 
     @staticmethod
@@ -234,6 +234,16 @@ def _retry_after_s(headers: httpx.Headers) -> float | None:
     except (ValueError, TypeError):
         return None
     return max(0.0, wait.total_seconds())
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return what the operating system or TLS said, which httpx hides behind a sentence of its own."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = seen.__cause__ or seen.__context__
+    return str(error) or type(error).__name__
 
 
 def _is_tls_failure(error: BaseException) -> bool:
