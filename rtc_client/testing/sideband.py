@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -13,7 +14,6 @@ SEND_LIMIT_S: Final = 5.0
 CLOSE_LIMIT_S: Final = 0.5
 
 _NO_STATUS: Final = 1005
-_ABNORMAL: Final = 1006
 
 
 class Sideband:
@@ -24,8 +24,10 @@ class Sideband:
         self.client_close_code: int | None = None
         """The close code the client sent (1005 for a close frame without one); None for a bare TCP close."""
         self._request = request
-        # autoping answers pings; no compression is ever agreed to (wire-protocol section 1.5).
-        self._websocket = web.WebSocketResponse(compress=False, max_msg_size=MAX_FRAME_BYTES, timeout=CLOSE_LIMIT_S)
+        self._is_over = asyncio.Event()
+        # autoping answers pings; no compression is ever agreed to (wire-protocol section 1.5). Close frames are ours:
+        # aiohttp's close() does not wait for the client's answer while another task receives, and makes up its code.
+        self._websocket = web.WebSocketResponse(compress=False, max_msg_size=MAX_FRAME_BYTES, autoclose=False)
 
     async def accept(self) -> web.WebSocketResponse:
         """Answer the handshake with 101. The response is to be returned when the frames have ended."""
@@ -34,16 +36,19 @@ class Sideband:
 
     async def frames(self) -> AsyncIterator[str | bytes]:
         """Yield what the client sends, text as str and binary as bytes, until either side ends the sideband."""
-        while True:
-            message = await self._websocket.receive()
-            if message.type is WSMsgType.TEXT:
-                yield str(message.data)
-            elif message.type is WSMsgType.BINARY:
-                yield bytes(message.data)
-            else:
-                if message.type is WSMsgType.CLOSE:
-                    self._note_close_code(message.data)
-                return
+        try:
+            while True:
+                message = await self._websocket.receive()
+                if message.type is WSMsgType.TEXT:
+                    yield str(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    yield bytes(message.data)
+                else:
+                    if message.type is WSMsgType.CLOSE:
+                        await self._take_close_frame(message.data or _NO_STATUS)
+                    return
+        finally:
+            self._is_over.set()
 
     async def send(self, frame: str | bytes) -> None:
         """Send a text or binary frame as it is. A client that does not read for `SEND_LIMIT_S` is dropped.
@@ -62,10 +67,16 @@ class Sideband:
             raise ConnectionError("the client does not read its sideband") from None
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Send a close frame and give the client a moment to answer it."""
+        """Send a close frame and give the client a moment to answer it; then the connection is closed."""
+        if self._is_over.is_set():
+            return
         self.is_ended_by_us = True
-        if await self._websocket.close(code=code, message=reason.encode()):
-            self._note_close_code(self._websocket.close_code)
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._websocket.send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE)
+                await self._is_over.wait()
+        except (TimeoutError, ConnectionError):
+            self.drop()
 
     def drop(self) -> None:
         """Abort the TCP connection, without a close frame."""
@@ -73,6 +84,10 @@ class Sideband:
         if self._request.transport is not None:
             self._request.transport.abort()
 
-    def _note_close_code(self, code: int | None) -> None:
-        if code != _ABNORMAL:
-            self.client_close_code = code or _NO_STATUS
+    async def _take_close_frame(self, code: int) -> None:
+        self.client_close_code = code
+        if not self.is_ended_by_us:
+            await self._websocket.close(code=1000 if code == _NO_STATUS else code)
+        elif self._request.transport is not None:
+            # Both frames are exchanged: the server closes first (RFC 6455 section 7.1.1).
+            self._request.transport.close()

@@ -44,6 +44,9 @@ IDENTITY = {
 }
 
 
+NO_SAMPLES: Samples = np.zeros(0, dtype=np.int16)
+
+
 def compact(value: object) -> str:
     """Compact JSON, non-ASCII as it is."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
@@ -61,7 +64,8 @@ class ArrayTrack(AudioStreamTrack):
         await super().recv()  # for its pace
         block = self._samples[self._n * 480 : (self._n + 1) * 480]
         block = np.pad(block, (0, 480 - len(block)))
-        out = AudioFrame.from_ndarray(block[np.newaxis, :], format="s16", layout="mono")
+        # aiortc encodes stereo, and its conversion from mono would take 3 dB away.
+        out = AudioFrame.from_ndarray(np.repeat(block, 2)[np.newaxis, :], format="s16", layout="stereo")
         out.sample_rate, out.pts, out.time_base = 24_000, self._n * 480, Fraction(1, 24_000)
         self._n += 1
         return out

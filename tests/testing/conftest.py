@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import numpy as np
 import pytest
 
 from rtc_client.audio.frames import Samples
 from rtc_client.testing import FakeAnswerer
-from tests.testing.caller import Caller, Placed, form, post
+from tests.testing.caller import NO_SAMPLES, Caller, Placed, form, post
 
 Place = Callable[..., Awaitable[Placed]]
 
@@ -20,7 +19,7 @@ async def place() -> AsyncIterator[Place]:
     callers: list[Caller] = []
 
     async def place_call(answerer: FakeAnswerer, samples: Samples | None = None) -> Placed:
-        caller = Caller(np.zeros(0, dtype=np.int16) if samples is None else samples)
+        caller = Caller(NO_SAMPLES if samples is None else samples)
         callers.append(caller)
         response = await post(answerer.base_url, *form(await caller.offer()))
         if response.status_code == 201:
