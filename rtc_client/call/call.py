@@ -126,6 +126,10 @@ class Call:
         """Who said what, so far."""
         return self._engine.router.transcript.entries
 
+    def latest_words(self, n_entries: int) -> Sequence[TranscriptEntry]:
+        """Return the end of the transcript, for views that redraw often."""
+        return self._engine.router.transcript.latest(n_entries)
+
     @property
     def levels(self) -> tuple[LevelMeter, LevelMeter]:
         """The meters of the caller and of the agent."""

@@ -20,7 +20,7 @@ from rtc_client.cli.outcome import as_json, error_line, exit_status, failure
 from rtc_client.cli.signals import on_signals
 from rtc_client.cli.view import watching
 from rtc_client.config import CallConfig
-from rtc_client.errors import ConfigError, RtcClientError
+from rtc_client.errors import ConfigError
 from rtc_client.protocol.codec import dump_json
 from rtc_client.protocol.state import EndReason
 
@@ -79,14 +79,15 @@ async def hold(call: Call, say: Iterable[str], *, quiet: bool) -> tuple[CallResu
 
     with on_signals(hang_up) as signalled:
         async with watching(call, quiet=quiet):
-            # How it went is in the result; what cannot be in there is a bug, and goes on as an exception.
             try:
                 async with call:
                     for text in say:
                         await call.send_text(text)
                     await call.wait_ended()
-            except RtcClientError:
-                pass
+            except Exception:
+                # How it went is in the result, and told from there; anything else goes on as what it is: a bug.
+                if call.result.error is None and call.result.end is None:
+                    raise
             await asyncio.gather(*hangups)
     return call.result, signalled.status
 

@@ -73,7 +73,7 @@ def _picture(call: Call) -> RenderableType:
     grid.add_row(*_level_row("caller", caller))
     grid.add_row(*_level_row("agent", agent))
     words = Table.grid(padding=(0, 1))
-    for entry in call.transcript[-8:]:
+    for entry in call.latest_words(8):
         style = _COLOURS[entry.role]
         text = Text(entry.text.strip(), style="" if entry.final else "italic")
         words.add_row(Text(entry.role, style=f"bold {style}"), text)
@@ -93,7 +93,7 @@ async def _print_lines(call: Call) -> None:
     # How the call ends is told by the report and the error line.
     with suppress(RtcClientError):
         async for event in call.events():
-            for line in (_line(call, event), *_settled(call.transcript, printed)):
+            for line in (_line(call, event), *_settled(call.latest_words(16), printed)):
                 if line is not None:
                     print(line, file=sys.stderr, flush=True)
 

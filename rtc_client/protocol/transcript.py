@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 Role: TypeAlias = Literal["caller", "agent"]
 
-MAX_CHARS: Final = 4_000_000
-"""An hour of fast speech is about 60,000 characters; what exceeds this bound is counted, not kept."""
+MAX_CHARS: Final = 1_000_000
+"""An hour of fast speech is about 60,000 characters. What exceeds this bound is counted, not kept."""
+_ENTRY_CHARS: Final = 64
+"""What an entry counts for beside its text, so that a flood of tiny ones has a bound too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,15 @@ class TranscriptEntry:
     final: bool
     """Whether the text has settled; a text that is not final may still be growing, or its end never came."""
     at_ms: int
-    """When its first piece arrived, milliseconds from the start of the call."""
+    """When its first piece arrived, milliseconds from the instant the call connected: position 0 of its recordings."""
+
+
+@dataclass(slots=True)
+class _Growing:
+    role: Role
+    pieces: list[str]
+    final: bool
+    at_ms: int
 
 
 class Transcript:
@@ -34,39 +44,48 @@ class Transcript:
     """
 
     def __init__(self) -> None:
-        self._entries: list[TranscriptEntry] = []
+        self._entries: list[_Growing] = []
+        self._n_settled = 0
+        """Entries before this index are all final."""
         self._chars = 0
         self.dropped_chars = 0
 
     @property
     def entries(self) -> Sequence[TranscriptEntry]:
-        """The entries so far; the caller may keep the list, which never changes under it."""
-        return tuple(self._entries)
+        """The entries so far: a copy, which never changes."""
+        return self.latest(len(self._entries))
+
+    def latest(self, n_entries: int) -> Sequence[TranscriptEntry]:
+        """The last `n_entries` entries, a copy."""
+        entries = self._entries[-n_entries:] if n_entries else []
+        return tuple(
+            TranscriptEntry(role=e.role, text="".join(e.pieces), final=e.final, at_ms=e.at_ms) for e in entries
+        )
 
     def add_delta(self, role: Role, delta: str, at_ms: int) -> None:
         """Append a piece of text to what `role` is saying."""
-        if not delta or not self._fits(len(delta)):
-            return
         last = self._entries[-1] if self._entries else None
         if last is not None and last.role == role and not last.final:
-            self._entries[-1] = replace(last, text=last.text + delta)
-        else:
-            self._entries.append(TranscriptEntry(role=role, text=delta, final=False, at_ms=at_ms))
+            if delta and self._fits(len(delta)):
+                last.pieces.append(delta)
+        elif delta and self._fits(len(delta) + _ENTRY_CHARS):
+            self._entries.append(_Growing(role, [delta], final=False, at_ms=at_ms))
 
     def settle(self, role: Role, text: str, at_ms: int) -> None:
         """Set the whole text of what `role` said in the turn that is now over."""
-        pieces = [i for i, e in enumerate(self._entries) if e.role == role and not e.final]
-        self._chars -= sum(len(self._entries[i].text) for i in pieces)
-        if not self._fits(len(text)):
-            text = ""
-        first = pieces[0] if pieces else len(self._entries)
-        start_ms = self._entries[first].at_ms if pieces else at_ms
-        self._entries = [e for i, e in enumerate(self._entries) if i not in pieces]
-        if text:
-            self._entries.insert(first, TranscriptEntry(role=role, text=text, final=True, at_ms=start_ms))
-        for i, entry in enumerate(self._entries[:first]):
-            if not entry.final:
-                self._entries[i] = replace(entry, final=True)
+        unsettled = self._entries[self._n_settled :]
+        replaced = [e for e in unsettled if e.role == role and not e.final]
+        self._chars -= sum(len(piece) for e in replaced for piece in e.pieces) + _ENTRY_CHARS * len(replaced)
+        first = unsettled.index(replaced[0]) if replaced else len(unsettled)
+        for entry in unsettled[:first]:
+            entry.final = True
+        kept = [e for e in unsettled if e.final or e.role != role]
+        if text and self._fits(len(text) + _ENTRY_CHARS):
+            at_ms = replaced[0].at_ms if replaced else at_ms
+            kept.insert(first, _Growing(role, [text], final=True, at_ms=at_ms))
+        self._entries[self._n_settled :] = kept
+        while self._n_settled < len(self._entries) and self._entries[self._n_settled].final:
+            self._n_settled += 1
 
     def _fits(self, n_chars: int) -> bool:
         if self._chars + n_chars > MAX_CHARS:

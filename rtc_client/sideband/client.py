@@ -176,6 +176,12 @@ class Sideband:
 
     async def _converse(self, socket: ClientConnection) -> SidebandClosed:
         writer = asyncio.create_task(self._write(socket), name="sideband-writer")
+
+        def stop_reading(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                socket.transport.abort()
+
+        writer.add_done_callback(stop_reading)
         try:
             while True:
                 self._listener.on_frame(await socket.recv())
@@ -187,6 +193,8 @@ class Sideband:
         finally:
             writer.cancel()
             await asyncio.wait([writer])
+            if not writer.cancelled() and (failure := writer.exception()) is not None:
+                raise failure
 
     async def _write(self, socket: ClientConnection) -> None:
         # A broken connection ends the reader too, and that is where it is told.
