@@ -58,25 +58,14 @@ def connect(
 
     Cancelling it while it dials, or in its body, closes everything first, in at most `deadlines.close_s`.
     """
-    return Call(config, source, sink, caller_sink, wire_log, clock or MonotonicClock(), rng or random.Random())
+    return Call(Engine(config, source, sink, caller_sink, wire_log, clock or MonotonicClock(), rng or random.Random()))
 
 
 class Call:
     """One voice call. Make it with `connect`."""
 
-    def __init__(
-        self,
-        config: CallConfig,
-        source: Source | None,
-        sink: Sink | None,
-        caller_sink: Sink | None,
-        wire_log: WireLog | None,
-        clock: Clock,
-        rng: random.Random,
-    ) -> None:
-        self._config = config
-        self._clock = clock
-        self._engine = Engine(config, source, sink, caller_sink, wire_log, clock, rng)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     async def __aenter__(self) -> Call:
         if self._engine.state is not CallState.IDLE:
@@ -117,9 +106,7 @@ class Call:
     @property
     def elapsed_s(self) -> float:
         """Seconds since audio could flow; 0 before, and no longer growing once the call is over."""
-        timeline = self._engine.timeline
-        ended_s = timeline.at_s(Fact.ENDED)
-        return timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s() if ended_s is None else ended_s)
+        return self._engine.elapsed_s()
 
     @property
     def transcript(self) -> Sequence[TranscriptEntry]:
@@ -171,7 +158,7 @@ class Call:
             SidebandError: The call has no sideband, by policy or because it was given up.
         """
         frame = dump_command(CreateMessage(text=text, role=role))
-        if self._config.sideband == "off":
+        if self._engine.config.sideband == "off":
             raise SidebandRejected("this call has no sideband to send a text on: its policy is off")
         await self._engine.outbox.put(frame)
 

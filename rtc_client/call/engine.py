@@ -58,7 +58,7 @@ class Engine:
         clock: Clock,
         rng: random.Random,
     ) -> None:
-        self._config = config
+        self.config = config
         self._clock = clock
         self._rng = rng
         self._closing: asyncio.Task[None] | None = None
@@ -92,6 +92,11 @@ class Engine:
             self.supervisor.start(self._watch_media(self.legs.peer), "call-media")
         self.supervisor.start(self._tend(), "call-tend")
 
+    def elapsed_s(self) -> float:
+        """Return the seconds since audio could flow; 0 before, and no longer growing once the end is decided."""
+        ended_s = self.timeline.at_s(Fact.ENDED)
+        return self.timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s() if ended_s is None else ended_s)
+
     async def closed(self) -> None:
         """Return once the close, which an end must have started, is done. Cancelling it does not stop the close."""
         if self._closing is not None:
@@ -100,8 +105,8 @@ class Engine:
     async def _dial(self) -> None:
         await dial(
             self.legs,
-            self._config,
-            self._config.session_id or str(uuid.uuid4()),
+            self.config,
+            self.config.session_id or str(uuid.uuid4()),
             peer_listener=PeerListener(
                 ice_completed=lambda: self._mark(Fact.ICE_COMPLETED),
                 first_rtp=lambda: self._mark(Fact.FIRST_RTP),
@@ -149,7 +154,7 @@ class Engine:
             self.supervisor.decide(_end(EndReason.REFUSED, "server", str(closed)), closed)
 
     def _on_sideband_failure(self, error: SidebandError) -> None:
-        if self._config.sideband == "prefer":
+        if self.config.sideband == "prefer":
             log.warning("call goes on without events", extra={"call_id": self.legs.call_id})
             self.outbox.close(error)
             self.feed.append(SidebandAbandoned(message=str(error)))
@@ -170,12 +175,12 @@ class Engine:
 
     async def _tend(self) -> None:
         """Keep the recordings going, and end the call when its time is over or everything was said."""
-        config = self._config
+        config = self.config
         warned = False
         while True:
             await self._clock.sleep_until(self._clock.now_s() + _TICK_S)
             self.voices.tick()
-            elapsed_s = self.timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s())
+            elapsed_s = self.elapsed_s()
             quiet_s = self.voices.quiet_s()
             if config.max_duration_s is not None and elapsed_s >= config.max_duration_s:
                 self.supervisor.decide(_end(EndReason.MAX_DURATION, "caller"))
@@ -204,11 +209,11 @@ class Engine:
         self._closing = asyncio.create_task(self._close(end), name="call-close")
 
     async def _close(self, end: End) -> None:
-        legs, limit_s = self.legs, self._config.deadlines.close_s
+        legs, limit_s = self.legs, self.config.deadlines.close_s
         parts: list[Coroutine[Any, Any, object]] = [self._leave_sideband(end)]
         if legs.peer is not None:
             parts.append(legs.peer.aclose())
-        wanted = end.reason is not EndReason.REMOTE_HANGUP and self._config.remote_hangup
+        wanted = end.reason is not EndReason.REMOTE_HANGUP and self.config.remote_hangup
         if wanted and legs.signaling is not None and legs.call_id is not None:
             parts.append(legs.signaling.hang_up(legs.call_id))
         await _settle(parts, limit_s * 0.85)
