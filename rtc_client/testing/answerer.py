@@ -28,6 +28,8 @@ from rtc_client.testing.voices import VoiceBox
 
 log = logging.getLogger(__name__)
 
+MAX_CALLS_KEPT: Final = 256
+"""Beyond these the oldest calls that are over are forgotten, with the sound that was heard in them."""
 SHUTDOWN_LIMIT_S: Final = 0.3
 """How long a request that is being served may still take when the calls have ended."""
 
@@ -60,7 +62,8 @@ class FakeAnswerer:
         """
         self.faults = Faults()
         self.calls: list[AnsweredCall] = []
-        """Every call, in order of arrival; also those that are over."""
+        """Every call, in order of arrival; also those that are over, as far as they are kept."""
+        self._n_forgotten = 0
         self.port = port
         self._host = host
         self._interfaces = interfaces
@@ -81,6 +84,8 @@ class FakeAnswerer:
             OSError: If the address or the port cannot be had.
             AudioFileUnreadable: If a clip of the script cannot be read.
         """
+        if self._runner is not None or self._closing is not None:
+            raise RuntimeError("an answerer serves once: make another")
         self.script = self._script
         self._desk = Desk(
             answer=self._answer,
@@ -145,14 +150,15 @@ class FakeAnswerer:
         return self._record.violations
 
     async def wait_for_call(self, timeout_s: float = 5.0, *, n: int = 1) -> AnsweredCall:
-        """Return the `n`-th call (from 1) once it is answered.
+        """Return the `n`-th call ever (from 1) once it is answered.
 
         Raises:
             TimeoutError: If there are fewer calls after `timeout_s`.
         """
 
         def find() -> AnsweredCall | None:
-            return self.calls[n - 1] if len(self.calls) >= n else None
+            index = n - 1 - self._n_forgotten
+            return self.calls[index] if 0 <= index < len(self.calls) else None
 
         return await self._record.bell.until(find, timeout_s=timeout_s, what=lambda: f"call {n}")
 
@@ -205,6 +211,10 @@ class FakeAnswerer:
             await asyncio.shield(call.begin_end(CallEnd.ANSWERER_CLOSED))
             raise
         self.calls.append(call)
+        over = next((other for other in self.calls if other.ended_by is not None), None)
+        if len(self.calls) > MAX_CALLS_KEPT and over is not None:
+            self.calls.remove(over)
+            self._n_forgotten += 1
         self._record.bell.ring()
         return call
 

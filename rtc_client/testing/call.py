@@ -58,6 +58,8 @@ class AnsweredCall:
         self.call_id = call_id
         self.post = post
         """The request that placed the call."""
+        self.script = script
+        """What the agent does in this call."""
         self.session = offer.session
         """The session object of the POST."""
         self.offer_sdp = offer.sdp
@@ -65,7 +67,7 @@ class AnsweredCall:
         self.hung_up_by_client = False
         """Whether the client asked for the end over REST."""
         self.ended_by: CallEnd | None = None
-        self._script, self._voices, self._clock, self._record = script, voices, clock, record
+        self._voices, self._clock = voices, clock
         self._performance = Performance(script, voices.duration_s)
         self._bell = Bell()
         self._peer = AnswererPeer(
@@ -161,9 +163,8 @@ class AnsweredCall:
 
         def what() -> str:
             seen = ", ".join(str(frame.get("type")) for frame in self.received[-20:]) or "none"
-            return (
-                f"{f'{wanted} frames' if isinstance(wanted, int) else 'the wanted frame'} of the client (came: {seen})"
-            )
+            wish = f"{wanted} frames" if isinstance(wanted, int) else "the wanted frame"
+            return f"{wish} of the client (came: {seen})"
 
         return await self._bell.until(find, timeout_s=timeout_s, what=what)
 
@@ -241,6 +242,9 @@ class AnsweredCall:
 
     async def serve_sideband(self, sideband: Sideband) -> None:
         """Read a sideband, which was just joined, to its end."""
+        if self.ended_by is not None:  # while the handshake was answered
+            sideband.drop()
+            return
         await self._event_leg.serve(sideband)
 
     def begin_end(self, ended_by: CallEnd) -> asyncio.Task[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fractions
+import logging
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -29,6 +30,8 @@ from rtc_client.testing.seams import (
     ice_transports,
     stop_asking_consent,
 )
+
+log = logging.getLogger(__name__)
 
 BIT_RATE: Final = 40_000
 HANGOVER_FRAMES: Final = 10
@@ -208,10 +211,11 @@ class AnswererPeer:
         await close_peer(self._pc, self._connecting)
         if self._hearing is not None:
             # A receiver that was started ends its track; one that was not leaves us waiting for it.
-            _, waiting = await asyncio.wait({self._hearing}, timeout=0.01)
-            if waiting:
-                self._hearing.cancel()
-                await asyncio.wait({self._hearing}, timeout=0.2)
+            await asyncio.wait({self._hearing}, timeout=0.01)
+            self._hearing.cancel()
+            (outcome,) = await asyncio.gather(self._hearing, return_exceptions=True)
+            if isinstance(outcome, Exception):
+                log.error("hearing the caller failed", exc_info=outcome)
 
     def _follow_state(self) -> None:
         state = self._pc.connectionState

@@ -7,9 +7,11 @@ import socket
 import time
 
 import pytest
+from aioice.ice import get_host_addresses
 
 from rtc_client.errors import AudioFileUnreadable
 from rtc_client.testing import AgentScript, AnsweredCall, CallEnd, Clip, FakeAnswerer, SpokenTurn, Tone
+from rtc_client.testing.sdp_text import media_sections
 from tests.testing.caller import NO_SAMPLES, Caller, form, joined, post, until
 from tests.testing.conftest import Place
 from tests.testing.test_signaling import SDP_OF_A_RECORDING
@@ -86,7 +88,52 @@ async def test_a_new_script_is_for_the_calls_to_come(answerer: FakeAnswerer) -> 
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Tone())])
     await post(answerer.base_url, *form(SDP_OF_A_RECORDING))
 
-    assert [len(call._script.turns) for call in answerer.calls] == [0, 1]
+    assert [len(call.script.turns) for call in answerer.calls] == [0, 1]
+
+
+async def test_an_answerer_serves_once(answerer: FakeAnswerer) -> None:
+    """Its port and its calls belong to one life."""
+    with pytest.raises(RuntimeError, match="once"):
+        await answerer.__aenter__()
+
+
+async def test_the_oldest_calls_that_are_over_are_forgotten(
+    answerer: FakeAnswerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answerer that runs for days keeps the newest; calls are still counted from the first."""
+    monkeypatch.setattr("rtc_client.testing.answerer.MAX_CALLS_KEPT", 2)
+    for _ in range(2):
+        await post(answerer.base_url, *form(SDP_OF_A_RECORDING))
+    first, second = answerer.calls
+    await second.hang_up()
+    await post(answerer.base_url, *form(SDP_OF_A_RECORDING))
+
+    assert answerer.calls == [first, await answerer.wait_for_call(n=3)]
+    await post(answerer.base_url, *form(SDP_OF_A_RECORDING))
+    assert len(answerer.calls) == 3  # nothing that goes on is forgotten
+
+
+async def test_an_agent_that_raises_ends_its_call(answerer: FakeAnswerer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no other; the log says why."""
+
+    def raise_error(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("rtc_client.testing.performance.Performance.tick", raise_error)
+    await post(answerer.base_url, *form(SDP_OF_A_RECORDING))
+
+    assert await (await answerer.wait_for_call()).ended() is CallEnd.AGENT_FAILED
+
+
+async def test_media_can_be_offered_on_every_address() -> None:
+    """For callers on other machines, and on this one."""
+    async with FakeAnswerer(interfaces="all", host="0.0.0.0") as answerer:
+        response = await post(answerer.base_url, *form(SDP_OF_A_RECORDING))
+
+    (audio,) = media_sections(response.text)
+    addresses = [candidate.split()[4] for candidate in audio.values("candidate")]
+    assert "127.0.0.1" in addresses
+    assert sorted(addresses) == sorted({"127.0.0.1", *get_host_addresses(use_ipv4=True, use_ipv6=True)})
 
 
 async def test_waiting_for_a_call_that_does_not_come_has_an_end(answerer: FakeAnswerer) -> None:
