@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,11 +24,30 @@ EPILOG = (
 
 app = typer.Typer(
     name="rtc-client",
-    help="Place WebRTC voice calls to a realtime voice model, or answer them for a test.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _flag(name: str, *, help: str) -> Any:
+    """Return an option that is on when it is given, without a value in the help text."""
+    return typer.Option(name, metavar="", help=help)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"rtc-client {version('rtc-client')}")
+        raise typer.Exit(0)
+
+
+@app.callback()
+def root(
+    wanted: Annotated[
+        bool, typer.Option("--version", metavar="", help="print the version", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Place WebRTC voice calls to a realtime voice model, or answer them for a test."""
 
 
 class SidebandChoice(StrEnum):
@@ -40,15 +60,19 @@ class SidebandChoice(StrEnum):
 
 @app.command(epilog=EPILOG)
 def call(
-    base_url: Annotated[str | None, typer.Option(help="API base; default: $OPENAI_BASE_URL, else OpenAI's")] = None,
-    sideband_url: Annotated[str | None, typer.Option(help="base of the sideband, when it is not the API base")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="API base; default: $OPENAI_BASE_URL, else OpenAI's")
+    ] = None,
+    sideband_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="base of the sideband, when it is not the API base")
+    ] = None,
     sideband: Annotated[
         SidebandChoice, typer.Option(help="require events, go on without them, or do not ask for them")
     ] = SidebandChoice.REQUIRE,
     query: Annotated[list[str] | None, typer.Option(metavar="K=V", help="provider query parameter; repeatable")] = None,
     header: Annotated[list[str] | None, typer.Option(metavar="K:V", help="extra header; repeatable")] = None,
-    model: Annotated[str | None, typer.Option(help="default: gpt-realtime-1.5")] = None,
-    voice: Annotated[str | None, typer.Option(help="the agent's voice; default: cove")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="default: gpt-realtime-1.5")] = None,
+    voice: Annotated[str | None, typer.Option(metavar="NAME", help="the agent's voice; default: cove")] = None,
     instructions: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="what the agent is told to be")] = None,
     source: Annotated[
         str | None, typer.Option("--in", metavar="FILE|silence|tone:HZ", help="what the caller says; default: silence")
@@ -63,16 +87,12 @@ def call(
         float, typer.Option(metavar="S", help="after the end of --in, hang up once the agent was silent for S seconds")
     ] = 3.0,
     no_remote_hangup: Annotated[
-        bool, typer.Option("--no-remote-hangup", help="do not tell the server that the call is over")
+        bool, _flag("--no-remote-hangup", help="do not tell the server that the call is over")
     ] = False,
-    allow_insecure: Annotated[
-        bool, typer.Option("--allow-insecure", help="let plain http and ws leave this machine")
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="print one JSON object on stdout, also when the call fails")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no live view and no report; errors are still told")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="write the log to stderr")] = False,
+    allow_insecure: Annotated[bool, _flag("--allow-insecure", help="let plain http and ws leave this machine")] = False,
+    json: Annotated[bool, _flag("--json", help="print one JSON object on stdout, also when the call fails")] = False,
+    quiet: Annotated[bool, _flag("--quiet", help="no live view and no report; errors are still told")] = False,
+    verbose: Annotated[bool, _flag("--verbose", help="write the log to stderr")] = False,
 ) -> None:
     """Place one voice call and report what it was. The key comes from $OPENAI_API_KEY only."""
     from rtc_client.cli.call import CallOptions, run_call
@@ -105,9 +125,9 @@ def call(
 @app.command(epilog=EPILOG)
 def demo(
     folder: Annotated[Path, typer.Option("--dir", help="where the recordings and the report go")] = Path("demo-call"),
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no live view and no report")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="write the log to stderr")] = False,
+    json: Annotated[bool, _flag("--json", help="print one JSON object on stdout")] = False,
+    quiet: Annotated[bool, _flag("--quiet", help="no live view and no report")] = False,
+    verbose: Annotated[bool, _flag("--verbose", help="write the log to stderr")] = False,
 ) -> None:
     """Call the embedded fake answerer: real HTTP, ICE, DTLS, SRTP, Opus and websocket, all within this machine."""
     from rtc_client.cli.demo import run_demo
@@ -124,7 +144,7 @@ def answer(
     ] = None,
     text: Annotated[str | None, typer.Option(help="the words that go with --voice")] = None,
     caller_text: Annotated[str | None, typer.Option(help='what the agent "understands" of the caller')] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="write the log to stderr")] = False,
+    verbose: Annotated[bool, _flag("--verbose", help="write the log to stderr")] = False,
 ) -> None:
     """Run the fake answerer for other programs until it is interrupted. The first line on stdout is JSON."""
     from rtc_client.cli.answer import run_answer
