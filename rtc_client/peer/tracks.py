@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Final
 
 import av
+import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
@@ -47,7 +48,8 @@ class CallerTrack(MediaStreamTrack):
         position_samples = self._n_frames * FRAME_SAMPLES
         self._n_frames += 1
         samples = self._next_frame(position_samples)
-        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
+        # aiortc encodes stereo, and FFmpeg's way from mono to stereo would take 3 dB away.
+        frame = av.AudioFrame.from_ndarray(np.repeat(samples, 2).reshape(1, -1), format="s16", layout="stereo")
         frame.sample_rate = SAMPLE_RATE_HZ
         frame.time_base = _TIME_BASE
         frame.pts = position_samples
