@@ -2,7 +2,8 @@
 
 No authentication is possible at this point; the guard keeps away what ends or floods the libraries behind it
 (aiortc-limits.md sections 4 and 9): empty and oversized datagrams, STUN that cannot be parsed, and DTLS or RTP
-from an address that ICE has not checked.
+from an address that neither answered a check of ours nor sent one that proves it knows this call's ICE password.
+The latter comes first: a peer may begin DTLS when its own check was answered, a moment before ours is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 MAX_DATAGRAM_BYTES: Final = 1_500
 MAX_QUEUED: Final = 512
 """Datagrams that may wait for DTLS: ten seconds of audio. Beyond it the newest are dropped."""
+MAX_PROVEN: Final = 32
+"""Addresses of a peer that are remembered; one with more of them must answer our checks there."""
 
 
 class IngressGuard:
@@ -31,15 +34,22 @@ class IngressGuard:
         self._connection = connection
         self._clock = clock
         self._checked: tuple[str, int] | None = None
+        self._proven: set[tuple[str, int]] = set()
+        self._is_installed = False
+        self._accept = seams.gate_data(connection, self._refuse)
         self.dropped: Counter[str] = Counter()
         self.last_datagram_s: float | None = None
-        """When the peer last sent anything, monotonic seconds: any datagram from an address that ICE has checked."""
+        """When the peer last sent anything, monotonic seconds: any datagram from an address that is known to be its."""
         self.last_dtls_s: float | None = None
         """When the peer last sent a DTLS record, monotonic seconds."""
 
     def install(self) -> None:
-        """Take the place of `datagram_received` on every socket; call it before the offer leaves."""
-        seams.guard_datagrams(self._connection, self._wrap)
+        """Take the place of `datagram_received` on every socket; call it before the offer leaves.
+
+        What came before that, while candidates were gathered, cannot have been the peer's and was dropped.
+        """
+        seams.guard_datagrams(self._connection, self._wrap, self._prove)
+        self._is_installed = True
 
     def count(self, why: str) -> None:
         """Count something dropped; the first of each kind is logged."""
@@ -64,12 +74,12 @@ class IngressGuard:
                 except Exception:  # noqa: BLE001 - a hostile datagram may raise anything in aioice's parser
                     self.count("malformed_stun")
                     return
-                if self._is_checked(address):
+                if self._is_known(address):
                     self.last_datagram_s = self._clock.now_s()
                 return
             if not (20 <= first <= 63 or 128 <= first <= 191):
                 self.count("unknown")
-            elif not self._is_checked(address):
+            elif not self._is_known(address):
                 self.count("unchecked_source")
             elif seams.queued_datagrams(connection) >= MAX_QUEUED:
                 self.count("overflow")
@@ -77,12 +87,20 @@ class IngressGuard:
                 self.last_datagram_s = now_s = self._clock.now_s()
                 if first <= 63:
                     self.last_dtls_s = now_s
-                connection.data_received(data, 1)
+                self._accept(data, 1)
 
         return datagram_received
 
-    def _is_checked(self, address: tuple[str, int]) -> bool:
-        if address == self._checked:
+    def _refuse(self) -> None:
+        """Count what would have reached DTLS without passing the guard: aioice hands on all that is not STUN to it."""
+        self.count("malformed_stun" if self._is_installed else "early")
+
+    def _prove(self, address: tuple[str, int]) -> None:
+        if len(self._proven) < MAX_PROVEN:
+            self._proven.add(address)
+
+    def _is_known(self, address: tuple[str, int]) -> bool:
+        if address == self._checked or address in self._proven:
             return True
         if seams.is_checked(self._connection, address):
             self._checked = address

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aiortc import (
     MediaStreamTrack,
@@ -24,14 +24,14 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 
 from rtc_client.audio.decoded import HalfRate
-from rtc_client.audio.frames import Samples
+from rtc_client.audio.frames import SILENCE, Samples
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, Deadlines, IceServer
 from rtc_client.errors import AnswerInvalid, CallLost, DtlsFailed, IceFailed, MediaError, MediaTimeout
 from rtc_client.peer import seams
 from rtc_client.peer.guard import IngressGuard
 from rtc_client.peer.tracks import CallerTrack
-from rtc_client.protocol.sdp import check_answer, with_opus_fmtp
+from rtc_client.protocol.sdp import check_answer, with_opus_fmtp, without_mdns
 from rtc_client.protocol.urls import is_loopback
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,10 @@ class PeerCounters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerListener:
-    """Where a peer's news go; each is called on the event loop and must neither block nor raise."""
+    """Where a peer's news go; each is called on the event loop and must not block.
+
+    What one of them raises ends nothing by itself: `connected` and `watch` raise it.
+    """
 
     ice_completed: Callable[[], None]
     first_rtp: Callable[[], None]
@@ -76,7 +79,7 @@ class Peer:
         self._listener = listener
         self._clock = clock
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[_ice_server(s) for s in config.ice_servers]))
-        self._track = CallerTrack(listener.next_frame, clock)
+        self._track = CallerTrack(self._next_frame, clock)
         transceiver = self._pc.addTransceiver(self._track, direction="sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([c for c in codecs if c.mimeType.lower() == "audio/opus"])
@@ -86,7 +89,7 @@ class Peer:
         self._ice = self._dtls.transport
         self._connection = seams.ice_connection(self._ice)
         self._guard = IngressGuard(self._connection, clock)
-        seams.gather_with(
+        self._gathering = seams.gather_with(
             self._connection,
             loopback=is_loopback(config.base_url),
             timeout_s=self._deadlines.gather_s - 1,
@@ -96,6 +99,7 @@ class Peer:
         seams.tap_rtp(self._receiver, self._on_rtp, self._guard.count)
         self._connecting = seams.own_connect(self._pc, self._on_connect_error)
         self._connect_error: Exception | None = None
+        self._failure: Exception | None = None
         self._counters = PeerCounters()
         self._offer = ""
         self._changed = asyncio.Event()
@@ -132,13 +136,17 @@ class Peer:
     async def apply_answer(self, sdp: str) -> None:
         """Start connecting to the peer that `sdp` describes; no more candidates will come.
 
+        A peer whose candidates are of no use may still reach us (RFC 8863), so only `connected` gives it up.
+
         Raises:
             AnswerInvalid: For every text of which no call can be made.
         """
         check_answer(sdp, offer=self._offer)
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
-            await self._pc.addIceCandidate(None)
+            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=without_mdns(sdp), type="answer"))
+            if seams.has_pair(self._connection):
+                # aioice would take a list that is empty at its end for a failed one.
+                await self._pc.addIceCandidate(None)
         except Exception as error:
             # aiortc has half a dozen exception types for an SDP it cannot use (aiortc-limits.md section 4).
             raise AnswerInvalid(f"the answer's SDP cannot be used ({type(error).__name__})") from error
@@ -150,6 +158,7 @@ class Peer:
             IceFailed: No candidate pair works.
             DtlsFailed: The handshake or the fingerprint check failed.
             MediaTimeout: Neither, within the deadline; `phase` says which was waited for.
+            Exception: What the listener raised.
         """
         limit_s = self._deadlines.connect_s
         try:
@@ -166,10 +175,15 @@ class Peer:
         """Return when the peer has closed the media path in good order (a DTLS close_notify).
 
         Raises:
-            CallLost: No datagram of any kind for too long, or the path broke.
+            CallLost: No datagram of any kind for too long, the path broke, or nothing can be sent any more.
+            Exception: What the listener raised.
         """
         limit_s = self._deadlines.silence_s
         while self._dtls.state == "connected":
+            if self._failure is not None:
+                raise self._failure
+            if self._sender.track is None:  # aiortc's sender ends in silence when a frame cannot be encoded
+                raise CallLost("sender_stopped", "the caller's audio cannot be sent any more")
             last_s = self._guard.last_datagram_s
             if last_s is not None and self._clock.now_s() - last_s > limit_s:
                 raise CallLost("no_datagrams", f"nothing came from the peer for {limit_s:g} s")
@@ -195,7 +209,13 @@ class Peer:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        await self._collect()
+        if self._gathering:
+            seams.stop_gathering(self._connection)
+            await asyncio.wait(self._gathering, timeout=self._deadlines.close_s * 0.1)
+        try:
+            await self._collect()
+        except Exception:
+            log.exception("the peer's counters could not be read")
         # aiortc's close must never be cancelled from outside: it would not finish, nor would any later one.
         closing = asyncio.create_task(self._pc.close(), name="peer-aiortc-close")
         await asyncio.wait([closing], timeout=self._deadlines.close_s * 0.6)
@@ -205,7 +225,7 @@ class Peer:
             closing.cancel()
         elif closing.exception() is not None:
             seams.abandon(self._connection)
-        left: set[asyncio.Task[None]] = {closing, *self._connecting}
+        left: set[asyncio.Task[Any]] = {closing, *self._connecting, *self._gathering}
         if self._drain is not None:
             left.add(self._drain)
         await asyncio.wait(left, timeout=self._deadlines.close_s * 0.1)
@@ -227,6 +247,8 @@ class Peer:
         self._counters.packets_lost = sum(max(0, r.packetsLost) for r in inbound)
 
     def _raise_if_failed(self) -> None:
+        if self._failure is not None:
+            raise self._failure
         if self._dtls.state in ("failed", "closed"):
             raise DtlsFailed("the DTLS handshake failed, or the peer's certificate is not the one its answer names")
         if self._ice.state in ("failed", "closed"):
@@ -238,9 +260,29 @@ class Peer:
         self._connect_error = error
         self._changed.set()
 
+    def _fail(self, error: Exception) -> None:
+        """Keep the first exception of a listener for whoever waits; where it was raised it would end a part of aiortc."""
+        if self._failure is None:
+            self._failure = error
+            self._changed.set()
+
+    def _tell(self, listener: Callable[[], None]) -> None:
+        try:
+            listener()
+        except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
+            self._fail(error)
+
+    def _next_frame(self, position_samples: int) -> Samples:
+        if self._failure is None:
+            try:
+                return self._listener.next_frame(position_samples)
+            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
+                self._fail(error)
+        return SILENCE
+
     def _on_state(self) -> None:
         if self._ice.state == "completed":
-            self._listener.ice_completed()
+            self._tell(self._listener.ice_completed)
         self._changed.set()
 
     def _on_rtp(self, n_payload_bytes: int) -> None:
@@ -248,7 +290,7 @@ class Peer:
         counters.packets_received += 1
         counters.bytes_received += n_payload_bytes
         if counters.packets_received == 1:
-            self._listener.first_rtp()
+            self._tell(self._listener.first_rtp)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if self._drain is None:
@@ -260,8 +302,13 @@ class Peer:
         with suppress(MediaStreamError):
             while True:
                 frame = await track.recv()
-                samples = half_rate.push(frame.to_ndarray())  # type: ignore[union-attr]
-                self._listener.heard(samples, (frame.pts or 0) // 2)
+                if self._failure is not None:
+                    continue
+                try:
+                    samples = half_rate.push(frame.to_ndarray())  # type: ignore[union-attr]
+                    self._listener.heard(samples, (frame.pts or 0) // 2)
+                except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
+                    self._fail(error)
 
 
 def _ice_server(server: IceServer) -> RTCIceServer:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any, Final, cast
 
 from aioice.ice import CandidatePair, Connection, StunProtocol
+from aioice.stun import Class, Message, Method
 from aiortc import RTCPeerConnection
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
@@ -54,7 +55,7 @@ def check_seams(pc: RTCPeerConnection, receiver: RTCRtpReceiver) -> None:
                 "data_received",
             ),
         ),
-        (StunProtocol, ("datagram_received",)),
+        (StunProtocol, ("datagram_received", "send_stun")),
     ]
     for owner, names in wanted:
         for name in names:
@@ -73,28 +74,80 @@ def ice_connection(ice: RTCIceTransport) -> Connection:
     return connection
 
 
-def gather_with(connection: Connection, *, loopback: bool, timeout_s: float) -> None:
+def gather_with(connection: Connection, *, loopback: bool, timeout_s: float) -> set[asyncio.Task[Any]]:
     """Make gathering end after `timeout_s` with what it has, and let it offer 127.0.0.1 for a call within this machine.
+
+    Returns the set in which the gathering stands while it runs. It is not cancelled with whoever waits for it, for
+    then aioice would forget the sockets it has just opened; `stop_gathering` ends it.
 
     Relies on `Connection.gather_candidates` calling `self.get_component_candidates(component=, addresses=)`, which
     leaves out loopback addresses and has its own time limit.
     """
     original = connection.get_component_candidates
+    running: set[asyncio.Task[Any]] = set()
 
     async def get_component_candidates(component: int, addresses: list[str]) -> Any:
         extra = ["127.0.0.1"] if loopback and "127.0.0.1" not in addresses else []
-        return await original(component, addresses + extra, max(1, int(timeout_s)))
+        gathering = asyncio.create_task(
+            original(component, addresses + extra, max(1, int(timeout_s))), name="peer-gather"
+        )
+        running.add(gathering)
+        gathering.add_done_callback(running.discard)
+        return await asyncio.shield(gathering)
 
     connection.get_component_candidates = get_component_candidates  # type: ignore[method-assign, assignment]
+    return running
 
 
-def guard_datagrams(connection: Connection, wrap: Callable[[StunProtocol], Callable[[bytes, Any], None]]) -> None:
+def stop_gathering(connection: Connection) -> None:
+    """Let gathering end now: requests to a STUN server count as refused. Relies on `StunProtocol.transactions`."""
+    refused = Message(message_method=Method.BINDING, message_class=Class.ERROR)
+    for protocol in connection._protocols:
+        for transaction in list(protocol.transactions.values()):
+            transaction.response_received(refused, ("", 0))
+
+
+def gate_data(connection: Connection, refuse: Callable[[], None]) -> Callable[[bytes, int], None]:
+    """Return the way to hand a datagram on to DTLS, and close it to everybody else, who meets `refuse`.
+
+    Relies on `StunProtocol.datagram_received` calling `self.receiver.data_received` for all that is not STUN.
+    """
+    data_received = connection.data_received
+    connection.data_received = lambda data, component: refuse()  # type: ignore[method-assign]
+    return data_received
+
+
+def guard_datagrams(
+    connection: Connection,
+    wrap: Callable[[StunProtocol], Callable[[bytes, Any], None]],
+    on_proof: Callable[[tuple[str, int]], None],
+) -> None:
     """Put `wrap(protocol)` in place of `datagram_received` of every socket; call it when gathering is done.
 
-    Relies on asyncio (and aioice's TURN transport) looking the method up on the instance for each datagram.
+    `on_proof` is told each address to which a check is answered with success: it knows this call's ICE password.
+
+    Relies on asyncio (and aioice's TURN transport) looking the method up on the instance for each datagram, and on
+    `Connection.request_received` answering through `protocol.send_stun`.
     """
     for protocol in connection._protocols:
         protocol.datagram_received = wrap(protocol)  # type: ignore[method-assign, assignment]
+        protocol.send_stun = _noting_success(protocol.send_stun, on_proof)  # type: ignore[method-assign, assignment]
+
+
+def _noting_success(
+    send_stun: Callable[[Message, tuple[str, int]], None], on_proof: Callable[[tuple[str, int]], None]
+) -> Callable[[Message, tuple[str, int]], None]:
+    def send_stun_and_note(message: Message, addr: tuple[str, int]) -> None:
+        if message.message_class is Class.RESPONSE:
+            on_proof(addr)
+        send_stun(message, addr)
+
+    return send_stun_and_note
+
+
+def has_pair(connection: Connection) -> bool:
+    """Return whether ICE has any pair of candidates to check so far (relies on `_check_list`)."""
+    return bool(connection._check_list)
 
 
 def is_checked(connection: Connection, address: tuple[str, int]) -> bool:

@@ -105,6 +105,21 @@ def with_opus_fmtp(offer: str) -> str:
     return "\r\n".join(out)
 
 
+def without_mdns(answer: str) -> str:
+    """Return `answer` without the candidates that hide an address behind a `.local` name.
+
+    To look one up takes a multicast socket and up to a second each, mostly in vain; a peer that gives such names,
+    as browsers do, checks our addresses itself, and ICE takes its own from there.
+    """
+    lines = answer.split("\n")
+    return "\n".join(line for line in lines if not (line.startswith("a=candidate:") and _is_mdns(line)))
+
+
+def _is_mdns(candidate: str) -> bool:
+    fields = candidate.split()
+    return len(fields) > 4 and fields[4].lower().rstrip(".").endswith(".local")
+
+
 def _parse(text: str) -> Description:
     if len(text) > MAX_SDP_CHARS:
         raise AnswerInvalid(f"the answer's SDP is longer than {MAX_SDP_CHARS} characters")
