@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, Samples
+from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SILENCE, Samples
 from rtc_client.audio.resample import Resampler, resample
 
 CLOCK_RATE_HZ: Final = 48_000
@@ -55,24 +55,32 @@ class HeardAudio:
 
 
 class EchoLine:
-    """Delays the caller's sound and gives it back in frames of 20 ms at 24 kHz. Bounded by its delay."""
+    """Delays the caller's sound and gives it back in frames of 20 ms at 24 kHz. Bounded by its delay.
+
+    Frames are due one after the other, whenever each came: arrivals may waver by as much as the delay.
+    """
 
     def __init__(self, delay_s: float) -> None:
         self._delay_s = delay_s
         self._resampler = Resampler(CLOCK_RATE_HZ)
         self._pending: Samples = np.zeros(0, dtype=np.int16)
-        limit_frames = round(delay_s / 0.02) + 25
+        limit_frames = round(delay_s / FRAME_S) + 25
         self._frames: deque[tuple[float, Samples]] = deque(maxlen=limit_frames)
+        self._next_due_s = float("-inf")
 
     def push(self, samples: Samples, now_s: float) -> None:
         """Take what was heard at `now_s`: int16, mono, 48 kHz."""
         self._pending = np.concatenate((self._pending, self._resampler.push(samples)))
         while len(self._pending) >= FRAME_SAMPLES:
-            self._frames.append((now_s + self._delay_s, self._pending[:FRAME_SAMPLES]))
+            if not now_s <= self._next_due_s <= now_s + 2 * self._delay_s + FRAME_S:
+                self._next_due_s = now_s + self._delay_s  # the first frame, or the first after a pause
+            self._frames.append((self._next_due_s, self._pending[:FRAME_SAMPLES]))
+            self._next_due_s += FRAME_S
             self._pending = self._pending[FRAME_SAMPLES:]
 
     def pop(self, now_s: float) -> Samples:
         """Return the frame that is due at `now_s`, or silence."""
-        if self._frames and self._frames[0][0] <= now_s:
+        # Half a frame of tolerance: two clocks of 20 ms beat otherwise.
+        if self._frames and self._frames[0][0] <= now_s + FRAME_S / 2:
             return self._frames.popleft()[1]
         return SILENCE

@@ -63,6 +63,21 @@ def test_an_echo_comes_back_after_its_delay() -> None:
     assert all(back[7:])
 
 
+def test_an_echo_is_whole_though_its_frames_came_in_bursts() -> None:
+    """Arrivals may waver by as much as the delay."""
+    line = EchoLine(0.1)
+    sound = np.repeat(tone_samples(Tone(duration_s=2.0)), 2)
+    frames = [sound[n : n + 960] for n in range(0, len(sound), 960)]
+
+    back = []
+    for n in range(0, len(frames), 4):
+        for frame in frames[n : n + 4]:
+            line.push(frame, n * 0.02)
+        back += [level_dbfs(line.pop((n + m) * 0.02)) > -40 for m in range(4)]
+
+    assert all(back[7:])
+
+
 def test_an_echo_that_nobody_plays_does_not_grow() -> None:
     """Its memory is that of its delay."""
     line = EchoLine(0.1)
