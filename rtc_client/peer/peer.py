@@ -261,7 +261,7 @@ class Peer:
         self._changed.set()
 
     def _fail(self, error: Exception) -> None:
-        """Keep the first exception of a listener for whoever waits; where it was raised it would end a part of aiortc."""
+        """Keep a listener's first exception for whoever waits; raised where it was, it would end a part of aiortc."""
         if self._failure is None:
             self._failure = error
             self._changed.set()
