@@ -54,7 +54,6 @@ async def dial(
 
     Whatever is raised, `legs` holds all that was opened and the call id if there is one, for the close.
     """
-    moved(Input.DIALED)
     legs.peer = Peer(config, peer_listener, clock=clock)
     offer = await legs.peer.create_offer()
     timeline.mark(Fact.GATHERED, clock.now_s())
@@ -63,10 +62,9 @@ async def dial(
     legs.signaling = await legs.stack.enter_async_context(open_signaling(config, session_id, clock=clock, rng=rng))
     try:
         answer = await legs.signaling.exchange_offer(offer)
-    except SignalingError as error:
-        legs.call_id = error.call_id
-        raise
-    legs.call_id = answer.call_id
+    finally:
+        # Also of an answer that was refused, or given up half-way: the call that it names may be live, and billed.
+        legs.call_id = legs.signaling.call_id
     timeline.mark(Fact.ANSWERED, clock.now_s())
 
     if config.sideband != "off":

@@ -61,6 +61,7 @@ class Engine:
         self.config = config
         self._clock = clock
         self._rng = rng
+        self._dialing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self.state = CallState.IDLE
         self.timeline = Timeline()
@@ -80,9 +81,10 @@ class Engine:
 
     async def dial(self) -> None:
         """Return once audio can flow. Whatever is raised, the end is decided and everything is closed."""
+        # Before the first await: whoever enters the call a second time meanwhile must see that it was dialled.
+        self._move(Input.DIALED)
         self.timeline.mark(Fact.DIALED, self._clock.now_s())
         try:
-            await self.voices.open()
             await self._race_the_end(self._dial())
         except BaseException as error:
             self.supervisor.decide(end_of(error), error if isinstance(error, Exception) else None)
@@ -103,6 +105,7 @@ class Engine:
             await asyncio.shield(self._closing)
 
     async def _dial(self) -> None:
+        await self.voices.open()
         await dial(
             self.legs,
             self.config,
@@ -128,17 +131,20 @@ class Engine:
 
     async def _race_the_end(self, dialing: Coroutine[Any, Any, None]) -> None:
         """Run `dialing`, but give it up as soon as the end of the call is decided elsewhere."""
-        dial_task = asyncio.create_task(dialing, name="call-dial")
+        self._dialing = asyncio.create_task(dialing, name="call-dial")
         end_task = asyncio.create_task(self.supervisor.wait_decided(), name="call-dial-end")
+        both = {self._dialing, end_task}
         try:
-            await asyncio.wait({dial_task, end_task}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (dial_task, end_task):
+            for task in both:
                 task.cancel()
-            await asyncio.wait({dial_task, end_task})
+            await asyncio.wait(both)
+        failure = None if self._dialing.cancelled() else self._dialing.exception()
         if self.supervisor.end is not None:
             raise self.supervisor.error or CallClosed("the call was hung up while it was being dialled")
-        dial_task.result()
+        if failure is not None:
+            raise failure
 
     async def _run_sideband(self, sideband: Sideband) -> None:
         try:
@@ -210,13 +216,18 @@ class Engine:
 
     async def _close(self, end: End) -> None:
         legs, limit_s = self.legs, self.config.deadlines.close_s
+        close_by_s = self._clock.now_s() + limit_s
+        if self._dialing is not None:
+            # What it is about to open, and the call id it is about to learn, must be known before they are closed.
+            self._dialing.cancel()
+            await asyncio.wait({self._dialing}, timeout=limit_s * 0.2)
         parts: list[Coroutine[Any, Any, object]] = [self._leave_sideband(end)]
         if legs.peer is not None:
             parts.append(legs.peer.aclose())
         wanted = end.reason is not EndReason.REMOTE_HANGUP and self.config.remote_hangup
         if wanted and legs.signaling is not None and legs.call_id is not None:
             parts.append(legs.signaling.hang_up(legs.call_id))
-        await _settle(parts, limit_s * 0.85)
+        await _settle(parts, close_by_s - self._clock.now_s() - limit_s * 0.15)
         if legs.peer is not None:
             self.counters = await legs.peer.counters()
         await _settle([self.voices.aclose(), legs.stack.aclose()], limit_s * 0.15)

@@ -92,6 +92,8 @@ class Signaling:
         self._session_id = session_id
         self._clock = clock
         self._rng = rng
+        self.call_id: str | None = None
+        """The id by which the server has named the call, also when its answer was never read to the end."""
 
     async def exchange_offer(self, offer_sdp: str) -> Answer:
         """Return the answer to `offer_sdp`, and the call's id.
@@ -106,7 +108,7 @@ class Signaling:
             AnswererUnreachable: No answer.
             AnswerInvalid: An answer of which no call can be made; `call_id` is set if the server named one.
 
-        Cancelling it abandons the request; a call whose id is not known yet cannot be hung up.
+        Cancelling it abandons the request; a call that the server has not named yet cannot be hung up.
         """
         offered = offered_session(self._config.session)
         shape = json_offer if urls.is_backend(self._config.base_url) else multipart_offer
@@ -160,7 +162,7 @@ class Signaling:
                 try:
                     if not response.is_success:
                         return await self._rejection(response)
-                    call_id = call_id_from_location(response.headers.get("location"))
+                    self.call_id = call_id = call_id_from_location(response.headers.get("location"))
                     return Answer(call_id=call_id, sdp=await _read_sdp(response))
                 finally:
                     await response.aclose()
