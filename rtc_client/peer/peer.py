@@ -212,17 +212,21 @@ class Peer:
         if self._gathering:
             seams.stop_gathering(self._connection)
             await asyncio.wait(self._gathering, timeout=self._deadlines.close_s * 0.1)
+        # What still connects would start the sender, the receiver and its thread behind the back of aiortc's close.
+        if connecting := set(self._connecting):
+            for task in connecting:
+                task.cancel()
+            await asyncio.wait(connecting, timeout=self._deadlines.close_s * 0.1)
         try:
             await self._collect()
         except Exception:
             log.exception("the peer's counters could not be read")
         # aiortc's close must never be cancelled from outside: it would not finish, nor would any later one.
         closing = asyncio.create_task(self._pc.close(), name="peer-aiortc-close")
-        await asyncio.wait([closing], timeout=self._deadlines.close_s * 0.6)
+        await asyncio.wait([closing], timeout=self._deadlines.close_s * 0.4)
         if not closing.done():
             log.warning("peer connection did not close in time, its sockets are closed under it")
             seams.abandon(self._connection)
-            closing.cancel()
         elif closing.exception() is not None:
             seams.abandon(self._connection)
         left: set[asyncio.Task[Any]] = {closing, *self._connecting, *self._gathering}

@@ -152,6 +152,11 @@ async def close_peer(peer: RTCPeerConnection, connecting: Connecting) -> None:
     dtls_transports, transports = _dtls_transports(peer), ice_transports(peer)
     readers = {dtls._task for dtls in dtls_transports if dtls._task is not None}
     protocols = [protocol for transport in transports for protocol in transport._connection._protocols]
+    # What still connects would start senders, receivers and their threads behind the back of `close()`.
+    if still_connecting := connecting.tasks():
+        for task in still_connecting:
+            task.cancel()
+        await asyncio.wait(still_connecting, timeout=0.2)
     closing = asyncio.create_task(peer.close(), name="answerer-peer-close")
     await asyncio.wait({closing}, timeout=CLOSE_LIMIT_S)
     if not closing.done():
