@@ -73,6 +73,15 @@ class Unpacker:
             raise AnswerInvalid(f"the answer is larger than {MAX_ANSWER_BYTES // 1_000_000} MB")
         return chunk
 
+    def finish(self) -> None:
+        """Return if the whole has come.
+
+        Raises:
+            AnswerInvalid: It is packed, and its end is missing.
+        """
+        if self._inflate is not None and not self._inflate.eof:
+            raise AnswerInvalid("the answer is not validly packed: its end is missing")
+
 
 class AnswerText:
     """Collects the SDP of an answer and refuses it at the first byte that shows it is none."""
@@ -101,6 +110,7 @@ class AnswerText:
         Raises:
             AnswerInvalid: It ends within a character, or is empty.
         """
+        self._unpack.finish()
         self._add(b"", last=True)
         text = "".join(self._pieces)
         if not text.startswith("v=0"):

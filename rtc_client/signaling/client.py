@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +33,7 @@ from rtc_client.protocol.redact import one_line
 from rtc_client.protocol.retry import delay_s
 from rtc_client.protocol.session import offered_session
 from rtc_client.signaling.body import MAX_ERROR_BYTES, AnswerText, Unpacker, json_offer, multipart_offer
+from rtc_client.signaling.quiet import unlogged
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +147,7 @@ class Signaling:
             [*call_headers(self._config.api_key, self._session_id), ("accept", "*/*")], self._config.headers
         )
         try:
-            async with asyncio.timeout(self._config.deadlines.remote_hangup_s):
+            async with _quiet_timeout(self._config.deadlines.remote_hangup_s):
                 response = await self._client.send(httpx.Request("POST", url, headers=headers), stream=True)
                 await response.aclose()
         except (httpx.HTTPError, TimeoutError, OSError) as error:
@@ -157,7 +160,7 @@ class Signaling:
         limit_s = min(self._config.deadlines.answer_s, left_s)
         call_id: str | None = None
         try:
-            async with asyncio.timeout(limit_s):
+            async with _quiet_timeout(limit_s):
                 response = await self._client.send(request, stream=True)
                 try:
                     if not response.is_success:
@@ -196,6 +199,14 @@ class Signaling:
         if status == 429:
             return _Failure(error, repeat=after_s is not None, after_s=after_s)
         return _Failure(error, repeat=status >= 500)
+
+
+@asynccontextmanager
+async def _quiet_timeout(limit_s: float) -> AsyncIterator[None]:
+    """Limit the time of a request, of which httpx logs nothing."""
+    with unlogged():
+        async with asyncio.timeout(limit_s):
+            yield
 
 
 async def _read_sdp(response: httpx.Response) -> str:
@@ -239,11 +250,14 @@ def _retry_after_s(headers: httpx.Headers) -> float | None:
 
 
 def _root_cause(error: BaseException) -> str:
-    """Return what the operating system or TLS said, which httpx hides behind a sentence of its own."""
+    """Return what the operating system, the resolver or TLS said, which httpx hides behind a sentence of its own."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
+            # asyncio puts a sentence of its own into `strerror` too; the others number their errors their own way.
+            if seen.errno is None or isinstance(seen, ssl.SSLError | socket.gaierror):
+                return seen.strerror
+            return os.strerror(seen.errno)
         seen = seen.__cause__ or seen.__context__
     return str(error) or type(error).__name__
 
