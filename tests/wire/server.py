@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -187,7 +186,7 @@ class Wire:
         self._writer.close()
         try:
             await self._writer.wait_closed()
-        except (ConnectionError, ssl.SSLError):
+        except ConnectionError:
             return
 
 
@@ -198,19 +197,18 @@ Serve: TypeAlias = Callable[[Wire, Request, int], Awaitable[None]]
 class WireServer:
     """Listens on loopback for as long as its `async with` block lasts; what its scripts raise is raised at its end."""
 
-    def __init__(
-        self, *, post: Serve | None = None, handshake: Serve | None = None, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, *, post: Serve | None = None, handshake: Serve | None = None) -> None:
         self.requests: list[Request] = []
-        self.hangup_status = 200
-        self._post, self._handshake, self._tls = post or refuse_all, handshake or refuse_all, tls
+        self.hangup_status: int | None = 200
+        """What a hang-up is answered with; None for never."""
+        self._post, self._handshake = post or refuse_all, handshake or refuse_all
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._failures: list[BaseException] = []
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -255,6 +253,12 @@ class WireServer:
                 await self._changed.wait()
             return found
 
+    async def _hang_up(self, wire: Wire) -> None:
+        if self.hangup_status is None:
+            await wire.wait_gone()
+        else:
+            await wire.respond(self.hangup_status, body="{}")
+
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._run(Wire(reader, writer)), name="wire-server")
         self._connections.add(task)
@@ -267,7 +271,7 @@ class WireServer:
                 self.note()
                 wire.keep_alive = False
                 if request.is_hangup:
-                    await wire.respond(self.hangup_status, body="{}")
+                    await self._hang_up(wire)
                 elif request.is_handshake:
                     await self._handshake(wire, request, len(self.handshakes))
                 else:
