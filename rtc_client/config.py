@@ -95,8 +95,8 @@ class CallConfig:
     version: str = "v1"
     """Realtime dialect; a WebRTC call speaks v1 and nothing else."""
     output_modality: str = "audio"
-    query: tuple[tuple[str, str], ...] = ()
-    """Provider query parameters, in order; also accepts a mapping."""
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Provider query parameters, in order; also accepts a mapping. Not shown, for some providers take a key there."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Extra headers on every request; they win over ours."""
     session_id: str | None = field(default=None, repr=False)

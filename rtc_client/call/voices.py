@@ -71,21 +71,22 @@ class Voices:
 
     def next_frame(self, position_samples: int) -> Samples:
         """Return the 20 ms that are sent next: int16, shape `(FRAME_SAMPLES,)`. Never raises."""
+        if self._finished:
+            return SILENCE
         samples: Samples | None = None
-        if not self._failed and not self._finished:
+        if not self._failed:
             try:
                 samples = self._source.read()
             except Exception as error:  # noqa: BLE001 - a user's source may raise anything; it ends the call
                 self._fail(SourceFailed(f"the source failed ({type(error).__name__})"), error)
-        if samples is None:
+        if samples is None and not self._failed:
             if self._source_ended_s is None and self._source.ended:
                 self._source_ended_s = self._clock.now_s()
             self.late_frames += self._source_ended_s is None
         if samples is None or self.muted:
             samples = SILENCE
-        if not self._finished:
-            self.caller.add(samples)
-            self._speak(samples, position_samples)
+        self.caller.add(samples)
+        self._speak(samples, position_samples)
         return samples
 
     def heard(self, samples: Samples, timestamp_samples: int) -> None:

@@ -21,7 +21,7 @@ def text_in(frame: dict[str, Any]) -> str | None:
 
 
 async def test_texts_written_before_the_sideband_is_up_are_sent_in_order_once_it_is(answerer: FakeAnswerer) -> None:
-    """The session comes first, then every text as it was written, also an empty one; no writer waits for the handshake."""
+    """The session comes first, then every text as it was written, also an empty one; no writer has to wait."""
     answerer.faults.hold_sideband(0.4)
     texts = ["one", "", "drei – 三", 'four "quoted"\n']
 
