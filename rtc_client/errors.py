@@ -2,7 +2,8 @@
 
 RtcClientError
 ├── ConfigError                 before anything was sent
-│   └── AudioFileUnreadable     a file named as a source or a sink cannot be used
+│   ├── AudioFileUnreadable     a file named as a source or a sink cannot be used
+│   └── OpusUnavailable         no usable libopus on this machine
 ├── SignalingError              the offer never became an answer     .call_id
 │   ├── OfferRejected           .status, .message, .retry_after_s
 │   ├── AnswererUnreachable     the cause is chained
@@ -36,6 +37,18 @@ class ConfigError(RtcClientError):
 
 class AudioFileUnreadable(ConfigError):
     """A file named as a source or a sink cannot be opened, or holds no audio."""
+
+
+class OpusUnavailable(ConfigError):
+    """No usable libopus is on this machine; `fault` says what was tried."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(
+            f"libopus cannot be loaded ({fault}): install PyAV from a wheel, which brings its own (pip install "
+            "--force-reinstall --only-binary av av), or the system's (apt install libopus0, dnf install opus, "
+            "brew install opus)"
+        )
+        self.fault = fault
 
 
 class SignalingError(RtcClientError):
