@@ -45,9 +45,9 @@ class WavWriter:
             raise AudioFileUnreadable(f"{self.path} cannot be written: {reason(error)}") from error
         try:
             self._file.write(_header(0))
-        except BaseException:
+        except OSError as error:
             self._file.close()
-            raise
+            raise AudioFileUnreadable(f"{self.path} cannot be written: {reason(error)}") from error
 
     def append(self, samples: Samples) -> None:
         """Add samples (int16, shape `(n_samples,)`) at the end.

@@ -78,7 +78,7 @@ class Voices:
             try:
                 samples = self._source.read()
             except Exception as error:  # noqa: BLE001 - a user's source may raise anything; it ends the call
-                self._fail(SourceFailed(f"the source failed ({type(error).__name__})"), error)
+                self._fail(SourceFailed(f"the source failed: {_what(error)}"), error)
         if samples is None and not self._failed:
             if self._source_ended_s is None and self._source.ended:
                 self._source_ended_s = self._clock.now_s()
@@ -127,7 +127,7 @@ class Voices:
             try:
                 await part.aclose()
             except Exception as error:  # noqa: BLE001 - a user's source or sink may raise anything
-                self._fail(SinkFailed(f"a source or sink could not be closed ({type(error).__name__})"), error)
+                self._fail(SinkFailed(f"a source or sink could not be closed: {_what(error)}"), error)
 
     def _speak(self, samples: Samples, position_samples: int) -> None:
         while self._spoken_samples < position_samples:
@@ -149,7 +149,7 @@ class Voices:
         try:
             sink.write(frame)
         except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
-            self._fail(SinkFailed(f"the sink failed ({type(error).__name__})"), error)
+            self._fail(SinkFailed(f"the sink failed: {_what(error)}"), error)
 
     def _fail(self, failure: AudioError, cause: Exception) -> None:
         if self._failed:
@@ -157,3 +157,8 @@ class Voices:
         self._failed = True
         failure.__cause__ = cause
         self._on_failure(failure)
+
+
+def _what(error: Exception) -> str:
+    """Return what may be told of a user's exception, whose own text may hold anything: the system's words, its type."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__

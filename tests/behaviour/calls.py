@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from rtc_client import Call, CallConfig, CallState, Deadlines
@@ -37,3 +38,27 @@ async def cancel_and_wait(task: asyncio.Task[Any]) -> None:
     """Cancel a task and return when it has ended, however it did."""
     task.cancel()
     await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def deaf_to_hang_ups(port: int, asked: asyncio.Event | None = None) -> AsyncIterator[str]:
+    """Yield the base URL of a relay to the answerer at `port`; a request to hang up goes nowhere and sets `asked`."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while block := await reader.read(65_536):
+                if b"/hangup" not in block:
+                    writer.write(block)
+                elif asked is not None:
+                    asked.set()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        onward = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, onward[1]), pump(onward[0], writer))
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

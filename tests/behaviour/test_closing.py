@@ -13,7 +13,7 @@ import pytest
 
 from rtc_client import Call, CallState, IceServer, NullSink, RtcClientError, SilenceSource, connect
 from rtc_client.testing import FakeAnswerer
-from tests.behaviour.calls import config_for, until_state
+from tests.behaviour.calls import config_for, deaf_to_hang_ups, until_state
 
 LIMIT_S: Final = 3.0
 
@@ -104,7 +104,7 @@ async def test_closing_a_call_whose_server_has_vanished_is_quick(answerer: FakeA
 
 async def test_a_hang_up_that_the_server_never_answers_keeps_nobody(answerer: FakeAnswerer) -> None:
     """Telling the server is best effort, for at most two seconds."""
-    async with _deaf_to_hang_ups(answerer.port) as base_url:
+    async with deaf_to_hang_ups(answerer.port) as base_url:
         call = connect(config_for(answerer, base_url=base_url))
         async with dialled(call):
             await until_state(call, CallState.ACTIVE)
@@ -130,25 +130,3 @@ async def test_a_source_or_sink_that_does_not_close_keeps_nobody(answerer: FakeA
     async with dialled(call):
         await until_state(call, CallState.ACTIVE)
         assert await close(call) < LIMIT_S
-
-
-@asynccontextmanager
-async def _deaf_to_hang_ups(port: int) -> AsyncIterator[str]:
-    """Relay to the answerer at `port`, but let a request to hang up go nowhere, unanswered."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while block := await reader.read(65_536):
-                if b"/hangup" not in block:
-                    writer.write(block)
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        onward = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, onward[1]), pump(onward[0], writer))
-
-    server = await asyncio.start_server(relay, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
