@@ -91,6 +91,30 @@ async def test_leaving_a_server_that_does_not_answer_takes_a_second() -> None:
     assert join.run.cancelled()
 
 
+@pytest.mark.parametrize("while_it", ["waits for an answer", "waits for the next try"])
+async def test_leaving_before_it_is_joined_is_at_once(while_it: str) -> None:
+    """A call that ends while its sideband is still being joined does not wait for the handshake, nor for a try."""
+
+    async def handshake(wire: Wire, request: Request, n: int) -> None:
+        if while_it == "waits for the next try":
+            await wire.respond(503)
+        else:
+            await wire.wait_gone()
+        gone.set()
+
+    gone = asyncio.Event()
+    async with WireServer(handshake=handshake) as server, joining(server) as join:
+        await server.until(lambda: server.handshakes)
+        if while_it == "waits for the next try":
+            await gone.wait()
+        async with asyncio.timeout(0.5):
+            await join.leave()
+            await gone.wait()
+
+    assert join.run.cancelled()
+    assert join.heard.joined == []
+
+
 async def test_we_ping_and_a_dead_server_is_noticed() -> None:
     """A server that answers no ping has lost its sideband within interval and timeout, and is joined again."""
     pings: list[int] = []

@@ -56,6 +56,20 @@ async def test_hangup_to_nobody_is_no_error() -> None:
         assert not await opened.hang_up(CALL_ID)
 
 
+async def test_hangup_survives_a_connection_that_was_closed_meanwhile() -> None:
+    """A server may close an idle connection during a call; the hang-up opens another."""
+
+    async def post(wire: Wire, request: Request, n: int) -> None:
+        await wire.respond(201, [LOCATION], SDP)
+        wire.keep_alive = False
+
+    async with WireServer(post=post) as server, signaling(server.base_url) as opened:
+        answered = await opened.exchange_offer(SDP)
+
+        assert await opened.hang_up(answered.call_id)
+        assert len(server.hangups) == 1
+
+
 async def test_hangup_takes_its_time_and_no_longer() -> None:
     """A server that does not answer holds the end of a call up for the deadline of the hang-up."""
 

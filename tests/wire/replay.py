@@ -60,7 +60,7 @@ class Replay:
         self.frames: list[list[Frame]] = []
         """What came on each accepted sideband."""
         self.server = WireServer(post=self._answer, handshake=self._join)
-        self._media = media
+        self.media = media
         self._answers = episode.all("http_response")
         n_posts = len(episode.all("http_request"))
         self._posts, self._refusals = self._answers[:n_posts], self._answers[n_posts:]
@@ -83,7 +83,7 @@ class Replay:
         answer = self._posts[min(n, len(self._posts)) - 1]
         body: str | bytes = answer["body"]
         if answer["status"] in (200, 201):
-            body = await ask(self._media, request)
+            body = await ask(self.media, request)
         await wire.respond(answer["status"], [(name, value) for name, value in answer["headers"]], body)
 
     async def _join(self, wire: Wire, request: Request, n: int) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rtc_client import CallEnded, EndReason, SidebandRejected, connect
+from rtc_client import CallEnded, Deadlines, EndReason, MediaError, SidebandRejected, connect
 from tests.wire.recordings import episode
 from tests.wire.replay import (
     HastyClock,
@@ -52,6 +52,22 @@ async def test_500_for_good_ends_the_call() -> None:
     assert (call.result.end.reason, call.result.end.by) == (EndReason.REFUSED, "server")
     assert isinstance((await all_events(call))[-1], CallEnded)
     assert len(replay.server.hangups) == 1
+
+
+async def test_sideband_is_joined_while_the_media_still_connects() -> None:
+    """The two legs come up side by side: session.update is out although no media path will ever be there."""
+    recorded = episode("a_v1_webrtc_happy")
+    async with replaying(recorded) as replay:
+        replay.media.faults.dead_candidates()
+        call = connect(config_of(replay, recorded, deadlines=Deadlines(connect_s=1.0)))
+        with pytest.raises(MediaError):
+            await call.__aenter__()
+
+    assert_same_frame(replay.texts[0], recorded.sent_frames[0])
+    assert replay.close_codes == [1000]
+    assert len(replay.server.hangups) == 1
+    assert call.result.end is not None
+    assert call.result.end.reason is EndReason.NO_MEDIA
 
 
 async def test_texts_before_the_sideband_keep_their_order() -> None:
