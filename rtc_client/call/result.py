@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import End
 from rtc_client.protocol.timeline import Timings
 from rtc_client.protocol.transcript import TranscriptEntry
@@ -79,5 +80,5 @@ class CallResult:
                 level = "" if totals.level_dbfs is None else f", {totals.level_dbfs:.0f} dBFS"
                 lost = "" if totals.lost is None else f", {totals.lost} lost"
                 lines.append(f"{name:<9} {totals.packets} packets, {totals.bytes} bytes{lost}{level}")
-        lines += [f"{entry.role + ':':<9} {entry.text.strip()}" for entry in self.transcript]
+        lines += [f"{entry.role + ':':<9} {printable(entry.text)}" for entry in self.transcript]
         return "\n".join(lines)

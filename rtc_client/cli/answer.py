@@ -10,7 +10,7 @@ from typing import Final
 
 from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT
 from rtc_client.cli.call import frequency_hz, set_up_logging
-from rtc_client.cli.outcome import USAGE
+from rtc_client.cli.outcome import INTERNAL_ERROR, USAGE
 from rtc_client.cli.signals import on_signals
 from rtc_client.errors import ConfigError
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, Echo, FakeAnswerer, SpokenTurn, Tone, Voice
@@ -32,6 +32,9 @@ def run_answer(
         return asyncio.run(_serve(port, host, _script(voice, text, caller_text)))
     except ConfigError as error:
         print(f"rtc-client: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        print("rtc-client: nobody can learn where the answerer is: stdout is closed", file=sys.stderr)
+        return INTERNAL_ERROR
     except OSError as error:
         print(f"rtc-client: cannot listen at {host} port {port}: {error.strerror}", file=sys.stderr)
     return USAGE

@@ -18,6 +18,7 @@ from rtc_client.audio.pcm import LevelMeter, is_voiced
 from rtc_client.call.call import Call
 from rtc_client.call.notices import CallEvent, MediaConnected, NoAudioYet, SidebandAbandoned, SidebandLost
 from rtc_client.errors import RtcClientError
+from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import CallState
 from rtc_client.protocol.transcript import TranscriptEntry
 
@@ -75,7 +76,7 @@ def _picture(call: Call) -> RenderableType:
     words = Table.grid(padding=(0, 1))
     for entry in call.latest_words(8):
         style = _COLOURS[entry.role]
-        text = Text(entry.text.strip(), style="" if entry.final else "italic")
+        text = Text(printable(entry.text), style="" if entry.final else "italic")
         words.add_row(Text(entry.role, style=f"bold {style}"), text)
     return Panel(Group(head, Text(), grid, Text(), words), title=call.call_id or "dialling", subtitle="Ctrl-C hangs up")
 
@@ -118,5 +119,5 @@ def _settled(entries: Sequence[TranscriptEntry], printed: set[tuple[str, int]]) 
         key = (entry.role, entry.at_ms)
         if entry.final and key not in printed:
             printed.add(key)
-            lines.append(f"{entry.role}: {entry.text.strip()}")
+            lines.append(f"{entry.role}: {printable(entry.text)}")
     return lines

@@ -1,0 +1,155 @@
+"""Promise: every option of `call` does what its help says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtc_client.audio.assets import CALLER_SPEECH
+from rtc_client.audio.frames import Samples
+from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
+from tests.behaviour.speech import AGENT_WORDS, CALLER, SAME, cut, locate
+from tests.cli.command import run
+
+
+def recorded(path: Path) -> Samples:
+    """Return what a WAV file holds."""
+    with wave.open(str(path)) as recording:
+        assert (recording.getframerate(), recording.getnchannels(), recording.getsampwidth()) == (24_000, 1, 2)
+        return np.frombuffer(recording.readframes(recording.getnframes()), dtype=np.int16)
+
+
+async def test_sound_goes_in_and_out_by_files(answerer: FakeAnswerer, tmp_path: Path) -> None:
+    """`--wav` is what the agent hears, `--out` is what it said, `--caller-out` what was sent; `--linger` ends it."""
+    answerer.script = AgentScript(turns=[SpokenTurn(voice=Clip(AGENT_WORDS), when=AtTime(0.5))])
+    out, caller_out = tmp_path / "agent.wav", tmp_path / "caller.wav"
+    files = ("--wav", str(CALLER_SPEECH), "--out", str(out), "--caller-out", str(caller_out))
+
+    finished = await run("call", "--base-url", answerer.base_url, *files, "--linger", "0.4", "--json", "--quiet")
+
+    assert (finished.status, finished.stderr) == (0, "")
+    assert finished.report["end"]["reason"] == "source_ended"
+    agent = locate(AGENT_WORDS, recorded(out))
+    assert agent.likeness > SAME
+    assert 0.5 <= agent.at_s <= 1.0
+    assert locate(CALLER, recorded(caller_out)).likeness > 0.999
+    (answered,) = answerer.calls
+    await answered.ended()
+    assert locate(cut(CALLER, 0, 4), answered.heard).likeness > SAME
+
+
+async def test_texts_events_and_everything_that_goes_into_a_request(answerer: FakeAnswerer, tmp_path: Path) -> None:
+    """`--say` in order, `--query` and `--header` on both requests, model, voice and instructions in the session."""
+    (tmp_path / "instructions.txt").write_text("Sei höflich.\nImmer.", encoding="utf-8")
+    events = tmp_path / "events.jsonl"
+    answerer.script = AgentScript(turns=[SpokenTurn(text="Grüezi mitenand", when=AtTime(0.0))])
+    finished = await run(
+        "call", "--base-url", answerer.base_url, "--json", "--quiet", "--max-duration", "0.7",
+        "--query", "deployment=a b&c", "--query", "x=", "--header", "X-Team: voice", "--header", "x-empty-ish:0",
+        "--model", "gpt-realtime-test", "--voice", "maple", "--instructions", f"@{tmp_path}/instructions.txt",
+        "--say", "one", "--say", "zwei ü", "--say", "--three", "--events", str(events),
+    )  # fmt: skip
+
+    assert (finished.status, finished.stderr) == (0, "")
+    (answered,) = answerer.calls
+    assert answered.session["instructions"] == "Sei höflich.\nImmer."
+    assert answered.session["model"] == "gpt-realtime-test"
+    assert answered.session["audio"]["output"] == {"voice": "maple"}  # type: ignore[index]
+    post, handshake = answerer.requests[0], answerer.handshakes[0]
+    for request in (post, handshake):
+        assert [value.replace("+", "%20") for name, value in request.query if name == "deployment"] == ["a%20b%26c"]
+        assert ("x", "") in request.query
+        assert request.header("x-team") == "voice"
+        assert request.header("x-empty-ish") == "0"
+    messages = [frame for frame in answered.received if frame["type"] == "conversation.item.create"]
+    assert [_text_in(frame) for frame in messages] == ["one", "zwei ü", "--three"]
+    _check_events(events, answered.received, answered.sent)
+
+
+def _check_events(path: Path, received: list[dict[str, Any]], sent: list[dict[str, Any]]) -> None:
+    """Each line has its three keys, and each direction holds what the answerer saw, in order."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert all(line.keys() == {"at_s", "direction", "event"} for line in lines)
+    assert [line["event"] for line in lines if line["direction"] == "out"] == received
+    assert [line["event"] for line in lines if line["direction"] == "in"] == sent
+    assert [line["at_s"] for line in lines] == sorted(line["at_s"] for line in lines)
+    assert "ü" in path.read_text(encoding="utf-8")
+
+
+async def test_the_environment_and_what_wins_over_it(answerer: FakeAnswerer) -> None:
+    """Variables set what options leave open; an option wins over its variable."""
+    env = {
+        "OPENAI_BASE_URL": answerer.base_url,
+        "RTC_CLIENT_MODEL": "from-environment",
+        "RTC_CLIENT_VOICE": "maple",
+        "RTC_CLIENT_INSTRUCTIONS": "Say hello.",
+    }
+    short = ("--quiet", "--max-duration", "0.1")
+    await asyncio.gather(run("call", *short, env=env), run("call", *short, "--model", "from-option", env=env))
+
+    models = {str(answered.session["model"]) for answered in answerer.calls}
+    assert models == {"from-environment", "from-option"}
+    assert {answered.session["instructions"] for answered in answerer.calls} == {"Say hello."}
+    assert answerer.requests[0].header("authorization") == "Bearer sk-cli-test-4d2a90ee"
+
+
+async def test_quiet_says_nothing_when_all_is_well(answerer: FakeAnswerer) -> None:
+    """Neither on stdout nor on stderr."""
+    finished = await run("call", "--base-url", answerer.base_url, "--quiet", "--max-duration", "0.2")
+
+    assert (finished.status, finished.stdout, finished.stderr) == (0, "", "")
+
+
+async def test_otherwise_what_happens_is_told_line_by_line_and_then_reported(answerer: FakeAnswerer) -> None:
+    """Where stderr is no terminal: a line per turn on stderr, without control characters; the report on stdout."""
+    turn = SpokenTurn(voice=Tone(duration_s=0.3), text="Good \x1b[31mmorning\x07.", when=AtTime(0.0))
+    answerer.script = AgentScript(turns=[turn], hang_up_when_done=True)
+    finished = await run("call", "--base-url", answerer.base_url)
+
+    assert finished.status == 0
+    assert finished.lines[0] == f"connected: call {answerer.calls[0].call_id}"
+    assert finished.lines[1].startswith("agent: Good ")
+    assert len(finished.lines) == 2
+    assert "remote_hangup by the server" in finished.stdout
+    assert "\x1b" not in finished.stderr + finished.stdout
+    assert "\x07" not in finished.stderr + finished.stdout
+
+
+@pytest.mark.parametrize("duration_s", [0.25, 1.0])
+async def test_the_maximum_duration_may_be_a_fraction(answerer: FakeAnswerer, duration_s: float) -> None:
+    """It counts from connected."""
+    finished = await run(
+        "call", "--base-url", answerer.base_url, "--in", "tone:440", "--max-duration", str(duration_s), "--json"
+    )
+
+    assert finished.report["end"]["reason"] == "max_duration"
+    assert finished.report["duration_s"] == pytest.approx(duration_s, abs=0.15)
+
+
+async def test_the_server_is_told_unless_that_is_switched_off(answerer: FakeAnswerer) -> None:
+    """`--no-remote-hangup` leaves the call to be found out by the server."""
+    base = ("call", "--base-url", answerer.base_url, "--max-duration", "0.1", "--quiet")
+    await run(*base)
+    await run(*base, "--no-remote-hangup")
+
+    assert [answered.hung_up_by_client for answered in answerer.calls] == [True, False]
+
+
+async def test_the_backend_shape_and_a_call_without_sideband(answerer: FakeAnswerer) -> None:
+    """`--base-url` with `/backend-api` posts JSON; `--sideband off` joins nothing."""
+    base = ("call", "--base-url", answerer.backend_url, "--max-duration", "0.2", "--quiet")
+    with_events, without = await asyncio.gather(run(*base), run(*base, "--sideband", "off"))
+
+    assert (with_events.status, without.status) == (0, 0)
+    assert len(answerer.handshakes) == 1
+    assert {answered.post.header("content-type") for answered in answerer.calls} == {"application/json"}
+
+
+def _text_in(frame: dict[str, Any]) -> object:
+    return frame["item"]["content"][0]["text"]
