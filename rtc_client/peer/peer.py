@@ -31,7 +31,7 @@ from rtc_client.errors import AnswerInvalid, CallLost, DtlsFailed, IceFailed, Me
 from rtc_client.peer import seams
 from rtc_client.peer.guard import IngressGuard
 from rtc_client.peer.tracks import CallerTrack
-from rtc_client.protocol.sdp import check_answer, with_opus_fmtp, without_mdns
+from rtc_client.protocol.sdp import check_answer, for_patient_ice, with_opus_fmtp
 from rtc_client.protocol.urls import is_loopback
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class Peer:
         """
         check_answer(sdp, offer=self._offer)
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=without_mdns(sdp), type="answer"))
+            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=for_patient_ice(sdp), type="answer"))
             if seams.has_pair(self._connection):
                 # aioice would take a list that is empty at its end for a failed one.
                 await self._pc.addIceCandidate(None)
@@ -217,20 +217,18 @@ class Peer:
             for task in connecting:
                 task.cancel()
             await asyncio.wait(connecting, timeout=self._deadlines.close_s * 0.1)
-        try:
-            await self._collect()
-        except Exception:
-            log.exception("the peer's counters could not be read")
         # aiortc's close must never be cancelled from outside: it would not finish, nor would any later one.
         closing = asyncio.create_task(self._pc.close(), name="peer-aiortc-close")
         await asyncio.wait([closing], timeout=self._deadlines.close_s * 0.4)
-        if not closing.done():
-            log.warning("peer connection did not close in time, its sockets are closed under it")
+        pieces: list[asyncio.Task[None]] = []
+        if not closing.done() or closing.exception() is not None:
+            log.warning("peer connection did not close, its parts are closed one by one")
             seams.abandon(self._connection)
-        elif closing.exception() is not None:
-            seams.abandon(self._connection)
-        left: set[asyncio.Task[Any]] = {closing, *self._connecting, *self._gathering}
+            parts = (self._sender.stop(), self._receiver.stop(), self._dtls.stop(), self._ice.stop())
+            pieces = [asyncio.create_task(part, name="peer-close-part") for part in parts]
+        left: set[asyncio.Task[Any]] = {closing, *pieces, *self._connecting}
         if self._drain is not None:
+            self._drain.cancel()  # the track of a receiver that was never started does not end
             left.add(self._drain)
         await asyncio.wait(left, timeout=self._deadlines.close_s * 0.1)
         for task in left:
@@ -239,6 +237,7 @@ class Peer:
         for task in left:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 log.warning("a task of the peer failed", extra={"task": task.get_name()}, exc_info=error)
+        await self._collect()
 
     async def _collect(self) -> None:
         for report in (await self._sender.getStats()).values():
@@ -253,7 +252,8 @@ class Peer:
     def _raise_if_failed(self) -> None:
         if self._failure is not None:
             raise self._failure
-        if self._dtls.state in ("failed", "closed"):
+        # aiortc fails DTLS after ICE has failed, and closes ICE after DTLS was closed: what failed is the cause.
+        if self._dtls.state in ("failed", "closed") and self._ice.state != "failed":
             raise DtlsFailed("the DTLS handshake failed, or the peer's certificate is not the one its answer names")
         if self._ice.state in ("failed", "closed"):
             raise IceFailed("no candidate pair works: the peer cannot be reached at any address of its answer")

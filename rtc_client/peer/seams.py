@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any, Final, cast
 
 from aioice.ice import CandidatePair, Connection, StunProtocol
-from aioice.stun import Class, Message, Method
+from aioice.stun import Class, Message, Method, TransactionFailed
 from aiortc import RTCPeerConnection
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
@@ -55,15 +55,15 @@ def check_seams(pc: RTCPeerConnection, receiver: RTCRtpReceiver) -> None:
                 "data_received",
             ),
         ),
-        (StunProtocol, ("datagram_received", "send_stun")),
     ]
-    for owner, names in wanted:
-        for name in names:
-            if not hasattr(owner, name):
-                raise SeamMoved(
-                    f"aiortc {version('aiortc')} with aioice {version('aioice')} has no {name} any more: "
-                    "install the versions that pyproject.toml names"
-                )
+    missing = [name for owner, names in wanted for name in names if not hasattr(owner, name)]
+    # Its base class has a `datagram_received` too.
+    missing += [name for name in ("datagram_received", "send_stun") if name not in vars(StunProtocol)]
+    if missing:
+        raise SeamMoved(
+            f"aiortc {version('aiortc')} with aioice {version('aioice')} has no {missing[0]} any more: "
+            "install the versions that pyproject.toml names"
+        )
 
 
 def ice_connection(ice: RTCIceTransport) -> Connection:
@@ -100,11 +100,19 @@ def gather_with(connection: Connection, *, loopback: bool, timeout_s: float) -> 
 
 
 def stop_gathering(connection: Connection) -> None:
-    """Let gathering end now: requests to a STUN server count as refused. Relies on `StunProtocol.transactions`."""
-    refused = Message(message_method=Method.BINDING, message_class=Class.ERROR)
+    """Let gathering end soon: every request to a STUN server counts as refused, those to come as well.
+
+    Relies on `StunProtocol.transactions`, and on requests going through `protocol.request`.
+    """
+    refusal = Message(message_method=Method.BINDING, message_class=Class.ERROR)
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise TransactionFailed(refusal)
+
     for protocol in connection._protocols:
+        protocol.request = refuse  # type: ignore[method-assign]
         for transaction in list(protocol.transactions.values()):
-            transaction.response_received(refused, ("", 0))
+            transaction.response_received(refusal, ("", 0))
 
 
 def gate_data(connection: Connection, refuse: Callable[[], None]) -> Callable[[bytes, int], None]:
@@ -252,8 +260,12 @@ def no_orphan_consent(connection: Connection) -> None:
 
 
 def abandon(connection: Connection) -> None:
-    """Close the sockets and stop the consent task without waiting: the last resort when a close hangs."""
+    """Close the sockets and stop the consent task without waiting: the last resort when a close hangs.
+
+    Relies on `_nominated`, without which whoever still sends meets the ConnectionError that it expects.
+    """
     if connection._query_consent_task is not None:
         connection._query_consent_task.cancel()
+    connection._nominated.clear()
     for protocol in connection._protocols:
         protocol.transport.abort()

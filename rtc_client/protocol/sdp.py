@@ -78,7 +78,7 @@ def check_answer(answer: str, *, offer: str) -> None:
     if media.values("mid") != asked.values("mid"):
         raise AnswerInvalid("the answer's m-line does not have the mid that was offered")
     for group in session.values("group"):
-        semantics, *mids = group.split()
+        semantics, *mids = group.split() or [""]
         if semantics == "BUNDLE" and not set(mids) <= set(asked.values("mid")):
             raise AnswerInvalid("the answer bundles an m-line that was not offered")
     if not media.has("rtcp-mux"):
@@ -105,19 +105,20 @@ def with_opus_fmtp(offer: str) -> str:
     return "\r\n".join(out)
 
 
-def without_mdns(answer: str) -> str:
-    """Return `answer` without the candidates that hide an address behind a `.local` name.
+def for_patient_ice(answer: str) -> str:
+    """Return `answer` without what would make ICE wait in vain, or give up too soon.
 
-    To look one up takes a multicast socket and up to a second each, mostly in vain; a peer that gives such names,
-    as browsers do, checks our addresses itself, and ICE takes its own from there.
+    That is every candidate that hides its address behind a `.local` name: to look one up takes a multicast socket and
+    up to a second, mostly in vain, and a peer that gives such names, as browsers do, checks our addresses itself. And
+    it is the word that no more candidates come: one may, by the peer's own checks (RFC 8863).
     """
     lines = answer.split("\n")
-    return "\n".join(line for line in lines if not (line.startswith("a=candidate:") and _is_mdns(line)))
+    return "\n".join(line for line in lines if line.rstrip("\r ") != "a=end-of-candidates" and not _is_mdns(line))
 
 
-def _is_mdns(candidate: str) -> bool:
-    fields = candidate.split()
-    return len(fields) > 4 and fields[4].lower().rstrip(".").endswith(".local")
+def _is_mdns(line: str) -> bool:
+    fields = line.split()
+    return line.startswith("a=candidate:") and len(fields) > 4 and fields[4].lower().rstrip(".").endswith(".local")
 
 
 def _parse(text: str) -> Description:
