@@ -1,7 +1,8 @@
-"""What an Opus packet says of itself (RFC 6716 section 3): duration, frames, FEC, DTX. Nothing is decoded here."""
+"""What an Opus packet says of itself (RFC 6716 section 3), and packets without sound. Nothing is encoded or decoded."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 CLOCK_RATE_HZ: Final = 48_000
@@ -10,8 +11,18 @@ CLOCK_RATE_HZ: Final = 48_000
 MAX_PAYLOAD_BYTES: Final = 1_275
 """The longest frame that Opus allows, and so the longest packet of one frame without padding, less its first byte."""
 
+MIN_PACKET_SAMPLES: Final = CLOCK_RATE_HZ // 400
+"""2.5 ms, the shortest packet, at `CLOCK_RATE_HZ`."""
+
 MAX_PACKET_SAMPLES: Final = CLOCK_RATE_HZ * 120 // 1000
 """120 ms, the longest packet, at `CLOCK_RATE_HZ`."""
+
+SILENT_PACKET: Final = b"\xf8\xff\xfe"
+"""20 ms of digital silence: CELT, full band, mono, with its flag for silence set."""
+
+_SILENCES: Final = ((960, SILENT_PACKET), (480, b"\xf0\xff\xfe"), (240, b"\xe8\xff\xfe"), (120, b"\xe0\xff\xfe"))
+_CONCEALED_SAMPLES: Final = CLOCK_RATE_HZ
+"""Up to here a gap is for the decoder to fill: it covers a loss, and the 400 ms between two packets of a DTX pause."""
 
 _DTX_BYTES: Final = 2
 _FIRST_CELT_TOC: Final = 16 << 3
@@ -65,6 +76,23 @@ def has_fec(payload: bytes) -> bool:
 def is_dtx(payload: bytes) -> bool:
     """Return whether a packet holds no sound: its sender pauses, and the receiver makes comfort noise."""
     return len(payload) <= _DTX_BYTES
+
+
+def fillers(gap_samples: int, last: bytes | None) -> Iterator[bytes]:
+    """Yield packets that last as long as a gap behind the packet `last`, at `CLOCK_RATE_HZ`, to within 2.5 ms.
+
+    Up to a second they are empty, for decoders to conceal as in a call (RFC 7845 section 4.1); beyond that, and at
+    the start of a stream, they are digital silence.
+    """
+    if gap_samples < MIN_PACKET_SAMPLES:
+        return
+    if last and gap_samples <= _CONCEALED_SAMPLES:
+        empty = bytes([last[0] & 0xFC])  # one frame, of the mode that the stream is in
+        n_empty, gap_samples = divmod(gap_samples, frame_samples(empty))
+        yield from (empty for _ in range(n_empty))
+    for n_samples, silence in _SILENCES:
+        n_silences, gap_samples = divmod(gap_samples, n_samples)
+        yield from (silence for _ in range(n_silences))
 
 
 def frame_bounds(payload: bytes) -> list[tuple[int, int]]:
