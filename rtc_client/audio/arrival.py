@@ -1,0 +1,93 @@
+"""How irregularly packets arrive, and how long playout has to wait for them because of it. No packets are kept here.
+
+The transit time of a packet is when it arrived less where its sound belongs. Sender and receiver share no clock, so the
+value says nothing; its difference to the fastest packet of the last seconds is the time this packet spent in queues:
+its *relative delay* (as in libwebrtc's NetEQ, delay_manager.cc and relative_arrival_delay_tracker.cc). Sorted, the last
+three seconds of transit times give both the fastest (the first) and any quantile by one look. NetEQ keeps a histogram
+with exponential forgetting instead; a window is as cheap, is exact, and forgets wholly: three seconds after a network
+has cleared nothing of its jitter is left. Clocks that run apart move the fastest along, by 0.2 ms a second at 200 ppm.
+
+The *target delay* is the smallest one, counted from the fastest packet, at which
+
+* no more than 1 in 100 packets comes after its turn;
+* and no more than 1 in 200 slots stays unrecovered because the packet after a lost one, which carries its copy (FEC),
+  came after the turn of the lost one. That next packet is sent 20 ms later, so it takes 20 ms more, but only for the
+  share of packets that are lost and have a copy: at 1 % loss half of the copies may come too late, at 10 % one in
+  twenty. So a clean network pays nothing for FEC, and the worse it is the longer we wait. NetEQ does not weigh this.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from typing import Final
+
+WINDOW_S: Final = 3.0
+"""How far back arrivals count; less than the 5 s in which playout shall have recovered."""
+
+_MIN_ARRIVALS: Final = 50
+"""One second of packets: as many are kept even if they are older, for a pause of the sender teaches nothing."""
+
+_MAX_ARRIVALS: Final = 600
+"""More than the window holds at 10 ms a packet."""
+
+_LATE_RATIO: Final = 0.01
+_UNRECOVERED_RATIO: Final = 0.005
+_LOSS_MEMORY_PACKETS: Final = 500
+"""Ten seconds: a loss of 1 % shows up as five packets in it, and no fewer could be told from chance."""
+
+
+class Arrivals:
+    """Statistics on the arrivals of one stream."""
+
+    def __init__(self, margin_s: float) -> None:
+        self._margin_s = margin_s
+        self._sorted_s: list[float] = []
+        self._window: deque[tuple[float, float]] = deque()
+        self._last_transit_s: float | None = None
+        self._n_played = 0
+        self._recoverable_ratio = 0.0
+        self.fastest_s = 0.0
+        """Lowest transit time of the window, seconds."""
+        self.jitter_s = 0.0
+        """Interarrival jitter, seconds, as RFC 3550 section 6.4.1 smooths it."""
+
+    def add(self, transit_s: float, now_s: float) -> None:
+        """Count a packet that has arrived, `transit_s` being `now_s` less its position in seconds."""
+        if self._last_transit_s is not None:
+            self.jitter_s += (abs(transit_s - self._last_transit_s) - self.jitter_s) / 16
+        self._last_transit_s = transit_s
+        ordered, window = self._sorted_s, self._window
+        insort(ordered, transit_s)
+        window.append((now_s, transit_s))
+        oldest_s, oldest_transit_s = window[0]
+        while (oldest_s < now_s - WINDOW_S and len(window) > _MIN_ARRIVALS) or len(window) > _MAX_ARRIVALS:
+            window.popleft()
+            del ordered[bisect_left(ordered, oldest_transit_s)]
+            oldest_s, oldest_transit_s = window[0]
+        self.fastest_s = ordered[0]
+
+    def restart(self) -> None:
+        """The next packet is of another stream: its transit time is not to be compared with that of the last one."""
+        self._last_transit_s = None
+
+    def count_played(self, *, follows_recoverable_loss: bool) -> None:
+        """Count a packet that was taken for playout, and whether the one before it is lost and copied in it."""
+        self._n_played = min(self._n_played + 1, _LOSS_MEMORY_PACKETS)
+        self._recoverable_ratio += (follows_recoverable_loss - self._recoverable_ratio) / self._n_played
+
+    def needed_delay_s(self) -> float:
+        """Return the delay at which a packet as fast as the fastest must be played, seconds."""
+        ordered = self._sorted_s
+        n_arrivals = len(ordered)
+        if n_arrivals == 0:
+            return self._margin_s
+        needed_s = ordered[-1 - int(n_arrivals * _LATE_RATIO)]
+        if self._recoverable_ratio > _UNRECOVERED_RATIO:
+            n_spared = int(n_arrivals * _UNRECOVERED_RATIO / self._recoverable_ratio)
+            needed_s = max(needed_s, ordered[-1 - min(n_spared, n_arrivals - 1)] + _PTIME_S)
+        return needed_s - ordered[0] + self._margin_s
+
+
+_PTIME_S: Final = 0.020
+"""How long after a lost packet the next one is sent."""

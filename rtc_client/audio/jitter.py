@@ -1,0 +1,372 @@
+"""The jitter buffer: takes packets as they come, and every 20 ms says what to render. Nothing is decoded here.
+
+It is pulled: `pop` is called every 20 ms and always returns a slot, whatever has or has not arrived, so that loss never
+stalls the output (the lesson of libwebrtc's NetEQ). It works on packets alone; if nobody renders, nothing is decoded.
+
+**Order.** `timeline.py` gives each packet a number and a position that never wrap; the buffer plays along both. All
+positions and durations in here are *units* of 1/48000 s, the RTP clock of Opus.
+
+**Delay.** A packet is rendered `delay` after the fastest packet of the last seconds would have been rendered on
+arrival. `arrival.py` says how much is needed. As packets are taken every 20 ms, only steps of 20 ms help: the delay is
+steered into the 20 ms above the target, with some hysteresis, by asking the renderer to insert or remove sound
+(preemptive expand and accelerate, in NetEQ's words). The renderer does so where it is not heard and writes how much it
+was into the slot; sound it holds beyond the slot is counted as `ahead`. Clocks that run apart are followed likewise.
+While nothing is said (before the first packet, in a pause, after a long loss) the delay is free: the next packet waits
+for the target, no more and no less.
+
+**Holes.** A packet is missing when its turn has come and a later one is there. If the next packet carries a copy (FEC),
+that is rendered, else the gap is concealed (PLC), faded after 80 ms and silent after 120. If nothing at all is there,
+nobody knows yet whether packets are lost or late, so concealment runs without moving on; what comes then tells. If the
+late packet comes, it is played and the delay has grown; if a later one, the time concealed is taken off the hole. A gap
+in time without a gap in numbers is no loss but a pause of the sender (DTX): comfort noise, uncounted.
+
+**Bounds.** No more than half a second of sound is held, and no more than 250 packets. Beyond that the oldest go, until
+only the target delay is left: late sound is worth less than sound in time. They are counted as discarded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+from rtc_client.audio.arrival import Arrivals
+from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from rtc_client.audio.packets import CLOCK_RATE_HZ, OpusError, frame_samples, has_fec, is_dtx, packet_samples
+from rtc_client.audio.slots import FADE_END_SAMPLES, JitterConfig, JitterCounters, Part, PartKind, Slot, Urgency
+from rtc_client.audio.timeline import MediaPacket, Timeline
+
+__all__ = ["JitterBuffer", "JitterConfig", "JitterCounters", "MediaPacket", "Part", "PartKind", "Slot", "Urgency"]
+
+_UNITS_PER_SAMPLE: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
+_SLOT_UNITS: Final = FRAME_SAMPLES * _UNITS_PER_SAMPLE
+_SLOT_S: Final = _SLOT_UNITS / CLOCK_RATE_HZ
+_STEP_UNITS: Final = CLOCK_RATE_HZ // 400
+"""2.5 ms: what Opus conceals is a multiple of it."""
+
+_MAX_PACKETS: Final = 250
+_SEEN_BITS: Final = 1024
+"""How many packets back a duplicate is known as one: longer than `MAX_LATENESS_S` at any duration of packets."""
+
+_COMFORT_UNITS: Final = CLOCK_RATE_HZ
+"""A sender in DTX refreshes its comfort noise every 400 ms; after a second without, it has stopped."""
+
+_SHORT_S: Final = 0.002
+"""How far the delay may lie under the target: the target itself wavers by as much."""
+_SPARE_S: Final = 0.005
+"""How far it must lie over the 20 ms above the target to be shortened, so as not to be lengthened right after."""
+_URGENT_S: Final = 0.060
+"""Three slots over the target: a conversation feels it, so shortening is urgent."""
+
+
+class _Held(NamedTuple):
+    payload: bytes
+    position: int
+    n_units: int
+    arrived_s: float
+    is_joined: bool
+
+
+class JitterBuffer:
+    """Puts the packets of one received stream in order and in time. All times are monotonic seconds of one clock."""
+
+    def __init__(self, config: JitterConfig | None = None) -> None:
+        self._config = config or JitterConfig()
+        self._timeline = Timeline()
+        self._arrivals = Arrivals(self._config.margin_s)
+        self._packets: dict[int, _Held] = {}
+        self._empty: set[int] = set()
+        self._newest_number = 0
+        self._seen = 0
+        # What comes next, and how much is handed out beyond the present.
+        self._is_started = False
+        self._is_flowing = False
+        self._next_number = 0
+        self._next_position = 0
+        self._ahead_units = 0
+        # The hole that is being bridged.
+        self._idle_kind = PartKind.SILENCE
+        self._idle_units = 0
+        self._run_units = 0
+        self._unplaced_units = 0
+        self._last_is_dtx = False
+        self._has_ended = False
+        self._slot = Slot([])
+        self._delay_s = 0.0
+        self._target_s = self._config.min_delay_s
+        self.counters = JitterCounters()
+
+    @property
+    def target_delay_s(self) -> float:
+        """The delay that is aimed for, seconds."""
+        return self._target_s
+
+    @property
+    def current_delay_s(self) -> float:
+        """The delay of what is rendered now over the fastest packet of the last seconds, seconds; 0 in silence."""
+        return self._delay_s
+
+    @property
+    def jitter_s(self) -> float:
+        """Interarrival jitter, seconds, as RFC 3550 section 6.4.1 smooths it."""
+        return self._arrivals.jitter_s
+
+    @property
+    def held_packets(self) -> int:
+        """Packets that wait for their turn."""
+        return len(self._packets)
+
+    # --- what comes in ---
+
+    def push(self, packet: MediaPacket, now_s: float) -> None:
+        """Take a packet that has arrived; whatever is in it, this neither raises nor lets anything grow."""
+        counters = self.counters
+        counters.received += 1
+        payload = packet.payload
+        if not payload:
+            self._push_empty(packet)
+            return
+        try:
+            n_units = packet_samples(payload)
+        except OpusError:
+            counters.discarded += 1
+            return
+        place = self._timeline.place(packet, n_units, self._arrivals.fastest_s, now_s)
+        if place is None:
+            counters.late += 1
+            counters.discarded += 1
+            return
+        number, position, is_joined = place
+        if not self._is_new(number):
+            counters.duplicated += 1
+            return
+        self._has_ended = False
+        if is_joined:
+            self._arrivals.restart()
+        self._arrivals.add(now_s - position / CLOCK_RATE_HZ, now_s)
+        if not self._is_started:
+            if not self._packets or number < self._next_number:
+                self._next_number, self._next_position = number, position
+        elif number < self._next_number or position + n_units <= self._next_position:
+            counters.late += 1
+            counters.discarded += 1
+            return
+        self._packets[number] = _Held(payload, position, n_units, now_s, is_joined)
+        if position - self._next_position > self._capacity_units or len(self._packets) > _MAX_PACKETS:
+            self._discard_oldest()
+
+    def end_stream(self, ssrc: int) -> None:
+        """The sender has said goodbye (RTCP BYE): what follows is no loss. It may well go on; then so does this."""
+        if ssrc == self._timeline.ssrc:
+            self._has_ended = True
+
+    def _push_empty(self, packet: MediaPacket) -> None:
+        """A packet of padding takes a number and no time; only its number is known to be right."""
+        number = self._timeline.number_of(packet)
+        if number is not None and number >= self._next_number:
+            if len(self._empty) >= _MAX_PACKETS:
+                self._empty.clear()
+            self._empty.add(number)
+
+    def _is_new(self, number: int) -> bool:
+        steps = number - self._newest_number
+        if steps > 0:
+            self._newest_number = number
+            self._seen = ((self._seen << steps) | 1) & _SEEN_MASK if steps < _SEEN_BITS else 1
+            return True
+        bit = 1 << -steps if -steps < _SEEN_BITS else 0
+        if self._seen & bit:
+            return False
+        self._seen |= bit
+        return True
+
+    @property
+    def _capacity_units(self) -> int:
+        return int(self._config.capacity_s * CLOCK_RATE_HZ)
+
+    def _discard_oldest(self) -> None:
+        numbers = sorted(self._packets)
+        newest = self._packets[numbers[-1]]
+        end = newest.position + newest.n_units
+        is_too_long = end - self._packets[numbers[0]].position > self._capacity_units
+        if not is_too_long and len(numbers) <= _MAX_PACKETS:
+            return
+        keep_units = max(_SLOT_UNITS, round(self._target_s * CLOCK_RATE_HZ)) + newest.n_units
+        for number in numbers[:-1]:
+            if end - self._packets[number].position <= keep_units:
+                break
+            del self._packets[number]
+            self.counters.discarded += 1
+        first = min(self._packets)
+        held = self._packets[first]
+        self._packets[first] = held._replace(is_joined=True)
+        self._next_number, self._next_position = first, held.position
+        self._unplaced_units = 0
+
+    # --- what goes out ---
+
+    def pop(self, now_s: float) -> Slot:
+        """Return what to render for the next 20 ms; to be called every 20 ms, and always answered."""
+        if self._slot.stretched_samples:
+            self._count_stretch(self._slot.stretched_samples)
+        parts: list[Part] = []
+        while self._ahead_units < _SLOT_UNITS:
+            parts.append(self._next_part(now_s))
+        slot = self._slot = Slot(parts)
+        if self._is_flowing:
+            self._steer(slot, now_s)
+        else:
+            self._delay_s = 0.0
+        self._ahead_units -= _SLOT_UNITS
+        return slot
+
+    def _count_stretch(self, n_samples: int) -> None:
+        if n_samples > 0:
+            self.counters.inserted_samples += n_samples
+        else:
+            self.counters.removed_samples -= n_samples
+        self._ahead_units = max(0, self._ahead_units + n_samples * _UNITS_PER_SAMPLE)
+
+    def _next_part(self, now_s: float) -> Part:
+        held = self._packets.get(self._next_number)
+        if held is not None and self._is_flowing and held.position <= self._next_position:
+            return self._take(self._next_number, held, now_s)
+        return self._bridge(now_s)
+
+    def _take(self, number: int, held: _Held, now_s: float) -> Part:
+        payload, position, n_units, arrived_s, is_joined = held
+        del self._packets[number]
+        follows_loss = number != self._next_number and self._n_missing(number) > 0
+        self._arrivals.count_played(follows_recoverable_loss=follows_loss and has_fec(payload))
+        n_samples = n_units // _UNITS_PER_SAMPLE
+        counters = self.counters
+        counters.emitted_samples += n_samples
+        counters.delay_s += (now_s - arrived_s + self._ahead_units / CLOCK_RATE_HZ) * n_samples
+        counters.target_delay_s += self._target_s * n_samples
+        self._next_number, self._next_position = number + 1, position + n_units
+        self._ahead_units += n_units
+        self._run_units = self._unplaced_units = 0
+        self._last_is_dtx = is_dtx(payload)
+        return Part(_DECODE, n_samples, payload, 0, is_joined)
+
+    def _n_missing(self, number: int) -> int:
+        """Return how many packets before this one did not come, and forget the empty ones before it."""
+        n_empty = sum(1 for empty in self._empty if self._next_number <= empty < number)
+        return number - self._next_number - n_empty
+
+    def _bridge(self, now_s: float) -> Part:
+        """Return what to render although the packet whose turn it is has not come."""
+        if not self._packets:
+            return self._bridge_until_something_comes()
+        number = min(self._packets)
+        held = self._packets[number]
+        if not self._is_flowing:
+            return self._resume(number, held, now_s)
+        # What was concealed while nothing was there was this hole, or the beginning of it.
+        gap_units = held.position - self._next_position
+        placed_units = max(0, min(self._unplaced_units, gap_units))
+        self._next_position += placed_units
+        gap_units -= placed_units
+        self._unplaced_units = 0
+        if gap_units < _STEP_UNITS:
+            return self._take(number, held, now_s)
+        if self._n_missing(number) <= 0:
+            self._idle(PartKind.COMFORT)
+            return self._resume(number, held, now_s)
+        copied_units = frame_samples(held.payload) if has_fec(held.payload) else 0
+        if gap_units <= copied_units:
+            self._next_position = held.position
+            self._ahead_units += copied_units
+            self._run_units = 0
+            self.counters.recovered_by_fec += 1
+            return Part(PartKind.FEC, copied_units // _UNITS_PER_SAMPLE, held.payload)
+        n_units = min(gap_units - copied_units, _SLOT_UNITS) // _STEP_UNITS * _STEP_UNITS or _STEP_UNITS
+        self._next_position += n_units
+        return self._conceal(n_units)
+
+    def _bridge_until_something_comes(self) -> Part:
+        if self._is_flowing:
+            if not (self._has_ended or self._last_is_dtx):
+                self._unplaced_units += _SLOT_UNITS
+                return self._conceal(_SLOT_UNITS)
+            self._idle(PartKind.SILENCE if self._has_ended else PartKind.COMFORT)
+        return self._wait()
+
+    def _conceal(self, n_units: int) -> Part:
+        run_samples = self._run_units // _UNITS_PER_SAMPLE
+        if run_samples >= FADE_END_SAMPLES:
+            self._idle(PartKind.CONCEAL)
+            return self._wait()
+        n_samples = n_units // _UNITS_PER_SAMPLE
+        self._count_concealed(n_samples, is_first=self._run_units == 0)
+        self._run_units += n_units
+        self._ahead_units += n_units
+        return Part(PartKind.CONCEAL, n_samples, b"", run_samples)
+
+    def _count_concealed(self, n_samples: int, *, is_first: bool) -> None:
+        self.counters.concealment_events += is_first
+        self.counters.concealed_slots += 1
+        self.counters.concealed_samples += n_samples
+
+    def _idle(self, kind: PartKind) -> None:
+        """Stop following the clock of the sender; `kind` is why: comfort, silence, or a loss that is not guessed on."""
+        self._is_flowing = False
+        self._idle_kind = kind
+        self._idle_units = 0
+        self._unplaced_units = self._run_units = 0
+
+    def _wait(self) -> Part:
+        self._ahead_units += _SLOT_UNITS
+        self._idle_units += _SLOT_UNITS
+        if self._idle_kind is PartKind.COMFORT and self._idle_units <= _COMFORT_UNITS:
+            return Part(PartKind.COMFORT, FRAME_SAMPLES)
+        if self._idle_kind is PartKind.CONCEAL:
+            self._count_concealed(FRAME_SAMPLES, is_first=False)
+            self.counters.silent_concealed_samples += FRAME_SAMPLES
+        return Part(PartKind.SILENCE, FRAME_SAMPLES)
+
+    def _resume(self, number: int, held: _Held, now_s: float) -> Part:
+        """Begin to play, or go on waiting until the packet has waited for as long as the target says."""
+        self._target_s = self._aim_s()
+        if now_s - self._arrivals.fastest_s - held.position / CLOCK_RATE_HZ < self._target_s - _SHORT_S:
+            return self._wait()
+        self._is_started = self._is_flowing = True
+        self._next_position = held.position
+        return self._take(number, held, now_s)
+
+    # --- how long it takes ---
+
+    def _aim_s(self) -> float:
+        config = self._config
+        return min(max(self._arrivals.needed_delay_s(), config.min_delay_s), config.max_delay_s)
+
+    def _steer(self, slot: Slot, now_s: float) -> None:
+        """Ask for sound to be inserted or removed if the delay is not within the 20 ms above the target."""
+        self._target_s = target_s = self._aim_s()
+        ahead_units = self._ahead_units
+        delay_s = now_s - self._arrivals.fastest_s + (ahead_units - self._next_position) / CLOCK_RATE_HZ
+        self._delay_s = delay_s
+        # Packets are taken this much before their sound is due; it makes the way longer, but gives them no more time.
+        rest_units = ahead_units % _SLOT_UNITS
+        spare_s = delay_s - rest_units / CLOCK_RATE_HZ - target_s
+        if -_SHORT_S <= spare_s <= _SLOT_S + _SPARE_S:
+            if rest_units:
+                slot.stretch_samples = -(rest_units // _UNITS_PER_SAMPLE)
+            return
+        if self._run_units or self._unplaced_units:
+            return  # what is made up is not stretched
+        if spare_s < 0:
+            n_units = math.ceil(-spare_s / _SLOT_S) * _SLOT_UNITS - rest_units
+            slot.urgency = Urgency.WHEN_UNHEARD
+        else:
+            n_units = -(int((spare_s - _SPARE_S) / _SLOT_S) * _SLOT_UNITS + rest_units)
+            slot.urgency = Urgency.NOW if spare_s > _URGENT_S else Urgency.WHEN_UNHEARD
+            if ahead_units < 2 * _SLOT_UNITS:
+                # To remove sound and still fill the slot takes the next packet too, if it is there.
+                held = self._packets.get(self._next_number)
+                if held is not None and held.position <= self._next_position:
+                    slot.parts.append(self._take(self._next_number, held, now_s))
+        slot.stretch_samples = n_units // _UNITS_PER_SAMPLE
+
+
+_DECODE: Final = PartKind.DECODE
+_SEEN_MASK: Final = (1 << _SEEN_BITS) - 1
