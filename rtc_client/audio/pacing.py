@@ -1,0 +1,127 @@
+"""One 20 ms clockwork for all calls of an event loop; what is done at a tick is not here.
+
+Calls are spread over up to four phases, 5 ms apart, so that the work of many (an encoder takes 150 µs) does not come in
+one burst; a call keeps its phase, and so its own even 20 ms grid, for life. A phase has one timer however many calls
+stand in it: a wake-up of the loop costs as much as three packets (performance.md section 3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from rtc_client.audio.frames import FRAME_S
+
+log = logging.getLogger(__name__)
+
+N_PHASES: Final = 4
+CALLS_PER_PHASE: Final = 8
+"""Phases are opened one after the other: few calls share one timer."""
+CATCH_UP_TICKS: Final = 5
+"""After a stall of the process at most 100 ms are made up for at once; older ticks are skipped."""
+
+
+class Ticket:
+    """One call's place in the clockwork.
+
+    `tick(index)` is called every 20 ms with the number of periods since it was added, from 0. The number grows by
+    one, except after a stall of the process, when it skips what is not made up for. An exception of it takes the
+    call out and is told to `on_error`; the other calls go on.
+    """
+
+    def __init__(self, tick: Callable[[int], None], on_error: Callable[[Exception], None]) -> None:
+        self.tick = tick
+        self.on_error = on_error
+        self.first_period = 0
+        self.phase: _Phase | None = None
+
+    def remove(self) -> None:
+        """Take the call out: not one more tick. Safe to call twice, and from within a tick."""
+        if self.phase is not None:
+            self.phase.remove(self)
+            self.phase = None
+
+
+class Ticker:
+    """The clockwork of one event loop; `ticker` finds it."""
+
+    def __init__(self) -> None:
+        start_s = asyncio.get_running_loop().time()
+        self._phases = [_Phase(start_s + k * FRAME_S / N_PHASES) for k in range(N_PHASES)]
+
+    def add(self, tick: Callable[[int], None], on_error: Callable[[Exception], None]) -> Ticket:
+        """Let `tick` be called every 20 ms from now on, for the first time within 20 ms."""
+        n_calls = sum(len(phase.tickets) for phase in self._phases)
+        opened = self._phases[: min(N_PHASES, 1 + n_calls // CALLS_PER_PHASE)]
+        ticket = Ticket(tick, on_error)
+        min(opened, key=lambda phase: len(phase.tickets)).add(ticket)
+        return ticket
+
+
+class _Phase:
+    """The calls that tick together. It keeps no loop: the table of tickers must not keep loops alive."""
+
+    def __init__(self, origin_s: float) -> None:
+        self._origin_s = origin_s
+        self._period = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.tickets: list[Ticket] = []
+
+    def add(self, ticket: Ticket) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._period = int((loop.time() - self._origin_s) / FRAME_S) + 1
+            self._arm(loop)
+        ticket.first_period = self._period
+        ticket.phase = self
+        self.tickets.append(ticket)
+
+    def remove(self, ticket: Ticket) -> None:
+        # A new list: the old one may be in the midst of a tick.
+        self.tickets = [t for t in self.tickets if t is not ticket]
+        if not self.tickets and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_at(self._origin_s + self._period * FRAME_S, self._fire)
+
+    def _fire(self) -> None:
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        behind = int((now_s - self._origin_s) / FRAME_S) - self._period
+        if behind > CATCH_UP_TICKS:
+            log.warning("the process stalled, audio was skipped", extra={"skipped_ms": round(behind * FRAME_S * 1000)})
+            self._period += behind - CATCH_UP_TICKS
+            behind = CATCH_UP_TICKS
+        for _ in range(max(0, behind) + 1):
+            self._tick_all()
+        if self.tickets:
+            self._arm(loop)
+
+    def _tick_all(self) -> None:
+        period = self._period
+        self._period += 1
+        for ticket in self.tickets:
+            if ticket.phase is None:
+                continue
+            try:
+                ticket.tick(period - ticket.first_period)
+            except Exception as error:  # noqa: BLE001 - one call's failure must not stop the clock of the others
+                ticket.remove()
+                ticket.on_error(error)
+
+
+_tickers: WeakKeyDictionary[asyncio.AbstractEventLoop, Ticker] = WeakKeyDictionary()
+
+
+def ticker() -> Ticker:
+    """Return the clockwork of the running event loop, made at first use."""
+    loop = asyncio.get_running_loop()
+    found = _tickers.get(loop)
+    if found is None:
+        found = _tickers[loop] = Ticker()
+    return found

@@ -1,0 +1,170 @@
+"""The fast path: once DTLS is up, RTP goes from the socket callback to the call, and from the clockwork to the socket.
+
+aiortc keeps offer and answer, ICE, DTLS, consent, RTCP and the close; per packet it costs more than Opus itself
+(performance.md section 3). What is shared with it, the SRTP sessions and the counters behind its reports, is
+reached through `seams`.
+
+Per packet in: unprotect in place, one header unpack, two checks. Per packet out: three header fields written into a
+prebuilt packet, protect in place, one send. Nothing is allocated on the way out.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from rtc_client.clock import Clock
+from rtc_client.peer import seams
+from rtc_client.peer.guard import IngressGuard
+
+MAX_PAYLOAD_BYTES: Final = 1_200
+MAX_STREAMS: Final = 8
+"""SSRCs of one peer that are told apart; RTP of further ones is dropped and counted."""
+
+_HEADER: Final = struct.Struct("!BBHII")
+_TAIL: Final = struct.Struct("!BHI")
+_HEADER_BYTES: Final = 12
+_MAX_PACKET_BYTES: Final = 1_500
+_CLOCK_TICKS: Final = 960
+"""RTP timestamp units of 20 ms (RFC 7587 section 4.1)."""
+_REPORT_EVERY: Final = 16
+"""Packets after which the counters of aiortc's sender reports are brought up to date."""
+
+
+class PacketWriter(Protocol):
+    """Writes the payload of one 20 ms period into a buffer."""
+
+    def __call__(self, index: int, out: bytearray, offset: int) -> int:
+        """Write the payload of period `index` at byte `offset`; return its length, 0 for nothing to send."""
+        ...
+
+
+class PacketReader(Protocol):
+    """Takes the packets that arrive."""
+
+    def __call__(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
+        """Take one authenticated RTP packet of the negotiated payload type; the payload may be empty (padding)."""
+        ...
+
+
+class FastPath:
+    """RTP of one call, in both directions. `start` it when DTLS is connected, `stop` it before anything is closed."""
+
+    def __init__(
+        self,
+        media: seams.Media,
+        guard: IngressGuard,
+        *,
+        write: PacketWriter,
+        read: PacketReader,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self._media = media
+        self._guard = guard
+        self._write = write
+        self._read = read
+        self._clock = clock
+        self._payload_types = media.payload_types
+        self._session_in = media.srtp_in()
+        self._session_out = media.srtp_out()
+        self._packet_in = bytearray(_MAX_PACKET_BYTES)
+        self._packet_out = bytearray(_HEADER_BYTES + _MAX_PACKET_BYTES)
+        self._view_in = memoryview(self._packet_in)
+        self._view_out = memoryview(self._packet_out)
+        self._native_in = seams.native_buffer(self._packet_in)
+        self._native_out = seams.native_buffer(self._packet_out)
+        self._length = seams.native_int()
+        self._sequence = rng.randrange(2**15)
+        self._timestamp = rng.randrange(2**32)
+        self._previous_index = -1
+        self._silent = True
+        self._out: seams.Outlet | None = None
+        self._streams: dict[int, Callable[[int, int], None]] = {}
+        _HEADER.pack_into(self._packet_out, 0, 0x80, media.payload_type, 0, 0, media.ssrc)
+        self.packets_sent = 0
+        self.bytes_sent = 0
+        self.packets_received = 0
+        self.bytes_received = 0
+        self.send_failures = 0
+
+    def start(self) -> None:
+        """Take over from aiortc's packet machinery."""
+        self._guard.on_rtp = self._receive
+
+    def stop(self) -> None:
+        """Hand back: from now on nothing is sent or received here. Safe to call twice."""
+        self._guard.on_rtp = None
+        if self._out is not None:
+            self._out.close()
+            self._out = None
+
+    def tick(self, index: int) -> None:
+        """Send what is due in period `index`; to be called every 20 ms."""
+        packet = self._packet_out
+        n_bytes = self._write(index, packet, _HEADER_BYTES)
+        self._timestamp = (self._timestamp + _CLOCK_TICKS * (index - self._previous_index)) & 0xFFFFFFFF
+        self._previous_index = index
+        if n_bytes == 0:
+            self._silent = True
+            return
+        marker = 0x80 if self._silent else 0  # the first packet of a talkspurt (RFC 3551 section 4.1)
+        self._silent = False
+        _TAIL.pack_into(packet, 1, self._media.payload_type | marker, self._sequence, self._timestamp)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._length[0] = _HEADER_BYTES + n_bytes
+        if seams.srtp_protect(self._session_out, self._native_out, self._length) != 0:
+            self.send_failures += 1
+            return
+        # The header of the next packet is written over this one: protection leaves the fixed part as it is.
+        out = self._out
+        if out is None or not out.is_current():
+            out = self._follow()
+        if out is None or not out.send(self._view_out[: self._length[0]]):
+            self.send_failures += 1
+            return
+        self.packets_sent += 1
+        self.bytes_sent += n_bytes
+        if self.packets_sent % _REPORT_EVERY == 1:
+            self._media.report_sent(self.packets_sent, self.bytes_sent, self._timestamp)
+
+    def _follow(self) -> seams.Outlet | None:
+        """Find the way out anew: the nominated pair has changed, or it is the first packet."""
+        if self._out is not None:
+            self._out.close()
+        self._out = self._media.outlet()
+        return self._out
+
+    def _receive(self, data: bytes, now_s: float) -> None:
+        n_bytes = len(data)
+        self._view_in[:n_bytes] = data
+        self._length[0] = n_bytes
+        if seams.srtp_unprotect(self._session_in, self._native_in, self._length) != 0:
+            self._guard.count("unauthentic")
+            return
+        n_bytes = self._length[0]
+        packet = self._packet_in
+        first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(packet)
+        if second & 0x7F not in self._payload_types:
+            self._guard.count("other_payload_type")
+            return
+        start = _HEADER_BYTES + 4 * (first & 0x0F)
+        if first & 0x10:
+            start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4])
+        if first & 0x20:
+            n_bytes -= packet[n_bytes - 1]
+        if start > n_bytes:
+            self._guard.count("malformed_rtp")
+            return
+        note = self._streams.get(ssrc)
+        if note is None:
+            if len(self._streams) >= MAX_STREAMS:
+                self._guard.count("too_many_streams")
+                return
+            note = self._streams[ssrc] = self._media.received_stream(ssrc)
+        note(sequence, timestamp)
+        self.packets_received += 1
+        self.bytes_received += n_bytes - start
+        self._read(ssrc, sequence, timestamp, second > 0x7F, bytes(self._view_in[start:n_bytes]), now_s)
