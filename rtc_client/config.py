@@ -13,6 +13,8 @@ from rtc_client.protocol import urls
 from rtc_client.protocol.commands import check_text
 from rtc_client.protocol.session import DEFAULT_MODEL, V1_DEFAULT_VOICE, V1_VOICES, V2_VOICES, SessionSettings
 
+MediaPath: TypeAlias = Literal["fast", "packets", "plain"]
+"""Which way audio goes: past aiortc's packet machinery; through it, with our own Opus and playout; all of it aiortc's."""
 SidebandPolicy: TypeAlias = Literal["require", "prefer", "off"]
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
@@ -38,6 +40,26 @@ class IceServer:
     """`stun:host:port`, `turn:host:port?transport=udp|tcp` or `turns:…`."""
     username: str | None = None
     credential: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpusSettings:
+    """How the caller's voice is encoded: mono, 24 kHz, 20 ms a packet."""
+
+    bit_rate: int = 32_000
+    """Mean bits per second, 6,000 to 510,000; what libwebrtc aims for."""
+    complexity: int = 5
+    """0 to 10: quality for processor time."""
+    fec: bool = True
+    """Whether packets repeat the one before them once the far side reports loss (in-band FEC)."""
+    dtx: bool = True
+    """Whether half a second of silence is followed by one packet in 400 ms instead of twenty."""
+
+    def __post_init__(self) -> None:
+        if not 6_000 <= self.bit_rate <= 510_000:
+            raise ConfigError("the Opus bit rate must lie between 6000 and 510000 bits per second")
+        if not 0 <= self.complexity <= 10:
+            raise ConfigError("the Opus complexity must lie between 0 and 10")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +134,9 @@ class CallConfig:
     allow_insecure: bool = False
     """Whether plain http and ws may leave this machine."""
     deadlines: Deadlines = field(default_factory=Deadlines)
+    opus: OpusSettings = field(default_factory=OpusSettings)
+    media_path: MediaPath = "fast"
+    """Where to begin; a path whose seams are not there falls back to the next one, with a warning."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "query", _pairs(self.query))
@@ -136,6 +161,8 @@ class CallConfig:
             raise ConfigError("the maximum duration must be more than 0 seconds")
         if not self.linger_s >= 0:
             raise ConfigError("the linger time must be 0 seconds or more")
+        if self.media_path not in get_args(MediaPath):
+            raise ConfigError("the media path must be one of fast, packets, plain")
         for server in self.ice_servers:
             _check_ice_server(server)
 

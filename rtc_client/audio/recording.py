@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from rtc_client.audio.lifetime import OneCall
 from rtc_client.audio.ogg import OggOpusWriter
@@ -15,6 +15,7 @@ _SAVED_PACKETS: Final = 50
 """How much is gathered before a thread is asked to write it: a second, which is so many packets of 20 ms."""
 
 
+@runtime_checkable
 class PacketSink(Protocol):
     """What a call hands the agent's packets to. It serves one call, in the thread of its event loop."""
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Literal
 
 from rtc_client.audio.pcm import LevelMeter
+from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import Sink
 from rtc_client.audio.sources import Source
 from rtc_client.call.engine import Engine
@@ -28,9 +29,10 @@ def connect(
     config: CallConfig,
     *,
     source: Source | None = None,
-    sink: Sink | None = None,
+    sink: Sink | PacketSink | None = None,
     caller_sink: Sink | None = None,
     wire_log: WireLog | None = None,
+    metered: bool = False,
     clock: Clock | None = None,
     rng: random.Random | None = None,
 ) -> Call:
@@ -42,8 +44,10 @@ def connect(
     Args:
         config: Where to call, as whom, and what the agent is told to be.
         source: What the caller says; silence when None.
-        sink: Gets what the agent says, without gaps, from the instant the call connected.
+        sink: Gets what the agent says, without gaps, from the instant the call connected: as samples, or as the
+            packets they came in (`OggRecorder`).
         caller_sink: Gets what was really sent: the source, or silence where it was late or muted.
+        metered: Keep the levels of the agent's voice even when no sink takes samples; it is not decoded otherwise.
         wire_log: Told of every sideband frame, both ways, as it was on the wire.
         clock: Replaced in tests.
         rng: Spreads the retries; replaced in tests.
@@ -58,7 +62,18 @@ def connect(
 
     Cancelling it while it dials, or in its body, closes everything first, in at most `deadlines.close_s`.
     """
-    return Call(Engine(config, source, sink, caller_sink, wire_log, clock or MonotonicClock(), rng or random.Random()))
+    return Call(
+        Engine(
+            config,
+            source,
+            sink,
+            caller_sink,
+            wire_log,
+            metered=metered,
+            clock=clock or MonotonicClock(),
+            rng=rng or random.Random(),
+        )
+    )
 
 
 class Call:
@@ -120,20 +135,20 @@ class Call:
     @property
     def levels(self) -> tuple[LevelMeter, LevelMeter]:
         """The meters of the caller and of the agent."""
-        return self._engine.voices.caller, self._engine.voices.agent
+        return self._engine.voices.caller.level, self._engine.voices.agent.level
 
     @property
     def muted(self) -> bool:
         """Whether silence is sent instead of the source."""
-        return self._engine.voices.muted
+        return self._engine.voices.caller.muted
 
     def mute(self) -> None:
         """Send silence from the next 20 ms on. The source keeps running."""
-        self._engine.voices.muted = True
+        self._engine.voices.caller.muted = True
 
     def unmute(self) -> None:
         """Send the source again."""
-        self._engine.voices.muted = False
+        self._engine.voices.caller.muted = False
 
     def events(self) -> AsyncIterator[CallEvent]:
         """Yield every event of the call from its first, server events and our own notices, until it is over.
@@ -191,18 +206,19 @@ class Call:
                 packets=counters.packets_sent,
                 bytes=counters.bytes_sent,
                 lost=counters.packets_lost_sent,
-                level_dbfs=_level_dbfs(voices.caller),
+                level_dbfs=_level_dbfs(voices.caller.level),
             ),
             received=AudioTotals(
                 packets=counters.packets_received,
                 bytes=counters.bytes_received,
                 lost=counters.packets_lost,
-                level_dbfs=_level_dbfs(voices.agent),
+                level_dbfs=_level_dbfs(voices.agent.level),
             ),
             events=dict(engine.router.counts),
             events_skipped=engine.feed.dropped,
             transcript=tuple(self.transcript),
-            late_frames=voices.late_frames,
+            transport_path=voices.path,
+            late_frames=voices.caller.late_frames,
             datagrams_dropped=dict(counters.dropped),
         )
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from rtc_client.clock import Clock
-from rtc_client.config import CallConfig
+from rtc_client.config import CallConfig, MediaPath
 from rtc_client.errors import SignalingError
 from rtc_client.peer.peer import Peer, PeerListener
 from rtc_client.protocol.codec import dump_command
@@ -38,6 +38,7 @@ async def dial(
     session_id: str,
     *,
     peer_listener: PeerListener,
+    media_path: MediaPath,
     sideband_listener: SidebandListener,
     outbox: Outbox,
     start_sideband: Callable[[Sideband], None],
@@ -54,7 +55,7 @@ async def dial(
 
     Whatever is raised, `legs` holds all that was opened and the call id if there is one, for the close.
     """
-    legs.peer = Peer(config, peer_listener, clock=clock)
+    legs.peer = Peer(config, peer_listener, media_path=media_path, clock=clock, rng=rng)
     offer = await legs.peer.create_offer()
     timeline.mark(Fact.GATHERED, clock.now_s())
     moved(Input.OFFER_READY)

@@ -10,8 +10,12 @@ import logging
 import random
 import uuid
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Final
 
+from rtc_client.audio.opus import libopus_version
+from rtc_client.audio.pacing import Ticket, ticker
+from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import NullSink, Sink
 from rtc_client.audio.sources import SilenceSource, Source
 from rtc_client.call.dial import Legs, dial
@@ -21,13 +25,14 @@ from rtc_client.call.router import Router, WireLog
 from rtc_client.call.supervisor import Supervisor
 from rtc_client.call.voices import Voices
 from rtc_client.clock import Clock
-from rtc_client.config import CallConfig
+from rtc_client.config import CallConfig, MediaPath
 from rtc_client.errors import (
     AnswererUnreachable,
     AudioError,
     CallClosed,
     CallLost,
     MediaError,
+    OpusUnavailable,
     RtcClientError,
     SidebandError,
     SignalingError,
@@ -41,7 +46,9 @@ from rtc_client.sideband.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-_TICK_S: Final = 0.05
+_TEND_S: Final = 0.05
+_LOOK_S: Final = 1.0
+"""How often the counters and the peer's reports are looked at."""
 _OWN_TASKS_S: Final = 1.5
 
 
@@ -52,9 +59,11 @@ class Engine:
         self,
         config: CallConfig,
         source: Source | None,
-        sink: Sink | None,
+        sink: Sink | PacketSink | None,
         caller_sink: Sink | None,
         wire_log: WireLog | None,
+        *,
+        metered: bool,
         clock: Clock,
         rng: random.Random,
     ) -> None:
@@ -63,6 +72,7 @@ class Engine:
         self._rng = rng
         self._dialing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._ticket: Ticket | None = None
         self.state = CallState.IDLE
         self.timeline = Timeline()
         self.feed = EventFeed()
@@ -75,6 +85,8 @@ class Engine:
             source or SilenceSource(),
             sink or NullSink(),
             caller_sink or NullSink(),
+            config.opus,
+            metered=metered,
             clock=clock,
             on_failure=self._on_audio_failure,
         )
@@ -113,9 +125,13 @@ class Engine:
             peer_listener=PeerListener(
                 ice_completed=lambda: self._mark(Fact.ICE_COMPLETED),
                 first_rtp=lambda: self._mark(Fact.FIRST_RTP),
-                next_frame=self.voices.next_frame,
-                heard=self.voices.heard,
+                next_packet=self.voices.caller.next_packet,
+                packet=self.voices.agent.push,
+                stream_ended=self.voices.agent.end_stream,
+                next_frame=self.voices.caller.next_frame,
+                heard=self.voices.agent.heard,
             ),
+            media_path=_usable_path(self.config.media_path),
             sideband_listener=self.router,
             outbox=self.outbox,
             start_sideband=lambda sideband: self.supervisor.start(self._run_sideband(sideband), "call-sideband"),
@@ -125,9 +141,20 @@ class Engine:
             rng=self._rng,
         )
         self._mark(Fact.DTLS_CONNECTED)
-        self.voices.begin()
+        peer = self.legs.peer
+        if peer is not None and peer.path is not None:
+            self.voices.begin(peer.path)
+            self._ticket = ticker().add(partial(self._tick, peer), self._on_tick_failure)
         self._move(Input.MEDIA_CONNECTED)
         self.feed.append(MediaConnected())
+
+    def _tick(self, peer: Peer, index: int) -> None:
+        peer.tick(index)
+        self.voices.tick(index)
+
+    def _on_tick_failure(self, error: Exception) -> None:
+        log.error("the media path failed", exc_info=error)
+        self.supervisor.decide(end_of(error), error)
 
     async def _race_the_end(self, dialing: Coroutine[Any, Any, None]) -> None:
         """Run `dialing`, but give it up as soon as the end of the call is decided elsewhere."""
@@ -183,9 +210,13 @@ class Engine:
         """Keep the recordings going, and end the call when its time is over or everything was said."""
         config = self.config
         warned = False
+        elapsed_s, next_look_s = 0.0, _LOOK_S
         while True:
-            await self._clock.sleep_until(self._clock.now_s() + _TICK_S)
-            self.voices.tick()
+            await self._clock.sleep_until(self._clock.now_s() + _TEND_S)
+            if elapsed_s >= next_look_s and self.legs.peer is not None:
+                next_look_s += _LOOK_S
+                self.counters = await self.legs.peer.counters()
+                self.voices.caller.set_loss_ratio(self.counters.fraction_lost)
             elapsed_s = self.elapsed_s()
             quiet_s = self.voices.quiet_s()
             if config.max_duration_s is not None and elapsed_s >= config.max_duration_s:
@@ -210,6 +241,8 @@ class Engine:
     def _on_end(self, end: End) -> None:
         self._mark(Fact.ENDED)
         self._move(Input.END_DECIDED)
+        if self._ticket is not None:
+            self._ticket.remove()
         self.voices.finish()
         self.outbox.close(CallClosed("the call is over"))
         self._closing = asyncio.create_task(self._close(end), name="call-close")
@@ -265,6 +298,18 @@ def end_of(error: BaseException) -> End:
             return _end(EndReason.FAILED, "program", type(error).__name__)
         case _:
             return _end(EndReason.INTERRUPTED, "caller")
+
+
+def _usable_path(wanted: MediaPath) -> MediaPath:
+    """Return `wanted`, or the path that needs no Opus of ours where there is no libopus."""
+    if wanted == "plain":
+        return wanted
+    try:
+        libopus_version()
+    except OpusUnavailable as error:
+        log.warning("audio is left to aiortc", exc_info=error)
+        return "plain"
+    return wanted
 
 
 def _end(reason: EndReason, by: EndedBy, detail: str = "") -> End:

@@ -42,6 +42,8 @@ class CallResult:
     events_skipped: int = 0
     """Events that a slow reader of `events()` did not get to see."""
     transcript: tuple[TranscriptEntry, ...] = field(default=(), repr=False)
+    transport_path: str | None = None
+    """Which way the audio went: `fast`, `packets` or `plain`; None if it never did."""
     late_frames: int = 0
     """How often the source had nothing ready in time."""
     datagrams_dropped: Mapping[str, int] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class CallResult:
             "events": dict(self.events),
             "events_skipped": self.events_skipped,
             "transcript": [asdict(entry) for entry in self.transcript],
+            "transport_path": self.transport_path,
             "late_frames": self.late_frames,
             "datagrams_dropped": dict(self.datagrams_dropped),
         }

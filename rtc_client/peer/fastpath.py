@@ -86,8 +86,6 @@ class FastPath:
         _HEADER.pack_into(self._packet_out, 0, 0x80, media.payload_type, 0, 0, media.ssrc)
         self.packets_sent = 0
         self.bytes_sent = 0
-        self.packets_received = 0
-        self.bytes_received = 0
         self.send_failures = 0
 
     def start(self) -> None:
@@ -165,6 +163,4 @@ class FastPath:
                 return
             note = self._streams[ssrc] = self._media.received_stream(ssrc)
         note(sequence, timestamp)
-        self.packets_received += 1
-        self.bytes_received += n_bytes - start
         self._read(ssrc, sequence, timestamp, second > 0x7F, bytes(self._view_in[start:n_bytes]), now_s)

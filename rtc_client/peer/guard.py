@@ -40,6 +40,8 @@ class IngressGuard:
         self.dropped: Counter[str] = Counter()
         self.last_datagram_s: float | None = None
         """When the peer last sent anything, monotonic seconds: any datagram from an address that is known to be its."""
+        self.on_rtp: Callable[[bytes, float], None] | None = None
+        """Takes RTP from the peer past DTLS, once the fast path is up."""
         self.last_dtls_s: float | None = None
         """When the peer last sent a DTLS record, monotonic seconds."""
 
@@ -81,6 +83,13 @@ class IngressGuard:
                 self.count("unknown")
             elif not self._is_known(address):
                 self.count("unchecked_source")
+            elif self.on_rtp is not None and first >= 128 and not 64 <= data[1] & 0x7F < 96:
+                self.last_datagram_s = now_s = self._clock.now_s()
+                try:
+                    self.on_rtp(data, now_s)
+                except Exception:  # in a socket's callback nobody else would see it
+                    log.exception("an RTP packet could not be taken")
+                    self.count("failed_rtp")
             elif seams.queued_datagrams(connection) >= MAX_QUEUED:
                 self.count("overflow")
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,13 +23,15 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import RtpPacket
 
 from rtc_client.audio.decoded import HalfRate
 from rtc_client.audio.frames import SILENCE, Samples
 from rtc_client.clock import Clock
-from rtc_client.config import CallConfig, Deadlines, IceServer
+from rtc_client.config import CallConfig, Deadlines, IceServer, MediaPath
 from rtc_client.errors import AnswerInvalid, CallLost, DtlsFailed, IceFailed, MediaError, MediaTimeout
 from rtc_client.peer import seams
+from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, FastPath, PacketReader, PacketWriter
 from rtc_client.peer.guard import IngressGuard
 from rtc_client.peer.tracks import CallerTrack
 from rtc_client.protocol.sdp import check_answer, for_patient_ice, with_opus_fmtp
@@ -52,6 +55,10 @@ class PeerCounters:
     packets_received: int = 0
     bytes_received: int = 0
     packets_lost: int = 0
+    round_trip_s: float | None = None
+    """Round-trip time, seconds, by the peer's receiver reports; None before the first."""
+    fraction_lost: float = 0.0
+    """How much of what we sent was lost lately, 0 to 1, by the same reports."""
     dropped: dict[str, int] = field(default_factory=dict)
     """Datagrams and packets kept away from the libraries, by reason."""
 
@@ -65,22 +72,36 @@ class PeerListener:
 
     ice_completed: Callable[[], None]
     first_rtp: Callable[[], None]
+    next_packet: PacketWriter
+    """Asked every 20 ms for the Opus packet that is sent; on the fast path and the packet path."""
+    packet: PacketReader
+    """Given every RTP packet; on the fast path and the packet path."""
+    stream_ended: Callable[[int], None]
+    """Told of an SSRC that says goodbye (RTCP BYE)."""
     next_frame: Callable[[int], Samples]
-    """Asked every 20 ms, with the position in samples since media began, for the frame that is sent."""
+    """Asked every 20 ms, with the position in samples since media began, for the frame that is sent; on the plain path."""
     heard: Callable[[Samples, int], None]
-    """Given every decoded block and its RTP time in samples, from an arbitrary origin."""
+    """Given every decoded block and its RTP time in samples, from an arbitrary origin; on the plain path."""
 
 
 class Peer:
     """Our end of the media path. `aclose` must be called, whatever happened before."""
 
-    def __init__(self, config: CallConfig, listener: PeerListener, *, clock: Clock) -> None:
+    def __init__(
+        self, config: CallConfig, listener: PeerListener, *, media_path: MediaPath, clock: Clock, rng: random.Random
+    ) -> None:
         self._deadlines: Deadlines = config.deadlines
         self._listener = listener
         self._clock = clock
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[_ice_server(s) for s in config.ice_servers]))
-        self._track = CallerTrack(self._next_frame, clock)
-        transceiver = self._pc.addTransceiver(self._track, direction="sendrecv")
+        self._rng = rng
+        self._wanted_path = media_path
+        self._fast: FastPath | None = None
+        self._packet = bytearray(MAX_PAYLOAD_BYTES)
+        self.path: MediaPath | None = None
+        """Which way the audio goes; None until DTLS is up."""
+        self._track = CallerTrack(clock)
+        self._transceiver = transceiver = self._pc.addTransceiver(self._track, direction="sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([c for c in codecs if c.mimeType.lower() == "audio/opus"])
         self._sender, self._receiver = transceiver.sender, transceiver.receiver
@@ -96,7 +117,7 @@ class Peer:
         )
         seams.no_orphan_consent(self._connection)
         seams.survive_malformed(self._dtls, self._guard.count)
-        seams.tap_rtp(self._receiver, self._on_rtp, self._guard.count)
+        seams.tap_rtp(self._receiver, self._on_rtp, listener.stream_ended, self._guard.count)
         self._connecting = seams.own_connect(self._pc, self._on_connect_error)
         self._connect_error: Exception | None = None
         self._failure: Exception | None = None
@@ -195,6 +216,11 @@ class Peer:
         if last_dtls_s is None or self._clock.now_s() - last_dtls_s > _CLOSE_NOTIFY_S:
             raise CallLost("transport_closed", "the media path broke")
 
+    def tick(self, index: int) -> None:
+        """Send what is due in period `index` of the clockwork; on the other paths aiortc's sender does."""
+        if self._fast is not None:
+            self._fast.tick(index)
+
     async def counters(self) -> PeerCounters:
         """Return what was sent, received and lost; still right after the close."""
         if self._closing is None:
@@ -209,6 +235,8 @@ class Peer:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        if self._fast is not None:
+            self._fast.stop()
         if self._gathering:
             seams.stop_gathering(self._connection)
             await asyncio.wait(self._gathering, timeout=self._deadlines.close_s * 0.1)
@@ -246,6 +274,11 @@ class Peer:
                 self._counters.bytes_sent = report.bytesSent
             elif report.type == "remote-inbound-rtp":
                 self._counters.packets_lost_sent = max(0, report.packetsLost)
+                self._counters.round_trip_s = report.roundTripTime
+                self._counters.fraction_lost = report.fractionLost
+        if self._fast is not None:
+            self._counters.packets_sent = self._fast.packets_sent
+            self._counters.bytes_sent = self._fast.bytes_sent
         inbound = [r for r in (await self._receiver.getStats()).values() if r.type == "inbound-rtp"]
         self._counters.packets_lost = sum(max(0, r.packetsLost) for r in inbound)
 
@@ -284,7 +317,69 @@ class Peer:
                 self._fail(error)
         return SILENCE
 
+    def _start_media(self) -> None:
+        """Choose the way the audio goes, at the instant DTLS is up and before a packet can arrive."""
+        if self._wanted_path == "fast":
+            try:
+                seams.check_fast_seams(self._sender, self._receiver)
+                self._fast = FastPath(
+                    seams.Media(self._sender, self._receiver, seams.negotiated_payload_types(self._transceiver)),
+                    self._guard,
+                    write=self._listener.next_packet,
+                    read=self._on_packet,
+                    clock=self._clock,
+                    rng=self._rng,
+                )
+                self._fast.start()
+                self.path = "fast"
+                return
+            except Exception as error:  # noqa: BLE001 - whatever is amiss, there is another way
+                self._fast = None
+                self._fall_back("fast", error)
+                self._wanted_path = "packets"
+        if self._wanted_path == "packets":
+            try:
+                seams.divert_packets(self._receiver, self._on_diverted)
+                self._track.speak_packets(self._next_packet)
+                self.path = "packets"
+                return
+            except seams.SeamMoved as error:
+                self._fall_back("packets", error)
+        self._track.speak_frames(self._next_frame)
+        self.path = "plain"
+
+    @staticmethod
+    def _fall_back(path: MediaPath, error: Exception) -> None:
+        log.warning("a media path is not available, the next one is taken", extra={"path": path}, exc_info=error)
+
+    def _next_packet(self, index: int) -> bytes:
+        if self._failure is None:
+            try:
+                return bytes(self._packet[: self._listener.next_packet(index, self._packet, 0)])
+            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
+                self._fail(error)
+        return b""
+
+    def _on_diverted(self, packet: RtpPacket) -> None:
+        try:
+            self._listener.packet(
+                packet.ssrc,
+                packet.sequence_number,
+                packet.timestamp,
+                bool(packet.marker),
+                packet.payload,
+                self._clock.now_s(),
+            )
+        except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
+            self._fail(error)
+
+    def _on_packet(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
+        self._on_rtp(len(payload))
+        self._listener.packet(ssrc, sequence, timestamp, marker, payload, now_s)
+
     def _on_state(self) -> None:
+        if self._dtls.state == "connected" and self.path is None:
+            self._start_media()
         if self._ice.state == "completed":
             self._tell(self._listener.ice_completed)
         self._changed.set()

@@ -6,18 +6,25 @@ Both packages are pinned in pyproject.toml; `check_seams` says in one sentence w
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final, cast
 
 from aioice.ice import CandidatePair, Connection, StunProtocol
 from aioice.stun import Class, Message, Method, TransactionFailed
 from aiortc import RTCPeerConnection
+from aiortc.clock import current_ntp_time
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
-from aiortc.rtcrtpreceiver import RTCRtpReceiver
+from aiortc.rtcrtpreceiver import RTCRtpReceiver, StreamStatistics
+from aiortc.rtcrtpsender import RTCRtpSender
+from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.rtp import RtcpByePacket, RtpPacket
+from pylibsrtp import Policy, Session
+from pylibsrtp._binding import ffi, lib
 
 from rtc_client.errors import RtcClientError
 
@@ -196,7 +203,12 @@ def survive_malformed(dtls: RTCDtlsTransport, count: Callable[[str], None]) -> N
     dtls._handle_rtp_data = handle_rtp_data  # type: ignore[method-assign]
 
 
-def tap_rtp(receiver: RTCRtpReceiver, on_packet: Callable[[int], None], count: Callable[[str], None]) -> None:
+def tap_rtp(
+    receiver: RTCRtpReceiver,
+    on_packet: Callable[[int], None],
+    on_bye: Callable[[int], None],
+    count: Callable[[str], None],
+) -> None:
     """Tell `on_packet` the payload size of each authenticated RTP packet, and keep what mutes aiortc away from it.
 
     An empty payload ends its decoder for good, and a BYE ends the track while packets may still come
@@ -214,6 +226,8 @@ def tap_rtp(receiver: RTCRtpReceiver, on_packet: Callable[[int], None], count: C
     async def handle_rtcp_packet(packet: Any) -> None:
         if isinstance(packet, RtcpByePacket):
             count("rtcp_bye")
+            for ssrc in packet.sources:
+                on_bye(ssrc)
         else:
             await handle_rtcp(packet)
 
@@ -269,3 +283,175 @@ def abandon(connection: Connection) -> None:
     connection._nominated.clear()
     for protocol in connection._protocols:
         protocol.transport.abort()
+
+
+# --- the fast path -------------------------------------------------------------------------------------------------
+
+
+class Media:
+    """What the fast path shares with aiortc: SRTP sessions, the nominated pair, and the counters behind reports.
+
+    Relies on `RTCDtlsTransport._rx_srtp` and `._tx_srtp` holding pylibsrtp sessions whose `_srtp[0]` is the session of
+    libsrtp, on `Connection._nominated`, and on the mangled counters named below.
+    """
+
+    def __init__(self, sender: RTCRtpSender, receiver: RTCRtpReceiver, payload_types: Sequence[int]) -> None:
+        self._sender = sender
+        self._receiver = receiver
+        self._dtls = receiver.transport
+        self._connection = ice_connection(self._dtls.transport)
+        self._streams: dict[int, StreamStatistics] = cast("Any", receiver)._RTCRtpReceiver__remote_streams
+        self.payload_type = payload_types[0]
+        self.payload_types = frozenset(payload_types)
+        self.ssrc: int = sender._ssrc
+
+    def srtp_in(self) -> Any:
+        """Return libsrtp's session for what arrives; it lives as long as the DTLS transport, which is held here."""
+        return self._dtls._rx_srtp._srtp[0]
+
+    def srtp_out(self) -> Any:
+        """Return libsrtp's session for what leaves."""
+        return self._dtls._tx_srtp._srtp[0]
+
+    def outlet(self) -> Outlet | None:
+        """Return the way out over the pair that is nominated now, None when there is none."""
+        pair = self._connection._nominated.get(1)
+        return None if pair is None else Outlet(self._connection, pair)
+
+    def report_sent(self, packets: int, payload_bytes: int, rtp_timestamp: int) -> None:
+        """Bring up to date what aiortc's next sender report will say (RFC 3550 section 6.4.1)."""
+        sender: Any = self._sender
+        sender._RTCRtpSender__packet_count = packets
+        sender._RTCRtpSender__octet_count = payload_bytes
+        sender._RTCRtpSender__rtp_timestamp = rtp_timestamp
+        sender._RTCRtpSender__ntp_timestamp = current_ntp_time()
+
+    def received_stream(self, ssrc: int) -> Callable[[int, int], None]:
+        """Return what notes a packet's sequence number and timestamp for aiortc's receiver reports."""
+        statistics = self._streams.setdefault(ssrc, StreamStatistics(48_000))
+        packet = RtpPacket(ssrc=ssrc)
+        add = statistics.add
+
+        def note(sequence: int, timestamp: int) -> None:
+            packet.sequence_number = sequence
+            packet.timestamp = timestamp
+            add(packet)
+
+        return note
+
+
+class Outlet:
+    """Sends over one candidate pair, past asyncio's transport when that is a plain UDP socket."""
+
+    def __init__(self, connection: Connection, pair: CandidatePair) -> None:
+        self._connection = connection
+        self._pair = pair
+        self._address = pair.remote_addr
+        transport = pair.protocol.transport
+        sock = transport.get_extra_info("socket")
+        # The duplicate is ours to close; the socket itself stays aioice's. A TURN transport has none.
+        self._socket = None if sock is None else socket.fromfd(sock.fileno(), sock.family, sock.type)
+        self._transport = transport
+        if self._socket is not None:
+            self._socket.setblocking(False)
+
+    def is_current(self) -> bool:
+        """Return whether this pair is still the nominated one."""
+        return self._connection._nominated.get(1) is self._pair
+
+    def send(self, data: memoryview) -> bool:
+        """Send one datagram; return False when the system would not take it, which loses it as the network would."""
+        try:
+            if self._socket is None:
+                self._transport.sendto(bytes(data), self._address)
+            else:
+                self._socket.sendto(data, self._address)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the duplicate of the socket."""
+        if self._socket is not None:
+            self._socket.close()
+
+
+def native_buffer(buffer: bytearray) -> Any:
+    """Return libsrtp's view of `buffer`; it keeps the buffer alive and in its place."""
+    return ffi.from_buffer("char[]", buffer)
+
+
+def native_int() -> Any:
+    """Return a place for a length that libsrtp reads and writes."""
+    return ffi.new("int *")
+
+
+def negotiated_payload_types(transceiver: RTCRtpTransceiver) -> list[int]:
+    """Return the payload types both sides agreed on; relies on `RTCRtpTransceiver._codecs` after the answer."""
+    return [codec.payloadType for codec in transceiver._codecs if codec.payloadType is not None]
+
+
+def divert_packets(receiver: RTCRtpReceiver, take: Callable[[RtpPacket], None]) -> None:
+    """Give every packet to `take` in place of aiortc's own jitter buffer, whose decoder then has nothing to do.
+
+    Relies on the receiver's mangled `__jitter_buffer` having `add(packet)` return (whether to ask for a key frame,
+    the frame to decode).
+    """
+
+    class Diversion:
+        def add(self, packet: RtpPacket) -> tuple[bool, None]:
+            take(packet)
+            return False, None
+
+    name = "_RTCRtpReceiver__jitter_buffer"
+    if not hasattr(receiver, name):
+        raise SeamMoved("aiortc's receiver has no jitter buffer of that name any more")
+    setattr(receiver, name, Diversion())
+
+
+def check_fast_seams(sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:
+    """Raise unless everything that the fast path relies on is there, and libsrtp really works in place.
+
+    Raises:
+        SeamMoved: With what is not as expected.
+    """
+    wanted: list[tuple[object, tuple[str, ...]]] = [
+        (receiver, ("_RTCRtpReceiver__remote_streams",)),
+        (
+            sender,
+            (
+                "_ssrc",
+                "_RTCRtpSender__packet_count",
+                "_RTCRtpSender__octet_count",
+                "_RTCRtpSender__rtp_timestamp",
+                "_RTCRtpSender__ntp_timestamp",
+            ),
+        ),
+        (receiver.transport, ("_rx_srtp", "_tx_srtp")),
+    ]
+    missing = [name for owner, names in wanted for name in names if not hasattr(owner, name)]
+    if missing:
+        raise SeamMoved(f"aiortc {version('aiortc')} has no {missing[0]} any more")
+    if not _srtp_works_in_place():
+        raise SeamMoved(f"pylibsrtp {version('pylibsrtp')} does not protect packets in place any more")
+
+
+@cache
+def _srtp_works_in_place() -> bool:
+    key = bytes(range(30))
+    try:
+        leaving = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_OUTBOUND))
+        arriving = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_INBOUND))
+        plain = struct.pack("!BBHII", 0x80, 96, 1, 2, 3) + b"twenty bytes of load"
+        buffer = bytearray(plain) + bytes(64)
+        native, length = native_buffer(buffer), native_int()
+        length[0] = len(plain)
+        protected = srtp_protect(leaving._srtp[0], native, length) == 0 and buffer[12 : len(plain)] != plain[12:]
+        restored = srtp_unprotect(arriving._srtp[0], native, length) == 0 and buffer[: length[0]] == plain
+    except (AttributeError, TypeError):
+        return False
+    return protected and restored
+
+
+srtp_protect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_protect
+srtp_unprotect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_unprotect

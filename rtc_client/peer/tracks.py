@@ -1,7 +1,8 @@
-"""The two tracks of a call: what is spoken, paced every 20 ms, and what is heard, brought to 24 kHz mono."""
+"""The track that aiortc's sender asks for the caller's voice: samples, packets or nothing, by the media path."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
@@ -10,6 +11,8 @@ import av
 import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
+from av.packet import Packet
+from av.stream import Stream
 
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.clock import Clock
@@ -20,24 +23,47 @@ _CATCH_UP_FRAMES: Final = 5
 
 
 class CallerTrack(MediaStreamTrack):
-    """Sends one frame every 20 ms of the monotonic clock, from the first time it is asked.
+    """Speaks from the moment `speak_frames` or `speak_packets` is called; without either it never has anything to say.
 
-    `next_frame(position_samples)` must return `FRAME_SAMPLES` samples and must not raise.
+    Paced by the monotonic clock, 20 ms from the first time on. What it asks must not raise.
     """
 
     kind = "audio"
 
-    def __init__(self, next_frame: Callable[[int], Samples], clock: Clock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__()
-        self._next_frame = next_frame
         self._clock = clock
+        self._next_frame: Callable[[int], Samples] | None = None
+        self._next_packet: Callable[[int], bytes] | None = None
+        self._chosen = asyncio.Event()
         self._start_s: float | None = None
         self._n_frames = 0
 
-    async def recv(self) -> av.AudioFrame:
-        """Return the next 20 ms, when they are due. Cancelling it loses no frame."""
-        if self.readyState != "live":
-            raise MediaStreamError
+    def speak_frames(self, next_frame: Callable[[int], Samples]) -> None:
+        """Ask `next_frame(position_samples)` every 20 ms for `FRAME_SAMPLES` samples; aiortc encodes them."""
+        self._next_frame = next_frame
+        self._chosen.set()
+
+    def speak_packets(self, next_packet: Callable[[int], bytes]) -> None:
+        """Ask `next_packet(index)` every 20 ms for an Opus packet; an empty one is not sent."""
+        self._next_packet = next_packet
+        self._chosen.set()
+
+    async def recv(self) -> av.AudioFrame | Packet[Stream]:
+        """Return what is due next, when it is due. Cancelling it loses no frame."""
+        await self._chosen.wait()
+        while self.readyState == "live":
+            index = await self._next_period()
+            if self._next_frame is not None:
+                return _stereo_frame(self._next_frame(index * FRAME_SAMPLES), index)
+            if self._next_packet is not None and (payload := self._next_packet(index)):
+                packet: Packet[Stream] = Packet(payload)
+                packet.pts = index * FRAME_SAMPLES
+                packet.time_base = _TIME_BASE
+                return packet
+        raise MediaStreamError
+
+    async def _next_period(self) -> int:
         now_s = self._clock.now_s()
         if self._start_s is None:
             self._start_s = now_s
@@ -45,12 +71,15 @@ class CallerTrack(MediaStreamTrack):
         if due - self._n_frames > _CATCH_UP_FRAMES:
             self._n_frames = due
         await self._clock.sleep_until(self._start_s + self._n_frames * FRAME_S)
-        position_samples = self._n_frames * FRAME_SAMPLES
+        index = self._n_frames
         self._n_frames += 1
-        samples = self._next_frame(position_samples)
-        # aiortc encodes stereo, and FFmpeg's way from mono to stereo would take 3 dB away.
-        frame = av.AudioFrame.from_ndarray(np.repeat(samples, 2).reshape(1, -1), format="s16", layout="stereo")
-        frame.sample_rate = SAMPLE_RATE_HZ
-        frame.time_base = _TIME_BASE
-        frame.pts = position_samples
-        return frame
+        return index
+
+
+def _stereo_frame(samples: Samples, index: int) -> av.AudioFrame:
+    # aiortc encodes stereo, and FFmpeg's way from mono to stereo would take 3 dB away.
+    frame = av.AudioFrame.from_ndarray(np.repeat(samples, 2).reshape(1, -1), format="s16", layout="stereo")
+    frame.sample_rate = SAMPLE_RATE_HZ
+    frame.time_base = _TIME_BASE
+    frame.pts = index * FRAME_SAMPLES
+    return frame

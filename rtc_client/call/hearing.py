@@ -1,0 +1,160 @@
+"""What the caller hears: packets into the jitter buffer, every 20 ms a frame out of it, to whoever wants it.
+
+Nothing is decoded unless somebody consumes samples: a sink of samples, a meter, or the question whether the agent has
+fallen silent. Where aiortc decodes (the plain path), `heard` places its frames by their timestamps instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, PcmFrame, Samples
+from rtc_client.audio.jitter import JitterBuffer, JitterCounters, MediaPacket, PartKind
+from rtc_client.audio.opus import OpusDecoder
+from rtc_client.audio.packets import CLOCK_RATE_HZ
+from rtc_client.audio.pcm import LevelMeter, is_voiced, level_dbfs
+from rtc_client.audio.playout import Playout
+from rtc_client.audio.recording import PacketSink
+from rtc_client.audio.render import Renderer
+from rtc_client.audio.sinks import NullSink, Sink
+from rtc_client.call.speaking import what
+from rtc_client.clock import Clock
+from rtc_client.errors import AudioError, SinkFailed
+
+_SLOT_UNITS: Final = CLOCK_RATE_HZ // 50
+
+
+class Hearing:
+    """The agent's half of a call. `on_failure` is told once, by a sink that raises.
+
+    The sink gets one contiguous stream whose position 0 is `begin`.
+    """
+
+    def __init__(
+        self,
+        sink: Sink | PacketSink,
+        *,
+        metered: bool,
+        clock: Clock,
+        on_failure: Callable[[AudioError], None],
+    ) -> None:
+        self._packet_sink = sink if isinstance(sink, PacketSink) else None
+        self._sink: Sink = NullSink() if isinstance(sink, PacketSink) else sink
+        self._clock = clock
+        self._on_failure = on_failure
+        self._jitter = JitterBuffer()
+        self._playout: Playout | None = None
+        self._renderer: Renderer | None = None
+        self._renders = metered or not isinstance(self._sink, NullSink)
+        self._position = 0
+        self._is_over = False
+        self.voiced_s: float | None = None
+        """When the agent was last heard speaking, monotonic seconds; None before."""
+        self.level = LevelMeter()
+
+    @property
+    def jitter(self) -> JitterBuffer:
+        """The jitter buffer, for statistics."""
+        return self._jitter
+
+    @property
+    def counters(self) -> JitterCounters:
+        """What the jitter buffer counted."""
+        return self._jitter.counters
+
+    def begin(self) -> None:
+        """Make this instant position 0 of what is heard, unless it began before."""
+        if self._playout is None:
+            self._playout = Playout(self._clock.now_s())
+
+    def listen(self) -> None:
+        """Decode from now on, although no sink wants samples: somebody asks whether the agent speaks."""
+        self._renders = True
+
+    def push(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
+        """Take an RTP packet. Never raises."""
+        self._jitter.push(MediaPacket(ssrc, sequence, timestamp, marker, payload), now_s)
+
+    def end_stream(self, ssrc: int) -> None:
+        """Take note that a stream is said to be over (RTCP BYE)."""
+        self._jitter.end_stream(ssrc)
+
+    def tick(self, index: int) -> None:
+        """Play period `index` of the clockwork. Never raises."""
+        if self._is_over:
+            return
+        start = index * FRAME_SAMPLES
+        if self._position < start:
+            self._hand_over(_silence(self._position, start))
+        slot = self._jitter.pop(self._clock.now_s())
+        if self._packet_sink is not None:
+            for part in slot.parts:
+                if part.kind is PartKind.DECODE:
+                    self._write_packet(part.payload, index * _SLOT_UNITS)
+        if self._renders:
+            renderer = self._renderer
+            if renderer is None:
+                renderer = self._renderer = Renderer(OpusDecoder())
+            samples = renderer.render(slot)
+            if is_voiced(level_dbfs(samples)):
+                self.voiced_s = self._clock.now_s()
+            self._hand_over((PcmFrame(samples, start),))
+        else:
+            self._position = start + FRAME_SAMPLES
+
+    def heard(self, samples: Samples, timestamp_samples: int) -> None:
+        """Take a block that aiortc decoded: int16, shape `(n,)`, with its RTP time in samples. Never raises."""
+        if self._is_over:
+            return
+        self.begin()
+        now_s = self._clock.now_s()
+        if is_voiced(level_dbfs(samples)):
+            self.voiced_s = now_s
+        if self._playout is not None:
+            self._hand_over(self._playout.push(samples, timestamp_samples, now_s))
+
+    def advance(self) -> None:
+        """Hand over what is due on the plain path although nothing came; call it a few times a second."""
+        if self._playout is not None and not self._is_over:
+            self._hand_over(self._playout.advance(self._clock.now_s()))
+
+    def finish(self, end_samples: int, *, plain: bool) -> None:
+        """Fill the recording up to `end_samples`, the length of the call; from now on nothing is heard."""
+        if self._is_over:
+            return
+        if plain and self._playout is not None:
+            self._hand_over(self._playout.finish(self._clock.now_s()))
+        elif self._renders:
+            self._hand_over(_silence(self._position, end_samples))
+        self._is_over = True
+
+    def _hand_over(self, frames: Iterable[PcmFrame]) -> None:
+        for frame in frames:
+            self.level.add(frame.samples)
+            self._position = frame.end_samples
+            try:
+                self._sink.write(frame)
+            except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
+                self._fail(error)
+                return
+
+    def _write_packet(self, payload: bytes, position: int) -> None:
+        try:
+            if self._packet_sink is not None:
+                self._packet_sink.write_packet(payload, position)
+        except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
+            self._fail(error)
+
+    def _fail(self, cause: Exception) -> None:
+        self._is_over = True
+        failure = SinkFailed(f"the sink failed: {what(cause)}")
+        failure.__cause__ = cause
+        self._on_failure(failure)
+
+
+def _silence(start: int, end: int) -> Iterable[PcmFrame]:
+    while start < end:
+        frame = PcmFrame(SILENCE[: end - start], start)
+        yield frame
+        start = frame.end_samples

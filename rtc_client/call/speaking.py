@@ -1,0 +1,137 @@
+"""What the caller says: the source, mute, silence, and the Opus packets they become, one 20 ms period at a time.
+
+It stands between the clockwork, which must never see an exception, and the user's own source, which may raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from rtc_client.audio.clips import PacketSource
+from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, PcmFrame, Samples
+from rtc_client.audio.opus import OpusEncoder
+from rtc_client.audio.pcm import LevelMeter
+from rtc_client.audio.sinks import NullSink, Sink
+from rtc_client.audio.sources import Source
+from rtc_client.clock import Clock
+from rtc_client.config import OpusSettings
+from rtc_client.errors import AudioError, SinkFailed, SourceFailed
+
+_T = TypeVar("_T")
+
+DTX_AFTER_FRAMES: Final = 25
+"""Half a second of silence is sent packet by packet, so that the end of a word is not held up in anybody's buffer."""
+DTX_REFRESH_FRAMES: Final = 20
+"""Then one packet in 400 ms, the refresh rate of Opus' own DTX (RFC 6716 section 2.1.9)."""
+
+
+class Speaking:
+    """The caller's half of a call. `on_failure` is told once, by the first source or sink that raises."""
+
+    def __init__(
+        self, source: Source, sink: Sink, opus: OpusSettings, *, clock: Clock, on_failure: Callable[[AudioError], None]
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._opus = opus
+        self._clock = clock
+        self._on_failure = on_failure
+        self._encoder: OpusEncoder | None = None
+        # Ready packets go out as they are, unless somebody wants to hear what is sent.
+        self._packets = source if isinstance(source, PacketSource) and isinstance(sink, NullSink) else None
+        self._spoken_samples = 0
+        self._silent_frames = 0
+        self._is_over = False
+        self.muted = False
+        self.ended_s: float | None = None
+        """When the source was over, monotonic seconds; None while it is not."""
+        self.late_frames = 0
+        """How often the source had nothing ready in time, and silence was sent instead."""
+        self.level = LevelMeter()
+
+    def set_loss_ratio(self, loss_ratio: float) -> None:
+        """Say how much of what is sent gets lost, so that the packets carry as much redundancy as that needs."""
+        if self._encoder is not None:
+            self._encoder.set_loss_ratio(loss_ratio)
+
+    def next_frame(self, position_samples: int) -> Samples:
+        """Return the 20 ms that are said at `position_samples`: int16, shape `(FRAME_SAMPLES,)`. Never raises."""
+        samples = self._read(self._source.read)
+        if samples is None or self.muted:
+            samples = SILENCE
+        if not self._is_over:
+            self.level.add(samples)
+            self._record(samples, position_samples)
+        return samples
+
+    def next_packet(self, index: int, out: bytearray, offset: int) -> int:
+        """Write the Opus packet of period `index` at byte `offset`; return its length, 0 when none is due. Never raises."""
+        if self._packets is not None and not self.muted:
+            packet = self._read(self._packets.read_packet)
+            if packet is not None:
+                self._silent_frames = 0
+                out[offset : offset + len(packet)] = packet
+                return len(packet)
+            samples = SILENCE
+        else:
+            samples = self.next_frame(index * FRAME_SAMPLES)
+        if samples is SILENCE or not samples.any():
+            self._silent_frames += 1
+            silent = self._silent_frames - DTX_AFTER_FRAMES
+            if self._opus.dtx and silent > 0 and silent % DTX_REFRESH_FRAMES:
+                return 0
+        else:
+            self._silent_frames = 0
+        return self._encode(samples, out, offset)
+
+    def finish(self, position_samples: int) -> None:
+        """Fill the recording up to `position_samples`; from now on nothing is said."""
+        if not self._is_over and self._spoken_samples:
+            self._record(SILENCE[:0], position_samples)
+        self._is_over = True
+
+    def _encode(self, samples: Samples, out: bytearray, offset: int) -> int:
+        encoder = self._encoder
+        if encoder is None:
+            opus = self._opus
+            encoder = self._encoder = OpusEncoder(bit_rate=opus.bit_rate, complexity=opus.complexity, fec=opus.fec)
+        return encoder.encode_into(samples, out, offset)
+
+    def _read(self, read: Callable[[], _T | None]) -> _T | None:
+        """Ask the source; None when it has nothing, is over, or has failed."""
+        if self._is_over:
+            return None
+        try:
+            ready = read()
+        except Exception as error:  # noqa: BLE001 - a user's source may raise anything; it ends the call
+            self._fail(SourceFailed(f"the source failed: {what(error)}"), error)
+            return None
+        if ready is None and self.ended_s is None:
+            if self._source.ended:
+                self.ended_s = self._clock.now_s()
+            else:
+                self.late_frames += 1
+        return ready
+
+    def _record(self, samples: Samples, position_samples: int) -> None:
+        try:
+            while self._spoken_samples < position_samples:
+                gap = SILENCE[: position_samples - self._spoken_samples]
+                self._sink.write(PcmFrame(gap, self._spoken_samples))
+                self._spoken_samples += len(gap)
+            if len(samples):
+                self._sink.write(PcmFrame(samples, position_samples))
+                self._spoken_samples += len(samples)
+        except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
+            self._fail(SinkFailed(f"the sink failed: {what(error)}"), error)
+
+    def _fail(self, failure: AudioError, cause: Exception) -> None:
+        self._is_over = True
+        failure.__cause__ = cause
+        self._on_failure(failure)
+
+
+def what(error: Exception) -> str:
+    """Return what may be told of a user's exception, whose own text may hold anything: the system's words, its type."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
