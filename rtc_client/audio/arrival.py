@@ -32,7 +32,7 @@ _MAX_ARRIVALS: Final = 600
 """More than the window holds at 10 ms a packet."""
 
 _LATE_RATIO: Final = 0.01
-_UNRECOVERED_RATIO: Final = 0.005
+_UNRECOVERED_RATIO: Final = 0.0015
 _LOSS_MEMORY_PACKETS: Final = 500
 """Ten seconds: a loss of 1 % shows up as five packets in it, and no fewer could be told from chance."""
 

@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from numpy.typing import NDArray
 
-from rtc_client.audio.encoded import ClipEncoding, encoded
+from rtc_client.audio import encoded
+from rtc_client.audio.encoded import ClipEncoding
 from rtc_client.audio.files import read_audio
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.lifetime import OneCall
@@ -110,7 +111,7 @@ class OpusClip:
             tuple(payload for payload, _ in stream.packets),
             stream.n_samples // _TICKS,
             stream.pre_skip_samples // _TICKS,
-            stream.comments.get(_KEY, ""),
+            stream.comments.get(_KEY, "") if stream.is_whole else "",
         )
 
     def save(self, path: Path | str) -> None:
@@ -168,7 +169,7 @@ class OpusClip:
                 if kept._key == key:
                     return kept
         sound = samples()
-        packets, lookahead_samples = encoded(sound, encoding)
+        packets, lookahead_samples = encoded.packets(sound, encoding)
         clip = cls(packets, len(sound), lookahead_samples, key)
         if cache is not None:
             clip.save(cache)

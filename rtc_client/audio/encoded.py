@@ -25,7 +25,7 @@ class ClipEncoding:
     signal: Signal = "voice"
 
 
-def encoded(samples: Samples, encoding: ClipEncoding) -> tuple[tuple[bytes, ...], int]:
+def packets(samples: Samples, encoding: ClipEncoding) -> tuple[tuple[bytes, ...], int]:
     """Return the packets of int16 samples, shape `(n_samples,)`, and by how many samples they come out late.
 
     The last packet is filled up with silence, and there are enough of them for every sample to come out.

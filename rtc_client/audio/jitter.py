@@ -50,10 +50,12 @@ _SEEN_BITS: Final = 1024
 _COMFORT_UNITS: Final = CLOCK_RATE_HZ
 """A sender in DTX refreshes its comfort noise every 400 ms; after a second without, it has stopped."""
 
-_SHORT_S: Final = 0.002
+_SHORT_S: Final = 0.003
 """How far the delay may lie under the target: the target itself wavers by as much."""
-_SPARE_S: Final = 0.005
+_SPARE_S: Final = 0.008
 """How far it must lie over the 20 ms above the target to be shortened, so as not to be lengthened right after."""
+_SPARE_FOR_S: Final = 0.5
+"""And for how long: a target that has just fallen may rise again."""
 _URGENT_S: Final = 0.060
 """Three slots over the target: a conversation feels it, so shortening is urgent."""
 
@@ -90,6 +92,8 @@ class JitterBuffer:
         self._unplaced_units = 0
         self._last_is_dtx = False
         self._has_ended = False
+        self._spare_since_s: float | None = None
+        self._is_short = False
         self._slot = Slot([])
         self._delay_s = 0.0
         self._target_s = self._config.min_delay_s
@@ -343,29 +347,39 @@ class JitterBuffer:
         """Ask for sound to be inserted or removed if the delay is not within the 20 ms above the target."""
         self._target_s = target_s = self._aim_s()
         ahead_units = self._ahead_units
-        delay_s = now_s - self._arrivals.fastest_s + (ahead_units - self._next_position) / CLOCK_RATE_HZ
-        self._delay_s = delay_s
+        # What is concealed on a guess is not behind the sender yet.
+        behind_units = self._next_position + self._unplaced_units - ahead_units
+        self._delay_s = delay_s = now_s - self._arrivals.fastest_s - behind_units / CLOCK_RATE_HZ
         # Packets are taken this much before their sound is due; it makes the way longer, but gives them no more time.
         rest_units = ahead_units % _SLOT_UNITS
         spare_s = delay_s - rest_units / CLOCK_RATE_HZ - target_s
-        if -_SHORT_S <= spare_s <= _SLOT_S + _SPARE_S:
-            if rest_units:
-                slot.stretch_samples = -(rest_units // _UNITS_PER_SAMPLE)
-            return
-        if self._run_units or self._unplaced_units:
+        if self._run_units:
             return  # what is made up is not stretched
-        if spare_s < 0:
-            n_units = math.ceil(-spare_s / _SLOT_S) * _SLOT_UNITS - rest_units
+        is_spare = self._is_spare(spare_s, now_s)
+        # An insertion that was begun is ended: half of it would be delay, and no time for packets.
+        self._is_short = spare_s < (0 if self._is_short else -_SHORT_S)
+        n_steps = 0
+        if self._is_short:
+            n_steps = math.ceil(-spare_s / _SLOT_S)
             slot.urgency = Urgency.WHEN_UNHEARD
-        else:
-            n_units = -(int((spare_s - _SPARE_S) / _SLOT_S) * _SLOT_UNITS + rest_units)
+        elif is_spare:
+            n_steps = -int((spare_s - _SPARE_S) / _SLOT_S)
             slot.urgency = Urgency.NOW if spare_s > _URGENT_S else Urgency.WHEN_UNHEARD
             if ahead_units < 2 * _SLOT_UNITS:
                 # To remove sound and still fill the slot takes the next packet too, if it is there.
                 held = self._packets.get(self._next_number)
                 if held is not None and held.position <= self._next_position:
                     slot.parts.append(self._take(self._next_number, held, now_s))
-        slot.stretch_samples = n_units // _UNITS_PER_SAMPLE
+        slot.stretch_samples = (n_steps * _SLOT_UNITS - rest_units) // _UNITS_PER_SAMPLE
+
+    def _is_spare(self, spare_s: float, now_s: float) -> bool:
+        """Return whether the delay has been too long for a while, or is far too long."""
+        if spare_s <= _SLOT_S + _SPARE_S:
+            self._spare_since_s = None
+            return False
+        if self._spare_since_s is None:
+            self._spare_since_s = now_s
+        return spare_s > _URGENT_S or now_s - self._spare_since_s >= _SPARE_FOR_S
 
 
 _DECODE: Final = PartKind.DECODE

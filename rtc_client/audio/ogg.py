@@ -172,6 +172,8 @@ class OggOpusStream:
     """What to leave out at the start of the decoded sound, at `CLOCK_RATE_HZ`."""
     n_samples: int
     """How much of the sound is to be played, at `CLOCK_RATE_HZ`."""
+    is_whole: bool
+    """Whether its end is marked; not so in a file that was cut off."""
     vendor: str
     """Who wrote it."""
     comments: Mapping[str, str]
@@ -209,13 +211,11 @@ def read_stream(path: Path | str) -> OggOpusStream:
 
 
 def _parse(content: bytes) -> OggOpusStream:
-    payloads: list[bytes] = []
-    granule = 0
-    for payload, at_granule in stream_packets(content, b"OpusHead"):
-        payloads.append(payload)
-        granule = at_granule
+    pieces = list(stream_packets(content, b"OpusHead"))
+    payloads = [payload for payload, _, _ in pieces]
     if len(payloads) < 2 or len(payloads[0]) < _HEAD.size or not payloads[1].startswith(b"OpusTags"):
         raise ValueError("it ends within its headers")
+    _, granule, is_whole = pieces[-1]
     head, tags, *sound = payloads
     _, version, _, pre_skip_samples, _, _, _ = _HEAD.unpack_from(head)
     if version >> 4:
@@ -226,7 +226,7 @@ def _parse(content: bytes) -> OggOpusStream:
         raise ValueError("it ends within its tags") from error
     packets = tuple((payload, packet_samples(payload)) for payload in sound)
     n_samples = min(granule, sum(n_samples for _, n_samples in packets)) - pre_skip_samples
-    return OggOpusStream(packets, pre_skip_samples, max(0, n_samples), vendor, comments)
+    return OggOpusStream(packets, pre_skip_samples, max(0, n_samples), is_whole, vendor, comments)
 
 
 def _tags(comments: Mapping[str, str]) -> bytes:

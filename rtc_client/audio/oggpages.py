@@ -31,8 +31,10 @@ def packed_page(payloads: list[bytes], *, granule: int, serial: int, number: int
     return bytes(page)
 
 
-def stream_packets(content: bytes, magic: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield the packets of the first stream that begins with `magic`, and the granule of the page each of them ends on.
+def stream_packets(content: bytes, magic: bytes) -> Iterator[tuple[bytes, int, bool]]:
+    """Yield the packets of the first stream that begins with `magic`.
+
+    With each comes the granule of the page that it ends on, and whether that page is marked as the last.
 
     A file that was cut off ends with its last whole page, and a chain with its first link.
 
@@ -53,7 +55,7 @@ def stream_packets(content: bytes, magic: bytes) -> Iterator[tuple[bytes, int]]:
             unfinished += body[start : start + lacing]
             start += lacing
             if lacing < 255:
-                yield unfinished, granule
+                yield unfinished, granule, bool(flags & LAST)
                 unfinished = b""
         if flags & LAST:
             return

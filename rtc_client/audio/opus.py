@@ -11,16 +11,12 @@ For the same reason an encoder, or a decoder, belongs to one thread at a time; n
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-import av
 import numpy as np
 
 from rtc_client.audio.frames import PTIME_MS, SAMPLE_RATE_HZ, Samples
+from rtc_client.audio.libopus import checked, libopus, libopus_version
 from rtc_client.audio.packets import (
     MAX_PAYLOAD_BYTES,
     OpusError,
@@ -29,7 +25,7 @@ from rtc_client.audio.packets import (
     is_dtx,
     packet_samples,
 )
-from rtc_client.errors import ConfigError, OpusUnavailable
+from rtc_client.errors import ConfigError
 
 __all__ = [
     "MAX_PAYLOAD_BYTES",
@@ -63,38 +59,15 @@ _SET_SIGNAL: Final = 4024
 _GET_LOOKAHEAD: Final = 4027
 _RESET_STATE: Final = 4028
 
-_STATE, _ADDRESS, _INT, _INT32 = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int32
-_FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
-    "opus_encoder_get_size": (_INT, (_INT,)),
-    "opus_encoder_init": (_INT, (_STATE, _INT32, _INT, _INT)),
-    "opus_encode": (_INT32, (_STATE, _ADDRESS, _INT, _ADDRESS, _INT32)),
-    # Variadic. Where the rest of the arguments travels otherwise, ctypes must know which ones are not of the rest.
-    "opus_encoder_ctl": (_INT, (_STATE, _INT)),
-    "opus_decoder_get_size": (_INT, (_INT,)),
-    "opus_decoder_init": (_INT, (_STATE, _INT32, _INT)),
-    "opus_decode": (_INT, (_STATE, ctypes.c_char_p, _INT32, _ADDRESS, _INT, _INT)),
-    "opus_decoder_ctl": (_INT, (_STATE, _INT)),
-    "opus_strerror": (ctypes.c_char_p, (_INT,)),
-    "opus_get_version_string": (ctypes.c_char_p, ()),
-}
-
-
-def libopus_version() -> str:
-    """Return what libopus calls itself, for example "libopus 1.6.1"; the way to learn early whether there is one.
-
-    Raises:
-        OpusUnavailable: If no usable libopus is found.
-    """
-    version: bytes = _libopus().opus_get_version_string()
-    return version.decode()
-
 
 class OpusEncoder:
     """Encodes mono sound, 20 ms a packet; for one stream, and one thread at a time.
 
-    `bit_rate` is the mean in bits per second, 6,000 to 510,000; `complexity` 0 to 10 buys quality with time. With
-    `fec`, packets carry the one before them once more as soon as `loss_ratio` is 1 % or more and the bit rate allows.
-    With `dtx`, silence makes packets of one or two bytes, which need not be sent (`is_dtx`).
+    `bit_rate` is the mean in bits per second, 6,000 to 510,000; `complexity` 0 to 10 buys quality with time.
+
+    With `fec`, packets of speech carry the one before them once more if `loss_ratio` calls for it and the bit rate
+    allows it: at 32,000 from 1 % on with a complexity of 2 or more, at 24,000 from 10 % on, and then in a narrower
+    band (libopus 1.6.1). With `dtx`, silence makes packets of one or two bytes, which need not be sent (`is_dtx`).
 
     Raises:
         ConfigError: If a setting is out of its range.
@@ -118,7 +91,7 @@ class OpusEncoder:
         if signal not in _SIGNALS:
             raise ConfigError(f'a signal of type "{signal}" is not known: choose "voice", "music" or "auto"')
         application, signal_type = _SIGNALS[signal]
-        lib = _libopus()
+        lib = libopus()
         self.sample_rate_hz: Final = sample_rate_hz
         self._n_samples = sample_rate_hz * PTIME_MS // 1000
         self._shape = (self._n_samples,)
@@ -133,7 +106,7 @@ class OpusEncoder:
         self._out_address = self._payload_address
         self._encode = lib.opus_encode
         self._ctl = lib.opus_encoder_ctl
-        _check(lib.opus_encoder_init(self._state_address, sample_rate_hz, 1, application))
+        checked(lib.opus_encoder_init(self._state_address, sample_rate_hz, 1, application))
         self._set(_SET_SIGNAL, signal_type)
         self._set(_SET_COMPLEXITY, complexity)
         self._set(_SET_INBAND_FEC, int(fec))
@@ -145,7 +118,7 @@ class OpusEncoder:
     def lookahead_samples(self) -> int:
         """How much later than it went in a sound comes out of the decoder, in samples at `sample_rate_hz`."""
         value = ctypes.c_int32()
-        _check(self._ctl(self._state_address, _GET_LOOKAHEAD, ctypes.byref(value)))
+        checked(self._ctl(self._state_address, _GET_LOOKAHEAD, ctypes.byref(value)))
         return value.value
 
     def encode(self, samples: Samples) -> bytes:
@@ -160,7 +133,7 @@ class OpusEncoder:
         n_bytes: int = self._encode(
             self._state_address, self._pcm_address, self._n_samples, self._payload_address, MAX_PAYLOAD_BYTES
         )
-        return self._payload_view[: _check(n_bytes)].tobytes()
+        return self._payload_view[: checked(n_bytes)].tobytes()
 
     def encode_into(self, samples: Samples, out: WritableBuffer, offset: int = 0) -> int:
         """Write the packet of exactly 20 ms into `out` at byte `offset`, and return its length; see `encode`.
@@ -187,7 +160,7 @@ class OpusEncoder:
             self._out_address + offset,
             min(room_bytes, MAX_PAYLOAD_BYTES),
         )
-        return _check(n_bytes)
+        return checked(n_bytes)
 
     def set_loss_ratio(self, loss_ratio: float) -> None:
         """Say how much of what is sent gets lost, 0 to 1, in steps of 1 %; takes effect with the next packet.
@@ -215,10 +188,10 @@ class OpusEncoder:
 
     def reset(self) -> None:
         """Forget the sound so far, as for a new stream; settings stay."""
-        _check(self._ctl(self._state_address, _RESET_STATE))
+        checked(self._ctl(self._state_address, _RESET_STATE))
 
     def _set(self, request: int, value: int) -> None:
-        _check(self._ctl(self._state_address, request, _INT32(value)))
+        checked(self._ctl(self._state_address, request, ctypes.c_int32(value)))
 
     def _remember(self, out: WritableBuffer) -> None:
         # The export keeps `out` alive and in its place for as long as its address is used.
@@ -242,7 +215,7 @@ class OpusDecoder:
 
     def __init__(self, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> None:
         _check_rate(sample_rate_hz)
-        lib = _libopus()
+        lib = libopus()
         self.sample_rate_hz: Final = sample_rate_hz
         self._max_samples = round(sample_rate_hz * _MAX_PACKET_S)
         self._state = ctypes.create_string_buffer(lib.opus_decoder_get_size(1))
@@ -250,7 +223,7 @@ class OpusDecoder:
         self._pcm, self._pcm_address = _new_pcm(self._max_samples)
         self._decode = lib.opus_decode
         self._ctl = lib.opus_decoder_ctl
-        _check(lib.opus_decoder_init(self._state_address, sample_rate_hz, 1))
+        checked(lib.opus_decoder_init(self._state_address, sample_rate_hz, 1))
 
     def decode(self, payload: bytes) -> Samples:
         """Return the sound of a packet: int16, shape `(n_samples,)`, 2.5 to 120 ms at the decoder's rate.
@@ -263,7 +236,7 @@ class OpusDecoder:
         n_samples: int = self._decode(
             self._state_address, payload, len(payload), self._pcm_address, self._max_samples, 0
         )
-        return self._pcm[: _check(n_samples)].copy()
+        return self._pcm[: checked(n_samples)].copy()
 
     def decode_fec(self, payload: bytes) -> Samples | None:
         """Return the sound of the packet before this one, from the copy in this one; None if it carries none.
@@ -278,7 +251,7 @@ class OpusDecoder:
             return None
         n_samples = frame_samples(payload, self.sample_rate_hz)
         n_samples = self._decode(self._state_address, payload, len(payload), self._pcm_address, n_samples, 1)
-        return self._pcm[: _check(n_samples)].copy()
+        return self._pcm[: checked(n_samples)].copy()
 
     def conceal(self, n_samples: int | None = None) -> Samples:
         """Return what could have been heard in place of a lost packet, fading out when more are lost in a row (PLC).
@@ -293,11 +266,11 @@ class OpusDecoder:
         elif not 0 < n_samples <= self._max_samples or n_samples % (self.sample_rate_hz // 400):
             raise ValueError(f"{n_samples} samples at {self.sample_rate_hz} Hz are no multiple of 2.5 ms up to 120 ms")
         n_samples = self._decode(self._state_address, None, 0, self._pcm_address, n_samples, 0)
-        return self._pcm[: _check(n_samples)].copy()
+        return self._pcm[: checked(n_samples)].copy()
 
     def reset(self) -> None:
         """Forget the sound so far, as for a new stream."""
-        _check(self._ctl(self._state_address, _RESET_STATE))
+        checked(self._ctl(self._state_address, _RESET_STATE))
 
 
 def _check_rate(sample_rate_hz: int) -> None:
@@ -309,36 +282,3 @@ def _new_pcm(n_samples: int) -> tuple[Samples, int]:
     """Return room for samples and its address, which holds as long as the array does."""
     pcm = np.zeros(n_samples, dtype=np.int16)
     return pcm, pcm.ctypes.data
-
-
-def _check(result: int) -> int:
-    if result < 0:
-        text: bytes = _libopus().opus_strerror(result)
-        raise OpusError(f"libopus refused: {text.decode()}")
-    return result
-
-
-@cache
-def _libopus() -> ctypes.CDLL:
-    faults = []
-    for name in _candidates():
-        try:
-            lib = ctypes.CDLL(name)
-            for symbol, (result_type, argument_types) in _FUNCTIONS.items():
-                function = getattr(lib, symbol)
-                function.restype, function.argtypes = result_type, argument_types
-        except (OSError, AttributeError) as error:
-            faults.append(str(error))
-        else:
-            return lib
-    raise OpusUnavailable("; ".join(faults) or "none was found")
-
-
-def _candidates() -> Iterator[str]:
-    """Yield what may be loaded: the copy that PyAV brings along on Linux and Windows, on macOS, the system's."""
-    package = Path(av.__file__).parent
-    for folder in (package.parent / "av.libs", package / ".dylibs"):
-        yield from sorted(str(path) for path in folder.glob("libopus[-.]*"))
-    system = ctypes.util.find_library("opus")
-    if system is not None:
-        yield system

@@ -21,7 +21,7 @@ import numpy as np
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.packets import OpusError
 from rtc_client.audio.slots import FADE_END_SAMPLES, FADE_START_SAMPLES, Part, PartKind, Slot, Urgency
-from rtc_client.audio.stretch import MAX_LAG_SAMPLES, fade, insert, is_quiet, remove
+from rtc_client.audio.stretch import fade, insert, insert_quiet, is_quiet, remove, remove_quiet
 
 _SEAM_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
 _STEP_SAMPLES: Final = SAMPLE_RATE_HZ // 400
@@ -146,19 +146,21 @@ class Renderer:
         return samples
 
     def _stretch(self, slot: Slot, samples: Samples) -> Samples:
-        wanted = slot.stretch_samples
-        quiet = is_quiet(samples) and (wanted < 0 or is_quiet(self._last))
-        if not quiet and slot.urgency is Urgency.WHEN_SILENT:
+        n_wanted = slot.stretch_samples
+        n_spare = len(samples) - FRAME_SAMPLES
+        if n_wanted < 0 and n_spare <= 0:
             return samples
-        if quiet:
-            likeness = -1.0
+        if is_quiet(samples) and (n_wanted < 0 or is_quiet(self._last)):
+            if n_wanted < 0:
+                return remove_quiet(samples, min(-n_wanted, n_spare))
+            return insert_quiet(self._last, samples, n_wanted)
+        if slot.urgency is Urgency.WHEN_SILENT:
+            return samples
+        likeness = (_URGENT_LIKENESS if slot.urgency is Urgency.NOW else _LIKENESS) - _PATIENCE * self._in_vain
+        if n_wanted < 0:
+            stretched = remove(samples, min(-n_wanted, n_spare), likeness)
         else:
-            start = _URGENT_LIKENESS if slot.urgency is Urgency.NOW else _LIKENESS
-            likeness = start - _PATIENCE * self._in_vain
-        if wanted < 0:
-            stretched = remove(samples, min(-wanted, len(samples) - FRAME_SAMPLES), likeness)
-        else:
-            stretched = insert(self._last, samples, min(wanted, MAX_LAG_SAMPLES), likeness)
+            stretched = insert(self._last, samples, likeness)
         self._in_vain = self._in_vain + 1 if stretched is samples else 0
         return stretched
 

@@ -37,34 +37,39 @@ def is_quiet(samples: Samples) -> bool:
 
 
 def remove(samples: Samples, max_samples: int, min_likeness: float) -> Samples:
-    """Return the samples without one period at their beginning; the same ones if no period is like enough.
+    """Return the samples without one period at their beginning; the same ones if none is like enough, or short enough.
 
-    int16, shape `(n_samples,)`, 30 ms or more. `min_likeness` is the correlation that is asked for, -1 to 1.
+    int16, shape `(n_samples,)`, 20 ms or more. `min_likeness` is the correlation that is asked for, -1 to 1.
     """
     max_lag = min(MAX_LAG_SAMPLES, max_samples, len(samples) // 2)
     if max_lag < MIN_LAG_SAMPLES:
         return samples
-    lag, likeness = _most_alike(samples[:_WINDOW_SAMPLES], samples[MIN_LAG_SAMPLES : max_lag + _WINDOW_SAMPLES])
-    if likeness < min_likeness:
-        return samples
-    lag += MIN_LAG_SAMPLES
-    return np.concatenate((fade(samples[:lag], samples[lag : 2 * lag]), samples[2 * lag :]))
+    place, likeness = _most_alike(samples[:_WINDOW_SAMPLES], samples[MIN_LAG_SAMPLES : max_lag + _WINDOW_SAMPLES])
+    return samples if likeness < min_likeness else remove_quiet(samples, place + MIN_LAG_SAMPLES)
 
 
-def insert(history: Samples, samples: Samples, max_samples: int, min_likeness: float) -> Samples:
+def insert(history: Samples, samples: Samples, min_likeness: float) -> Samples:
     """Return the samples with the last period before them once more; the same ones if it is not like enough.
 
     `history` is what was heard right before: int16, shape `(n_samples,)`, 15 ms or more; `samples` 15 ms or more.
     """
-    max_lag = min(MAX_LAG_SAMPLES, max_samples, len(history), len(samples))
-    if max_lag < MIN_LAG_SAMPLES:
-        return samples
-    joined = np.concatenate((history[len(history) - max_lag :], samples[:_WINDOW_SAMPLES]))
-    # The earliest window of `joined` lies `max_lag` before the samples.
-    place, likeness = _most_alike(samples[:_WINDOW_SAMPLES], joined[: max_lag - MIN_LAG_SAMPLES + _WINDOW_SAMPLES])
-    if likeness < min_likeness:
-        return samples
-    lag = max_lag - place
+    searched = np.concatenate((history[len(history) - MAX_LAG_SAMPLES :], samples[:_WINDOW_SAMPLES]))
+    # The last window that is compared lies one shortest period before the samples.
+    place, likeness = _most_alike(
+        samples[:_WINDOW_SAMPLES], searched[: MAX_LAG_SAMPLES - MIN_LAG_SAMPLES + _WINDOW_SAMPLES]
+    )
+    return samples if likeness < min_likeness else insert_quiet(history, samples, MAX_LAG_SAMPLES - place)
+
+
+def remove_quiet(samples: Samples, n_samples: int) -> Samples:
+    """Return the samples without that many at their beginning; at most half of them are taken."""
+    lag = min(MAX_LAG_SAMPLES, n_samples, len(samples) // 2)
+    return np.concatenate((fade(samples[:lag], samples[lag : 2 * lag]), samples[2 * lag :]))
+
+
+def insert_quiet(history: Samples, samples: Samples, n_samples: int) -> Samples:
+    """Return the samples with that many of the last before them once more, at most 15 ms."""
+    lag = min(MAX_LAG_SAMPLES, n_samples)
     return np.concatenate((fade(samples[:lag], history[len(history) - lag :]), samples))
 
 

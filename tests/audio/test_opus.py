@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rtc_client.audio import opus
+from rtc_client.audio import libopus
 from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
 from rtc_client.audio.files import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, Samples
@@ -393,7 +393,7 @@ payloads_of_any_kind = st.one_of(
 @example(b"\x4b\x00")
 @example(b"\xff\x7f\xff")
 def test_our_reading_of_a_packet_is_that_of_libopus(payload: bytes) -> None:
-    lib = ctypes.CDLL(next(opus._candidates()))
+    lib = ctypes.CDLL(next(libopus.candidates()))
     sizes = (ctypes.c_int16 * 48)()
     start = ctypes.c_int()
     n_frames = lib.opus_packet_parse(payload, len(payload), None, None, sizes, ctypes.byref(start))
@@ -539,11 +539,11 @@ def test_libopus_says_its_version() -> None:
 @pytest.fixture
 def candidates(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     def only(*names: str) -> None:
-        monkeypatch.setattr(opus, "_candidates", lambda: iter(names))
-        opus._libopus.cache_clear()
+        monkeypatch.setattr(libopus, "candidates", lambda: iter(names))
+        libopus.libopus.cache_clear()
 
     yield only
-    opus._libopus.cache_clear()
+    libopus.libopus.cache_clear()
 
 
 def test_without_libopus_one_error_says_what_to_install(candidates: Callable[..., None]) -> None:
@@ -554,7 +554,7 @@ def test_without_libopus_one_error_says_what_to_install(candidates: Callable[...
 
 
 def test_a_library_without_the_functions_is_passed_over(candidates: Callable[..., None]) -> None:
-    good = next(opus._candidates())
+    good = next(libopus.candidates())
     candidates("libc.so.6", "libnowhere.so", good)
     assert libopus_version()
     candidates("libc.so.6")
@@ -563,13 +563,15 @@ def test_a_library_without_the_functions_is_passed_over(candidates: Callable[...
 
 
 def test_the_systems_library_is_the_second_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(opus, "av", SimpleNamespace(__file__=str(tmp_path / "av" / "__init__.py")))
+    monkeypatch.setattr(libopus, "av", SimpleNamespace(__file__=str(tmp_path / "av" / "__init__.py")))
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: f"lib{name}.so.0")
-    assert list(opus._candidates()) == ["libopus.so.0"]
+    assert list(libopus.candidates()) == ["libopus.so.0"]
 
 
 def test_importing_loads_no_libopus() -> None:
-    code = "import rtc_client.audio.opus as o; raise SystemExit(o._libopus.cache_info().currsize)"
+    code = (
+        "import rtc_client.audio.opus, rtc_client.audio.libopus as o; raise SystemExit(o.libopus.cache_info().currsize)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from rtc_client.audio.assets import AGENT_TEXT
-from tests.behaviour.speech import AGENT, SAME, locate
+from rtc_client.audio.wav import write_wav
+from tests.behaviour.speech import AGENT_WORDS, SAME, locate
 from tests.cli.command import Running, run, running
 from tests.cli.test_options import recorded
 
@@ -25,19 +25,20 @@ async def ready(server: Running) -> dict[str, Any]:
 
 async def test_a_call_to_it_hears_its_greeting(tmp_path: Path) -> None:
     """The first line names the base, a call of ours to it is a whole call, and SIGTERM ends it with 143."""
-    out = tmp_path / "agent.wav"
-    async with running("answer", key=None) as server:
+    out, voice = tmp_path / "agent.wav", tmp_path / "voice.wav"
+    write_wav(voice, AGENT_WORDS)
+    async with running("answer", "--voice", str(voice), "--text", "Of course.", key=None) as server:
         line = await ready(server)
         assert line["base_url"] == f"http://127.0.0.1:{line['port']}/v1"
         call = await run(
-            "call", "--base-url", line["base_url"], "--max-duration", "5.5", "--out", str(out), "--json", "--quiet"
+            "call", "--base-url", line["base_url"], "--max-duration", "2.2", "--out", str(out), "--json", "--quiet"
         )
         server.send(signal.SIGTERM)
         ended = await server.finished()
 
     assert (call.status, call.stderr) == (0, "")
-    assert locate(AGENT, recorded(out)).likeness > SAME
-    assert [entry["text"].strip() for entry in call.report["transcript"]] == [AGENT_TEXT.strip()]
+    assert locate(AGENT_WORDS, recorded(out)).likeness > SAME
+    assert [entry["text"].strip() for entry in call.report["transcript"]] == ["Of course."]
     assert (ended.status, ended.stdout, ended.stderr) == (143, "", "")
     assert ended.took_s < 3
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtc_client.audio.assets import CALLER_SPEECH
 from rtc_client.audio.frames import Samples
+from rtc_client.audio.wav import write_wav
 from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
-from tests.behaviour.speech import AGENT_WORDS, CALLER, SAME, cut, locate
+from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS, SAME, locate
 from tests.cli.command import run
 
 
@@ -28,8 +28,9 @@ def recorded(path: Path) -> Samples:
 async def test_sound_goes_in_and_out_by_files(answerer: FakeAnswerer, tmp_path: Path) -> None:
     """`--wav` is what the agent hears, `--out` is what it said, `--caller-out` what was sent; `--linger` ends it."""
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Clip(AGENT_WORDS), when=AtTime(0.5))])
-    out, caller_out = tmp_path / "agent.wav", tmp_path / "caller.wav"
-    files = ("--wav", str(CALLER_SPEECH), "--out", str(out), "--caller-out", str(caller_out))
+    source, out, caller_out = (tmp_path / f"{name}.wav" for name in ("source", "agent", "caller"))
+    write_wav(source, CALLER_WORDS)
+    files = ("--wav", str(source), "--out", str(out), "--caller-out", str(caller_out))
 
     finished = await run("call", "--base-url", answerer.base_url, *files, "--linger", "0.4", "--json", "--quiet")
 
@@ -38,10 +39,10 @@ async def test_sound_goes_in_and_out_by_files(answerer: FakeAnswerer, tmp_path: 
     agent = locate(AGENT_WORDS, recorded(out))
     assert agent.likeness > SAME
     assert 0.5 <= agent.at_s <= 1.0
-    assert locate(CALLER, recorded(caller_out)).likeness > 0.999
+    assert locate(CALLER_WORDS, recorded(caller_out)).likeness > 0.999
     (answered,) = answerer.calls
     await answered.ended()
-    assert locate(cut(CALLER, 0, 4), answered.heard).likeness > SAME
+    assert locate(CALLER_WORDS, answered.heard).likeness > SAME
 
 
 async def test_texts_events_and_everything_that_goes_into_a_request(answerer: FakeAnswerer, tmp_path: Path) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
+import sys
 from pathlib import Path
-from typing import Any
 
+import pytest
+
+from rtc_client.cli.main import main
 from rtc_client.testing import FakeAnswerer
-from tests.cli.command import Finished, run
+from tests.cli.command import KEY, Finished, run
 
 SECRET = "sk-must-not-be-shown"
 
@@ -46,33 +51,79 @@ CASES: dict[str, tuple[list[str], str]] = {
 }
 
 
-async def test_every_usage_error_is_told_before_any_request(answerer: FakeAnswerer, tmp_path: Path) -> None:
-    """Status 2, one line, one JSON object, nothing secret in either, and a server that has seen nothing."""
+KEYS: dict[str, str | None] = {
+    "no key": None,
+    "an empty key": "",
+    "a key with a space": f"{SECRET} x",
+    "a key and a line break": f"{SECRET}\n",
+}
+
+AS_PROCESSES = ("the key on the command line", "an insecure URL", "an unknown option", "a file that is no audio")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with files that cannot be used."""
     (tmp_path / "no.wav").write_text("no audio")
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
-    four_at_once = asyncio.Semaphore(4)
+    return tmp_path
 
-    async def refused(options: list[str], **how: Any) -> Finished:
-        base = [] if "--base-url" in options else ["--base-url", answerer.base_url]
-        async with four_at_once:
-            return await run("call", "--json", *base, *options, before=_in_folder(tmp_path), **how)
 
-    keys = {"no key": None, "an empty key": "", "a key with a space": f"{SECRET} x", "a key with more": f"{SECRET}\n"}
+async def test_a_usage_error_of_the_process_is_told_before_any_request(answerer: FakeAnswerer, folder: Path) -> None:
+    """Options and keys that cannot work, each in a process of its own, and a server that has seen nothing."""
+    base = ("call", "--json", "--base-url", answerer.base_url)
+    before = ("bash", "-c", 'cd -- "$0" && exec "$@"', str(folder))
     finished = await asyncio.gather(
-        *(refused(options) for options, _ in CASES.values()), *(refused([], key=key) for key in keys.values())
+        *(run(*base, *CASES[name][0], before=before) for name in AS_PROCESSES),
+        *(run(*base, key=key) for key in KEYS.values()),
     )
 
-    says = {name: word for name, (_, word) in CASES.items()} | dict.fromkeys(keys, "API key")
-    for (name, word), ended in zip(says.items(), finished, strict=True):
-        assert (ended.status, len(ended.lines)) == (2, 1), (name, ended)
-        assert ended.lines[0].startswith("rtc-client: "), (name, ended)
-        assert word in ended.lines[0], (name, ended)
-        assert SECRET not in ended.stderr + ended.stdout, name
-        assert ended.report["error"]["type"] in ("ConfigError", "AudioFileUnreadable"), (name, ended)
-        assert ended.report["error"]["message"] == ended.lines[0].removeprefix("rtc-client: "), (name, ended)
-        assert ended.report["call_id"] is None
+    says = [CASES[name][1] for name in AS_PROCESSES] + ["API key"] * len(KEYS)
+    for word, ended in zip(says, finished, strict=True):
+        _check(ended, word)
     assert answerer.requests == []
     assert answerer.handshakes == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_usage_error_is_told_before_anybody_is_connected_to(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Status 2, one line, one JSON object, nothing secret in either, and nobody has come to the server's port."""
+    options, word = CASES[name]
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        base_url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        _check(_in_process(["call", "--json", "--base-url", base_url, *options], monkeypatch, capfd), word)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def _in_process(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Finished:
+    """Run the command within this process, which takes a hundredth of the time of one of its own."""
+    logger = logging.getLogger("rtc_client")
+    level = logger.level
+    monkeypatch.setattr(sys, "argv", ["rtc-client", *arguments])
+    try:
+        with pytest.raises(SystemExit) as exited:
+            main()
+    finally:
+        logger.setLevel(level)
+    stdout, stderr = capfd.readouterr()
+    assert isinstance(exited.value.code, int)
+    return Finished(exited.value.code, stdout, stderr, 0.0)
+
+
+def _check(ended: Finished, word: str) -> None:
+    assert (ended.status, len(ended.lines)) == (2, 1), ended
+    assert ended.lines[0].startswith("rtc-client: "), ended
+    assert word in ended.lines[0], ended
+    assert SECRET not in ended.stderr + ended.stdout
+    assert ended.report["error"]["type"] in ("ConfigError", "AudioFileUnreadable"), ended
+    assert ended.report["error"]["message"] == ended.lines[0].removeprefix("rtc-client: "), ended
+    assert ended.report["call_id"] is None
 
 
 async def test_without_json_nothing_is_printed_on_stdout(answerer: FakeAnswerer) -> None:
@@ -93,8 +144,3 @@ async def test_help_and_version_are_no_errors() -> None:
         assert "exit status" in " ".join(ended.stdout.split())
     assert "--max-duration" in finished[1].stdout
     assert "call" in finished[4].stdout
-
-
-def _in_folder(folder: Path) -> tuple[str, ...]:
-    """Return what starts a command in another folder."""
-    return ("bash", "-c", 'cd -- "$0" && exec "$@"', str(folder))
