@@ -160,8 +160,10 @@ async def close_peer(peer: RTCPeerConnection, connecting: Connecting) -> None:
     closing = asyncio.create_task(peer.close(), name="answerer-peer-close")
     await asyncio.wait({closing}, timeout=CLOSE_LIMIT_S)
     if not closing.done():
+        # It may only be slow, on a busy machine; without sockets it ends if it can. `_settle` cancels it if it cannot.
         log.warning("a peer did not close in time and is torn down")
-        closing.cancel()
+        for transport in transports:
+            transport._connection._nominated.clear()
         for protocol in protocols:
             protocol.transport.abort()
     await _settle({closing, *connecting.tasks(), *readers})

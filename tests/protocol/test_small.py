@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.redact import MAX_CHARS, one_line
+from rtc_client.protocol.redact import MAX_CHARS, one_line, printable
 from rtc_client.protocol.retry import MAX_TRIES, delay_s
 from rtc_client.protocol.timeline import PHASES, Fact, Timeline
 
@@ -128,3 +128,9 @@ def test_secret_cannot_hide_behind_the_cut_or_a_control_character() -> None:
 
     assert key not in one_line(f"sk-01234\x0056789 {key}", [key])
     assert key[:9] not in one_line("x" * (MAX_CHARS - 10) + key, [key])
+
+
+def test_foreign_words_cannot_steer_a_terminal() -> None:
+    """What a voice said is shown on one line without escape sequences; joiners within words and emoji stay."""
+    assert printable("a\x1b[2Jb\r\nc\u202ed  e") == "a [2Jb c d e"
+    assert printable("👩\u200d💻 نمی\u200cخواهم") == "👩\u200d💻 نمی\u200cخواهم"

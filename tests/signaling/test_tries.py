@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rtc_client import AnswererUnreachable, Deadlines, OfferRejected
+from rtc_client import AnswererUnreachable, ConfigError, Deadlines, OfferRejected
 from tests.signaling.harness import CALL_ID, KEY, LOCATION, SDP, answer, exchange, send_chunk, send_head, signaling
 from tests.wire.replay import HastyClock, assert_schedule
 from tests.wire.server import Request, Serve, Wire, WireServer
@@ -437,3 +437,14 @@ async def test_refusal_whose_words_never_come_is_told_by_its_status() -> None:
         with pytest.raises(OfferRejected, match="HTTP 403: Forbidden"):
             async with asyncio.timeout(4.0):
                 await exchange(server)
+
+
+async def test_proxy_of_the_environment_that_cannot_be_is_told_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A proxy setting that httpx cannot use is a setting to change, not an answerer that cannot be reached."""
+    monkeypatch.setenv("HTTPS_PROXY", "nonsense://127.0.0.1:1")
+
+    with pytest.raises(ConfigError, match="proxy or CA settings of the environment"):
+        async with signaling("https://h.test/v1"):
+            pass
