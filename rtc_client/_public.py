@@ -1,6 +1,8 @@
 """The public names, each from the room it lives in; `rtc_client` hands them out. No code."""
 
+from rtc_client.audio.clips import ClipEncoding, ClipSource, OpusClip, PacketSource
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
+from rtc_client.audio.recording import OggRecorder, PacketSink
 from rtc_client.audio.sinks import CallbackSink, NullSink, NumpySink, Sink, TeeSink, WavSink
 from rtc_client.audio.sources import (
     ArraySource,
@@ -24,7 +26,8 @@ from rtc_client.call.notices import (
 )
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireFrame
-from rtc_client.config import CallConfig, Deadlines, IceServer
+from rtc_client.call.stats import CallStats
+from rtc_client.config import CallConfig, Deadlines, IceServer, OpusSettings
 from rtc_client.errors import (
     AnswererUnreachable,
     AnswerInvalid,
@@ -38,6 +41,7 @@ from rtc_client.errors import (
     MediaError,
     MediaTimeout,
     OfferRejected,
+    OpusUnavailable,
     RtcClientError,
     SidebandClosed,
     SidebandError,
@@ -66,11 +70,12 @@ from rtc_client.protocol.transcript import TranscriptEntry
 
 __all__ = [
     # placing a call
-    "connect", "Call", "CallConfig", "CallResult", "CallState", "Deadlines", "IceServer",
+    "connect", "Call", "CallConfig", "CallResult", "CallState", "Deadlines", "IceServer", "OpusSettings", "CallStats",
     # what the caller says
     "Source", "FileSource", "WavSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
+    "OpusClip", "ClipEncoding", "ClipSource", "PacketSource",
     # where the agent's voice goes
-    "Sink", "WavSink", "NumpySink", "CallbackSink", "NullSink", "TeeSink",
+    "Sink", "WavSink", "NumpySink", "CallbackSink", "NullSink", "TeeSink", "OggRecorder", "PacketSink",
     "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
     # how it went
     "End", "EndReason", "Timings", "AudioTotals", "TranscriptEntry", "WireFrame",
@@ -81,7 +86,8 @@ __all__ = [
     # events of our own
     "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned", "CallEnded",
     # errors
-    "RtcClientError", "ConfigError", "AudioFileUnreadable", "SignalingError", "OfferRejected", "AnswererUnreachable",
+    "RtcClientError", "ConfigError", "AudioFileUnreadable", "OpusUnavailable",
+    "SignalingError", "OfferRejected", "AnswererUnreachable",
     "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
     "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "CallClosed", "CallLost",
 ]  # fmt: skip

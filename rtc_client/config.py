@@ -14,7 +14,7 @@ from rtc_client.protocol.commands import check_text
 from rtc_client.protocol.session import DEFAULT_MODEL, V1_DEFAULT_VOICE, V1_VOICES, V2_VOICES, SessionSettings
 
 MediaPath: TypeAlias = Literal["fast", "packets", "plain"]
-"""Which way audio goes: past aiortc's packet machinery; through it, with our own Opus and playout; all of it aiortc's."""
+"""Which way audio goes: past aiortc's packet machinery; through it, but with our own Opus and playout; all aiortc's."""
 SidebandPolicy: TypeAlias = Literal["require", "prefer", "off"]
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"

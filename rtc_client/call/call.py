@@ -15,6 +15,7 @@ from rtc_client.call.engine import Engine
 from rtc_client.call.notices import CallEvent
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireLog
+from rtc_client.call.stats import CallStats
 from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.config import CallConfig
 from rtc_client.errors import CallClosed, SidebandRejected
@@ -142,6 +143,15 @@ class Call:
         """Whether silence is sent instead of the source."""
         return self._engine.voices.caller.muted
 
+    def stats(self) -> CallStats:
+        """Return a snapshot of the media path, under the names and in the units of W3C's webrtc-stats."""
+        return self._engine.stats()
+
+    @property
+    def stats_history(self) -> Sequence[CallStats]:
+        """One snapshot a second, of the last hour."""
+        return tuple(self._engine.snapshots)
+
     def mute(self) -> None:
         """Send silence from the next 20 ms on. The source keeps running."""
         self._engine.voices.caller.muted = True
@@ -218,6 +228,9 @@ class Call:
             events_skipped=engine.feed.dropped,
             transcript=tuple(self.transcript),
             transport_path=voices.path,
+            stats=None if voices.path is None else engine.stats(),
+            in_t0_monotonic=voices.caller.began_s,
+            out_t0_monotonic=voices.agent.began_s,
             late_frames=voices.caller.late_frames,
             datagrams_dropped=dict(counters.dropped),
         )

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import uuid
+from collections import deque
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final
@@ -22,6 +23,7 @@ from rtc_client.call.dial import Legs, dial
 from rtc_client.call.feed import EventFeed
 from rtc_client.call.notices import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
 from rtc_client.call.router import Router, WireLog
+from rtc_client.call.stats import CallStats, snapshot
 from rtc_client.call.supervisor import Supervisor
 from rtc_client.call.voices import Voices
 from rtc_client.clock import Clock
@@ -49,6 +51,8 @@ log = logging.getLogger(__name__)
 _TEND_S: Final = 0.05
 _LOOK_S: Final = 1.0
 """How often the counters and the peer's reports are looked at."""
+MAX_SNAPSHOTS: Final = 3_600
+"""An hour of statistics, one a second; the oldest go."""
 _OWN_TASKS_S: Final = 1.5
 
 
@@ -79,6 +83,7 @@ class Engine:
         self.outbox = Outbox()
         self.legs = Legs()
         self.counters = PeerCounters()
+        self.snapshots: deque[CallStats] = deque(maxlen=MAX_SNAPSHOTS)
         self.supervisor = Supervisor(self._on_end)
         self.router = Router(self.timeline, self.feed, clock=clock, wire_log=wire_log, on_fatal=self._on_fatal)
         self.voices = Voices(
@@ -110,6 +115,16 @@ class Engine:
         """Return the seconds since audio could flow; 0 before, and no longer growing once the end is decided."""
         ended_s = self.timeline.at_s(Fact.ENDED)
         return self.timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s() if ended_s is None else ended_s)
+
+    def stats(self) -> CallStats:
+        """Return what the media path looks like now."""
+        return snapshot(
+            self.counters,
+            self.voices.agent.jitter,
+            at_s=self.elapsed_s(),
+            total_samples=self.voices.agent.position_samples,
+            since=self.snapshots[-1] if self.snapshots else None,
+        )
 
     async def closed(self) -> None:
         """Return once the close, which an end must have started, is done. Cancelling it does not stop the close."""
@@ -217,6 +232,7 @@ class Engine:
                 next_look_s += _LOOK_S
                 self.counters = await self.legs.peer.counters()
                 self.voices.caller.set_loss_ratio(self.counters.fraction_lost)
+                self.snapshots.append(self.stats())
             elapsed_s = self.elapsed_s()
             quiet_s = self.voices.quiet_s()
             if config.max_duration_s is not None and elapsed_s >= config.max_duration_s:

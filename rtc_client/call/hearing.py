@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, PcmFrame, Samples
-from rtc_client.audio.jitter import JitterBuffer, JitterCounters, MediaPacket, PartKind
+from rtc_client.audio.jitter import JitterBuffer, MediaPacket, PartKind
 from rtc_client.audio.opus import OpusDecoder
 from rtc_client.audio.packets import CLOCK_RATE_HZ
 from rtc_client.audio.pcm import LevelMeter, is_voiced, level_dbfs
@@ -49,6 +49,8 @@ class Hearing:
         self._renders = metered or not isinstance(self._sink, NullSink)
         self._position = 0
         self._is_over = False
+        self.began_s: float | None = None
+        """When the sample at position 0 was handed over, monotonic seconds; None before."""
         self.voiced_s: float | None = None
         """When the agent was last heard speaking, monotonic seconds; None before."""
         self.level = LevelMeter()
@@ -59,14 +61,15 @@ class Hearing:
         return self._jitter
 
     @property
-    def counters(self) -> JitterCounters:
-        """What the jitter buffer counted."""
-        return self._jitter.counters
+    def position_samples(self) -> int:
+        """How much was played, in samples."""
+        return self._position
 
     def begin(self) -> None:
         """Make this instant position 0 of what is heard, unless it began before."""
         if self._playout is None:
-            self._playout = Playout(self._clock.now_s())
+            self.began_s = self._clock.now_s()
+            self._playout = Playout(self.began_s)
 
     def listen(self) -> None:
         """Decode from now on, although no sink wants samples: somebody asks whether the agent speaks."""
@@ -85,6 +88,8 @@ class Hearing:
         if self._is_over:
             return
         start = index * FRAME_SAMPLES
+        if index == 0:
+            self.began_s = self._clock.now_s()
         if self._position < start:
             self._hand_over(_silence(self._position, start))
         slot = self._jitter.pop(self._clock.now_s())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from rtc_client.call.stats import CallStats
 from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import End
 from rtc_client.protocol.timeline import Timings
@@ -44,6 +45,12 @@ class CallResult:
     transcript: tuple[TranscriptEntry, ...] = field(default=(), repr=False)
     transport_path: str | None = None
     """Which way the audio went: `fast`, `packets` or `plain`; None if it never did."""
+    stats: CallStats | None = None
+    """The media path at the end; None if there never was one."""
+    in_t0_monotonic: float | None = None
+    """When the first sample of the source was said, monotonic seconds."""
+    out_t0_monotonic: float | None = None
+    """When position 0 of what was heard was handed to the sink, monotonic seconds."""
     late_frames: int = 0
     """How often the source had nothing ready in time."""
     datagrams_dropped: Mapping[str, int] = field(default_factory=dict)
@@ -63,6 +70,9 @@ class CallResult:
             "events_skipped": self.events_skipped,
             "transcript": [asdict(entry) for entry in self.transcript],
             "transport_path": self.transport_path,
+            "stats": None if self.stats is None else self.stats.as_dict(),
+            "in_t0_monotonic": self.in_t0_monotonic,
+            "out_t0_monotonic": self.out_t0_monotonic,
             "late_frames": self.late_frames,
             "datagrams_dropped": dict(self.datagrams_dropped),
         }

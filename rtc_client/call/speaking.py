@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from rtc_client.audio.clips import PacketSource
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, PcmFrame, Samples
 from rtc_client.audio.opus import OpusEncoder
+from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import LevelMeter
 from rtc_client.audio.sinks import NullSink, Sink
 from rtc_client.audio.sources import Source
@@ -20,6 +21,8 @@ from rtc_client.errors import AudioError, SinkFailed, SourceFailed
 
 _T = TypeVar("_T")
 
+ENCODED_SILENCE_FRAMES: Final = 5
+"""Silence behind a sound is encoded for 100 ms, which brings out its last samples and fades the codec."""
 DTX_AFTER_FRAMES: Final = 25
 """Half a second of silence is sent packet by packet, so that the end of a word is not held up in anybody's buffer."""
 DTX_REFRESH_FRAMES: Final = 20
@@ -44,6 +47,8 @@ class Speaking:
         self._silent_frames = 0
         self._is_over = False
         self.muted = False
+        self.began_s: float | None = None
+        """When the first sample of the source was said, monotonic seconds; None before."""
         self.ended_s: float | None = None
         """When the source was over, monotonic seconds; None while it is not."""
         self.late_frames = 0
@@ -66,10 +71,10 @@ class Speaking:
         return samples
 
     def next_packet(self, index: int, out: bytearray, offset: int) -> int:
-        """Write the Opus packet of period `index` at byte `offset`; return its length, 0 when none is due. Never raises."""
-        if self._packets is not None and not self.muted:
+        """Write the Opus packet of period `index` at byte `offset`; return its length, 0 for none. Never raises."""
+        if self._packets is not None:
             packet = self._read(self._packets.read_packet)
-            if packet is not None:
+            if packet is not None and not self.muted:
                 self._silent_frames = 0
                 out[offset : offset + len(packet)] = packet
                 return len(packet)
@@ -78,9 +83,12 @@ class Speaking:
             samples = self.next_frame(index * FRAME_SAMPLES)
         if samples is SILENCE or not samples.any():
             self._silent_frames += 1
-            silent = self._silent_frames - DTX_AFTER_FRAMES
-            if self._opus.dtx and silent > 0 and silent % DTX_REFRESH_FRAMES:
+            silent = self._silent_frames
+            if self._opus.dtx and silent > DTX_AFTER_FRAMES and silent % DTX_REFRESH_FRAMES:
                 return 0
+            if silent > ENCODED_SILENCE_FRAMES:
+                out[offset : offset + len(SILENT_PACKET)] = SILENT_PACKET
+                return len(SILENT_PACKET)
         else:
             self._silent_frames = 0
         return self._encode(samples, out, offset)
@@ -107,7 +115,10 @@ class Speaking:
         except Exception as error:  # noqa: BLE001 - a user's source may raise anything; it ends the call
             self._fail(SourceFailed(f"the source failed: {what(error)}"), error)
             return None
-        if ready is None and self.ended_s is None:
+        if ready is not None:
+            if self.began_s is None:
+                self.began_s = self._clock.now_s()
+        elif self.ended_s is None:
             if self._source.ended:
                 self.ended_s = self._clock.now_s()
             else:

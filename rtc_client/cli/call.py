@@ -63,7 +63,7 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
         source = source_from(options)
         sinks = tuple(_wav_sink(path) for path in (options.out, options.caller_out))
         with events_file(options.events) as wire_log:
-            call = connect(config, source=source, sink=sinks[0], caller_sink=sinks[1], wire_log=wire_log)
+            call = connect(config, source=source, sink=sinks[0], caller_sink=sinks[1], wire_log=wire_log, metered=True)
             result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet))
     except ConfigError as error:
         result, signalled = failure(error), None

@@ -61,5 +61,6 @@ async def _demo_call(folder: Path, wire_log: WireLog | None, *, quiet: bool) -> 
             sink=WavSink(folder / "agent.wav"),
             caller_sink=WavSink(folder / "caller.wav"),
             wire_log=wire_log,
+            metered=True,
         )
         return await hold(call, (), quiet=quiet)

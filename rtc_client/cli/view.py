@@ -17,6 +17,7 @@ from rich.text import Text
 from rtc_client.audio.pcm import LevelMeter, is_voiced
 from rtc_client.call.call import Call
 from rtc_client.call.notices import CallEvent, MediaConnected, NoAudioYet, SidebandAbandoned, SidebandLost
+from rtc_client.call.stats import CallStats
 from rtc_client.errors import RtcClientError
 from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import CallState
@@ -73,6 +74,7 @@ def _picture(call: Call) -> RenderableType:
     caller, agent = call.levels
     grid.add_row(*_level_row("caller", caller))
     grid.add_row(*_level_row("agent", agent))
+    grid.add_row(Text("network", style="dim"), Text(_network(call.stats_history), style="dim"), Text())
     words = Table.grid(padding=(0, 1))
     for entry in call.latest_words(8):
         style = _COLOURS[entry.role]
@@ -87,6 +89,15 @@ def _level_row(name: str, meter: LevelMeter) -> tuple[Text, Text, Text]:
     bar = Text.assemble(("█" * filled, _COLOURS[name]), ("░" * (_BAR_CELLS - filled), "dim"))
     reading = f"{level_dbfs:4.0f} dBFS" if is_voiced(level_dbfs) else "  silent"
     return Text(name, style=f"bold {_COLOURS[name]}"), bar, Text(reading, style="dim")
+
+
+def _network(history: Sequence[CallStats]) -> str:
+    if not history:
+        return ""
+    now = history[-1]
+    trip = "" if now.round_trip_time_s is None else f"round trip {now.round_trip_time_s * 1000:.0f} ms, "
+    lost = now.packets_lost / max(1, now.packets_received + now.packets_lost)
+    return f"{trip}{lost:.1%} lost, delay {now.current_delay_s * 1000:.0f} ms, {now.bit_rate_received / 1000:.0f} kb/s"
 
 
 async def _print_lines(call: Call) -> None:

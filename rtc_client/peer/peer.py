@@ -79,7 +79,7 @@ class PeerListener:
     stream_ended: Callable[[int], None]
     """Told of an SSRC that says goodbye (RTCP BYE)."""
     next_frame: Callable[[int], Samples]
-    """Asked every 20 ms, with the position in samples since media began, for the frame that is sent; on the plain path."""
+    """Asked every 20 ms, with the position in samples since media began, for the frame sent; on the plain path."""
     heard: Callable[[Samples, int], None]
     """Given every decoded block and its RTP time in samples, from an arbitrary origin; on the plain path."""
 
@@ -275,7 +275,8 @@ class Peer:
             elif report.type == "remote-inbound-rtp":
                 self._counters.packets_lost_sent = max(0, report.packetsLost)
                 self._counters.round_trip_s = report.roundTripTime
-                self._counters.fraction_lost = report.fractionLost
+                # aiortc hands on the byte of the report (RFC 3550 section 6.4.1).
+                self._counters.fraction_lost = report.fractionLost / 256
         if self._fast is not None:
             self._counters.packets_sent = self._fast.packets_sent
             self._counters.bytes_sent = self._fast.bytes_sent

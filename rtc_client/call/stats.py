@@ -1,0 +1,124 @@
+"""What a caller can see of the media path while a call runs, by the names of W3C's webrtc-stats where it has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from rtc_client.audio.jitter import JitterBuffer
+from rtc_client.peer.peer import PeerCounters
+
+_NAMES: Final = {
+    "packets_sent": "packetsSent",
+    "bytes_sent": "bytesSent",
+    "bit_rate_sent": "bitRateSent",
+    "packets_received": "packetsReceived",
+    "bytes_received": "bytesReceived",
+    "bit_rate_received": "bitRateReceived",
+    "packets_lost": "packetsLost",
+    "packets_discarded": "packetsDiscarded",
+    "jitter_s": "jitter",
+    "total_samples_received": "totalSamplesReceived",
+    "concealed_samples": "concealedSamples",
+    "silent_concealed_samples": "silentConcealedSamples",
+    "concealment_events": "concealmentEvents",
+    "inserted_samples": "insertedSamplesForDeceleration",
+    "removed_samples": "removedSamplesForAcceleration",
+    "jitter_buffer_delay_s": "jitterBufferDelay",
+    "jitter_buffer_target_delay_s": "jitterBufferTargetDelay",
+    "jitter_buffer_emitted_count": "jitterBufferEmittedCount",
+    "fec_packets_used": "fecPacketsUsed",
+    "duplicated_packets": "duplicatedPackets",
+    "late_packets": "latePackets",
+    "current_delay_s": "currentDelay",
+    "target_delay_s": "targetDelay",
+    "remote_packets_lost": "remotePacketsLost",
+    "remote_fraction_lost": "remoteFractionLost",
+    "round_trip_time_s": "roundTripTime",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStats:
+    """One snapshot. Bytes are of payloads; samples are of 24 kHz; sums grow from the start of the call."""
+
+    at_s: float
+    """Seconds since audio could flow."""
+    packets_sent: int
+    bytes_sent: int
+    bit_rate_sent: float
+    """Bits of payload per second since the snapshot a second ago, or the start."""
+    packets_received: int
+    bytes_received: int
+    bit_rate_received: float
+    packets_lost: int
+    packets_discarded: int
+    """Packets that came and were not played: late, malformed, or more than is held."""
+    jitter_s: float
+    """Interarrival jitter (RFC 3550 section 6.4.1), in seconds as the standard has it."""
+    total_samples_received: int
+    """Samples handed to playout, concealed ones among them."""
+    concealed_samples: int
+    silent_concealed_samples: int
+    concealment_events: int
+    inserted_samples: int
+    removed_samples: int
+    jitter_buffer_delay_s: float
+    """Sum over all samples of the time between arrival and turn; divide by `jitter_buffer_emitted_count`."""
+    jitter_buffer_target_delay_s: float
+    jitter_buffer_emitted_count: int
+    fec_packets_used: int
+    """Lost packets that were played from the copy in the next one."""
+    duplicated_packets: int
+    late_packets: int
+    current_delay_s: float
+    """Delay of what is played now over the fastest packet of late."""
+    target_delay_s: float
+    remote_packets_lost: int | None
+    """Lost on the way to the agent; None before its first report."""
+    remote_fraction_lost: float
+    """How much of what we sent lately was lost, 0 to 1."""
+    round_trip_time_s: float | None
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """Return the values under the names of W3C's webrtc-stats, and `at_s`."""
+        return {"at_s": self.at_s, **{theirs: getattr(self, ours) for ours, theirs in _NAMES.items()}}
+
+
+def snapshot(
+    peer: PeerCounters, jitter: JitterBuffer, *, at_s: float, total_samples: int, since: CallStats | None
+) -> CallStats:
+    """Return the state of the media path at `at_s`; bit rates are those since the snapshot `since`."""
+    counters = jitter.counters
+    span_s = at_s - (since.at_s if since is not None else 0.0)
+    sent = peer.bytes_sent - (since.bytes_sent if since is not None else 0)
+    received = peer.bytes_received - (since.bytes_received if since is not None else 0)
+    return CallStats(
+        at_s=round(at_s, 3),
+        packets_sent=peer.packets_sent,
+        bytes_sent=peer.bytes_sent,
+        bit_rate_sent=round(8 * sent / span_s, 1) if span_s > 0 else 0.0,
+        packets_received=peer.packets_received,
+        bytes_received=peer.bytes_received,
+        bit_rate_received=round(8 * received / span_s, 1) if span_s > 0 else 0.0,
+        packets_lost=peer.packets_lost,
+        packets_discarded=counters.discarded,
+        jitter_s=round(jitter.jitter_s, 6),
+        total_samples_received=total_samples,
+        concealed_samples=counters.concealed_samples,
+        silent_concealed_samples=counters.silent_concealed_samples,
+        concealment_events=counters.concealment_events,
+        inserted_samples=counters.inserted_samples,
+        removed_samples=counters.removed_samples,
+        jitter_buffer_delay_s=round(counters.delay_s, 3),
+        jitter_buffer_target_delay_s=round(counters.target_delay_s, 3),
+        jitter_buffer_emitted_count=counters.emitted_samples,
+        fec_packets_used=counters.recovered_by_fec,
+        duplicated_packets=counters.duplicated,
+        late_packets=counters.late,
+        current_delay_s=round(jitter.current_delay_s, 4),
+        target_delay_s=round(jitter.target_delay_s, 4),
+        remote_packets_lost=peer.packets_lost_sent,
+        remote_fraction_lost=round(peer.fraction_lost, 4),
+        round_trip_time_s=peer.round_trip_s,
+    )
