@@ -94,6 +94,7 @@ class Peer:
             loopback=is_loopback(config.base_url),
             timeout_s=self._deadlines.gather_s - 1,
         )
+        seams.accept_rsa(self._pc)
         seams.no_orphan_consent(self._connection)
         seams.survive_malformed(self._dtls, self._guard.count)
         seams.tap_rtp(self._receiver, self._on_rtp, self._guard.count)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aioice.ice import Connection, StunProtocol
 from aiortc import RTCPeerConnection
-from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 
 from rtc_client import MediaError
@@ -19,6 +19,7 @@ from tests.peer.support import LOOPBACK, Told, a_pair, a_peer, candidates, confi
 
 METHODS: list[tuple[type, str]] = [
     (RTCPeerConnection, "_RTCPeerConnection__connect"),
+    (RTCCertificate, "_create_ssl_context"),
     (RTCDtlsTransport, "_handle_rtcp_data"),
     (RTCDtlsTransport, "_handle_rtp_data"),
     (RTCRtpReceiver, "_handle_rtp_packet"),
