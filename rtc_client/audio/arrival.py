@@ -10,10 +10,10 @@ has cleared nothing of its jitter is left. Clocks that run apart move the fastes
 The *target delay* is the smallest one, counted from the fastest packet, at which
 
 * no more than 1 in 100 packets comes after its turn;
-* and no more than 1 in 200 slots stays unrecovered because the packet after a lost one, which carries its copy (FEC),
-  came after the turn of the lost one. That next packet is sent 20 ms later, so it takes 20 ms more, but only for the
-  share of packets that are lost and have a copy: at 1 % loss half of the copies may come too late, at 10 % one in
-  twenty. So a clean network pays nothing for FEC, and the worse it is the longer we wait. NetEQ does not weigh this.
+* and no more than 1.5 in 1000 packets stay unrecovered because the packet after a lost one, which carries its copy
+  (FEC), came after the turn of the lost one. That next packet is sent 20 ms later, so it takes 20 ms more, but only for
+  the share of packets that are lost and have a copy: at 1 % loss one copy in seven may come too late, at 10 % one in
+  seventy. So a clean network pays nothing for FEC, and the worse it is the longer we wait. NetEQ does not weigh this.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Arrivals:
         self._n_played = min(self._n_played + 1, _LOSS_MEMORY_PACKETS)
         self._recoverable_ratio += (follows_recoverable_loss - self._recoverable_ratio) / self._n_played
 
-    def needed_delay_s(self) -> float:
-        """Return the delay at which a packet as fast as the fastest must be played, seconds."""
+    def needed_delay_s(self, packet_s: float) -> float:
+        """Return the delay at which a packet as fast as the fastest must be played; one is sent every `packet_s`."""
         ordered = self._sorted_s
         n_arrivals = len(ordered)
         if n_arrivals == 0:
@@ -85,9 +85,5 @@ class Arrivals:
         needed_s = ordered[-1 - int(n_arrivals * _LATE_RATIO)]
         if self._recoverable_ratio > _UNRECOVERED_RATIO:
             n_spared = int(n_arrivals * _UNRECOVERED_RATIO / self._recoverable_ratio)
-            needed_s = max(needed_s, ordered[-1 - min(n_spared, n_arrivals - 1)] + _PTIME_S)
+            needed_s = max(needed_s, ordered[-1 - min(n_spared, n_arrivals - 1)] + packet_s)
         return needed_s - ordered[0] + self._margin_s
-
-
-_PTIME_S: Final = 0.020
-"""How long after a lost packet the next one is sent."""

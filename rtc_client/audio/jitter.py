@@ -90,6 +90,7 @@ class JitterBuffer:
         self._idle_units = 0
         self._run_units = 0
         self._unplaced_units = 0
+        self._packet_s = _SLOT_S
         self._last_is_dtx = False
         self._has_ended = False
         self._spare_since_s: float | None = None
@@ -130,7 +131,7 @@ class JitterBuffer:
             self._push_empty(packet)
             return
         try:
-            n_units = packet_samples(payload)
+            n_units = _UNITS_BY_TOC[payload[0]] or packet_samples(payload)
         except OpusError:
             counters.discarded += 1
             return
@@ -249,6 +250,7 @@ class JitterBuffer:
         self._next_number, self._next_position = number + 1, position + n_units
         self._ahead_units += n_units
         self._run_units = self._unplaced_units = 0
+        self._packet_s = n_units / CLOCK_RATE_HZ
         self._last_is_dtx = is_dtx(payload)
         return Part(_DECODE, n_samples, payload, 0, is_joined)
 
@@ -340,8 +342,10 @@ class JitterBuffer:
     # --- how long it takes ---
 
     def _aim_s(self) -> float:
-        config = self._config
-        return min(max(self._arrivals.needed_delay_s(), config.min_delay_s), config.max_delay_s)
+        needed_s, config = self._arrivals.needed_delay_s(self._packet_s), self._config
+        if needed_s < config.min_delay_s:
+            return config.min_delay_s
+        return needed_s if needed_s < config.max_delay_s else config.max_delay_s
 
     def _steer(self, slot: Slot, now_s: float) -> None:
         """Ask for sound to be inserted or removed if the delay is not within the 20 ms above the target."""
@@ -382,5 +386,7 @@ class JitterBuffer:
         return spare_s > _URGENT_S or now_s - self._spare_since_s >= _SPARE_FOR_S
 
 
+# A packet of one or two frames tells its duration by its first byte; of more, by its second (RFC 6716 section 3.2).
+_UNITS_BY_TOC: Final = [packet_samples(bytes([toc])) if toc & 3 < 3 else 0 for toc in range(256)]
 _DECODE: Final = PartKind.DECODE
 _SEEN_MASK: Final = (1 << _SEEN_BITS) - 1

@@ -30,6 +30,9 @@ MAX_LATENESS_S: Final = 0.5
 _MAX_EARLINESS_S: Final = 0.06
 """Three packets: more cannot be made up by a clock or a network; only a timestamp that jumps gets so far ahead."""
 
+_PAUSE_S: Final = 0.2
+"""Later than this, a packet with the marker comes after a pause in which the timestamp stood still."""
+
 _STRAGGLER_S: Final = 0.2
 """How long packets of a replaced SSRC may still arrive."""
 
@@ -89,15 +92,19 @@ class Timeline:
 
         `fastest_s` is the lowest transit time lately: `now_s` less the position in seconds.
         """
-        if packet.ssrc != self._ssrc:
+        ssrc, sequence, timestamp, _, _ = packet
+        if ssrc != self._ssrc:
             return self._place_other(packet, n_units, fastest_s, now_s)
-        steps = _signed(packet.sequence - self._sequence, 16)
-        advance = _signed(packet.timestamp - self._timestamp, 32)
+        # Differences as the shorter way round.
+        steps = ((sequence - self._sequence + 0x8000) & 0xFFFF) - 0x8000
+        advance = ((timestamp - self._timestamp + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000
         position = self._position + advance
         lateness_s = now_s - position / CLOCK_RATE_HZ - fastest_s
         if steps > 0:
-            if advance > 0 and self._is_plausible(packet, steps, advance, n_units, lateness_s):
-                self._suspect = None
+            if advance > 0 and (
+                -_MAX_EARLINESS_S < lateness_s < _PAUSE_S
+                or self._is_plausible(packet, steps, advance, n_units, lateness_s)
+            ):
                 return self._accept(packet, n_units, self._number + steps, position)
             return self._join(packet, n_units, fastest_s, now_s)
         if lateness_s < MAX_LATENESS_S:
@@ -109,8 +116,8 @@ class Timeline:
     def _is_plausible(self, packet: MediaPacket, steps: int, advance: int, n_units: int, lateness_s: float) -> bool:
         if lateness_s > MAX_LATENESS_S:
             return False
-        if packet.marker and lateness_s > _STRAGGLER_S:
-            return False  # a pause in which the timestamp stood still
+        if packet.marker and lateness_s > _PAUSE_S:
+            return False
         # Ahead of time, but as its number says: a jam that dissolves, and earlier packets were late.
         return lateness_s > -_MAX_EARLINESS_S or advance <= steps * n_units
 
@@ -132,7 +139,6 @@ class Timeline:
 
     def _join(self, packet: MediaPacket, n_units: int, fastest_s: float, now_s: float) -> Place:
         """Go on with this packet, as one that was as fast as the fastest."""
-        self._suspect = None
         is_first = self._ssrc is None
         if packet.ssrc != self._ssrc:
             self._old_ssrc, self._ssrc = self._ssrc, packet.ssrc
@@ -141,10 +147,12 @@ class Timeline:
         return self._accept(packet, n_units, self._number + 1, position)._replace(is_joined=not is_first)
 
     def _accept(self, packet: MediaPacket, n_units: int, number: int, position: int) -> Place:
-        self._sequence, self._timestamp = packet.sequence, packet.timestamp
+        _, self._sequence, self._timestamp, _, _ = packet
         self._number, self._position = number, position
-        self._end = max(self._end, position + n_units)
-        return Place(number, position, is_joined=False)
+        end = position + n_units
+        self._end = max(self._end, end)
+        self._suspect = None
+        return Place(number, position, False)
 
 
 def _signed(difference: int, n_bits: int) -> int:

@@ -12,6 +12,7 @@ from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT
 from rtc_client.cli.call import frequency_hz, set_up_logging
 from rtc_client.cli.outcome import INTERNAL_ERROR, USAGE
 from rtc_client.cli.signals import on_signals
+from rtc_client.cli.streams import complain, say
 from rtc_client.errors import ConfigError
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, Echo, FakeAnswerer, SpokenTurn, Tone, Voice
 
@@ -32,9 +33,6 @@ def run_answer(
         return asyncio.run(_serve(port, host, _script(voice, text, caller_text)))
     except ConfigError as error:
         print(f"rtc-client: {error}", file=sys.stderr)
-    except BrokenPipeError:
-        print("rtc-client: nobody can learn where the answerer is: stdout is closed", file=sys.stderr)
-        return INTERNAL_ERROR
     except OSError as error:
         print(f"rtc-client: cannot listen at {host} port {port}: {error.strerror}", file=sys.stderr)
     return USAGE
@@ -45,7 +43,9 @@ async def _serve(port: int, host: str, script: AgentScript) -> int:
     with on_signals(stopped.set) as signalled:
         async with FakeAnswerer(script=script, host=host, port=port) as answerer:
             ready = {"base_url": answerer.base_url, "backend_url": answerer.backend_url, "port": answerer.port}
-            print(json.dumps(ready), flush=True)
+            if say(json.dumps(ready), 0) != 0:
+                complain("rtc-client: nobody can be told where the answerer is")
+                return INTERNAL_ERROR
             await stopped.wait()
         return signalled.status or 0
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +15,12 @@ from rtc_client.audio.sources import FileSource, SilenceSource, Source, ToneSour
 from rtc_client.call.call import Call, connect
 from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireFrame, WireLog
-from rtc_client.cli.outcome import as_json, error_line, exit_status, failure
+from rtc_client.cli.outcome import error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
+from rtc_client.cli.streams import complain, say
 from rtc_client.cli.view import watching
 from rtc_client.config import CallConfig
-from rtc_client.errors import ConfigError
+from rtc_client.errors import ConfigError, RtcClientError
 from rtc_client.protocol.codec import dump_json
 from rtc_client.protocol.state import EndReason
 
@@ -96,11 +96,11 @@ def tell(result: CallResult, signalled: int | None, *, json: bool, quiet: bool) 
     """Print what the options ask for and return the exit status."""
     status = exit_status(result, signalled=signalled)
     if (line := error_line(result)) is not None and signalled is None:
-        print(line, file=sys.stderr)
+        complain(line)
     if json:
-        print(as_json(result, status))
-    elif not quiet and result.duration_s is not None:
-        print(result.as_text())
+        return print_json(result, status)
+    if not quiet and result.duration_s is not None:
+        return say(result.as_text(), status)
     return status
 
 
@@ -173,13 +173,20 @@ def events_file(path: Path | None) -> Iterator[WireLog | None]:
         file = path.open("w", encoding="utf-8", buffering=1)
     except OSError as error:
         raise ConfigError(f"the events file {path} cannot be written: {error.strerror}") from None
-    with file:
 
-        def write(frame: WireFrame) -> None:
-            line = {"at_s": frame.at_s, "direction": frame.direction, "event": frame.event}
+    def write(frame: WireFrame) -> None:
+        line = {"at_s": frame.at_s, "direction": frame.direction, "event": frame.event}
+        try:
             file.write(dump_json(line) + "\n")
+        except OSError as error:
+            # An incomplete list of events must not pass for a whole one: this ends the call.
+            raise RtcClientError(f"the events file {path} cannot be written: {error.strerror}") from error
 
+    try:
         yield write
+    finally:
+        with suppress(OSError):  # `write` has told it
+            file.close()
 
 
 def set_up_logging(*, verbose: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireLog
 from rtc_client.cli.call import events_file, hold, set_up_logging, tell
 from rtc_client.cli.outcome import as_json, exit_status, failure
+from rtc_client.cli.streams import complain
 from rtc_client.config import CallConfig
 from rtc_client.errors import ConfigError
 from rtc_client.testing import AfterCaller, AgentScript, Clip, FakeAnswerer, SpokenTurn
@@ -40,7 +40,7 @@ def run_demo(folder: Path, *, json: bool, quiet: bool, verbose: bool) -> int:
     (folder / "call.json").write_text(report + "\n", encoding="utf-8")
     status = tell(result, signalled, json=json, quiet=quiet)
     if not quiet:
-        print(f"written   {folder}/caller.wav, agent.wav, call.json, events.jsonl", file=sys.stderr)
+        complain(f"written   {folder}/caller.wav, agent.wav, call.json, events.jsonl")
     return status
 
 

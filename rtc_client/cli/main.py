@@ -1,11 +1,10 @@
 """The `rtc-client` command: its verbs, their options, and the one place that turns an ending into an exit status.
 
-Only typer is imported here, so that `--help` is quick.
+Nothing heavy but typer is imported here, so that `--help` is quick.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from importlib.metadata import version
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from rtc_client.cli import streams
 
 _UsageError: type[typer.BadParameter] = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "ClickException")
 """Root of what typer raises for options it cannot read: click's own class, or that of the copy inside typer."""
@@ -154,30 +155,23 @@ def answer(
 
 def main() -> None:
     """Run the command and exit with its status."""
+    streams.make_lenient()
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except _UsageError as error:
         status = _tell_usage_error(error.format_message())
+    except BrokenPipeError as error:  # help that nobody reads
+        status = streams.undelivered(error, 0)
     except (typer.Abort, KeyboardInterrupt):
         status = 130
-    sys.exit(_flushed(status if isinstance(status, int) else 0))
+    sys.exit(streams.flushed(status if isinstance(status, int) else 0))
 
 
 def _tell_usage_error(message: str) -> int:
     """Say what is wrong on one line, and with `--json` in one object as well; a usage error is always status 2."""
-    print(f"rtc-client: {message}", file=sys.stderr)
+    streams.complain(f"rtc-client: {message}")
     if "--json" in sys.argv:
-        from rtc_client.cli.outcome import usage_failure
+        from rtc_client.cli.outcome import print_json, usage_failure
 
-        print(usage_failure(message))
+        print_json(usage_failure(message), 2)
     return 2
-
-
-def _flushed(status: int) -> int:
-    """Return `status`, or 1 when what was printed could not be delivered, without a traceback at exit."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return status or 1
-    return status

@@ -6,6 +6,7 @@ import json
 from typing import Final
 
 from rtc_client.call.result import CallResult
+from rtc_client.cli import streams
 from rtc_client.errors import CallLost, ConfigError, MediaError, SidebandError, SignalingError
 from rtc_client.protocol.state import End, EndReason
 
@@ -38,10 +39,16 @@ def exit_status(result: CallResult, *, signalled: int | None) -> int:
             return INTERNAL_ERROR
 
 
-def as_json(result: CallResult, status: int) -> str:
-    """Return the one object that `--json` prints."""
+def as_json(result: CallResult, status: int, *, encoding: str = "utf-8") -> str:
+    """Return the one object that `--json` prints; what `encoding` cannot say is escaped."""
     values = result.as_dict()
-    return json.dumps({"call_id": values.pop("call_id"), "exit_status": status, **values}, ensure_ascii=False)
+    values = {"call_id": values.pop("call_id"), "exit_status": status, **values}
+    text = json.dumps(values, ensure_ascii=False)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(values)
+    return text
 
 
 def failure(error: Exception) -> CallResult:
@@ -50,9 +57,14 @@ def failure(error: Exception) -> CallResult:
     return CallResult(end=end, error=error)
 
 
-def usage_failure(message: str) -> str:
-    """Return the JSON object for options that cannot be read."""
-    return as_json(failure(ConfigError(message)), USAGE)
+def usage_failure(message: str) -> CallResult:
+    """Return the result of options that cannot be read."""
+    return failure(ConfigError(message))
+
+
+def print_json(result: CallResult, status: int) -> int:
+    """Print the one object of `--json` on stdout; return the status as `streams.say` does."""
+    return streams.say(as_json(result, status, encoding=streams.encoding()), status)
 
 
 def error_line(result: CallResult) -> str | None:

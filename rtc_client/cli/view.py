@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -18,6 +17,7 @@ from rtc_client.audio.pcm import LevelMeter, is_voiced
 from rtc_client.call.call import Call
 from rtc_client.call.notices import CallEvent, MediaConnected, NoAudioYet, SidebandAbandoned, SidebandLost
 from rtc_client.call.stats import CallStats
+from rtc_client.cli.streams import complain
 from rtc_client.errors import RtcClientError
 from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import CallState
@@ -107,7 +107,7 @@ async def _print_lines(call: Call) -> None:
         async for event in call.events():
             for line in (_line(call, event), *_settled(call.latest_words(16), printed)):
                 if line is not None:
-                    print(line, file=sys.stderr, flush=True)
+                    complain(line)
 
 
 def _line(call: Call, event: CallEvent) -> str | None:

@@ -88,13 +88,19 @@ class Peer:
     """Our end of the media path. `aclose` must be called, whatever happened before."""
 
     def __init__(
-        self, config: CallConfig, listener: PeerListener, *, media_path: MediaPath, clock: Clock, rng: random.Random
+        self,
+        config: CallConfig,
+        listener: PeerListener,
+        *,
+        clock: Clock,
+        media_path: MediaPath = "fast",
+        rng: random.Random | None = None,
     ) -> None:
         self._deadlines: Deadlines = config.deadlines
         self._listener = listener
         self._clock = clock
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[_ice_server(s) for s in config.ice_servers]))
-        self._rng = rng
+        self._rng = rng or random.Random()
         self._wanted_path = media_path
         self._fast: FastPath | None = None
         self._packet = bytearray(MAX_PAYLOAD_BYTES)
@@ -115,6 +121,7 @@ class Peer:
             loopback=is_loopback(config.base_url),
             timeout_s=self._deadlines.gather_s - 1,
         )
+        seams.accept_rsa(self._pc)
         seams.no_orphan_consent(self._connection)
         seams.survive_malformed(self._dtls, self._guard.count)
         seams.tap_rtp(self._receiver, self._on_rtp, listener.stream_ended, self._guard.count)

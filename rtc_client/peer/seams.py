@@ -17,7 +17,7 @@ from aioice.ice import CandidatePair, Connection, StunProtocol
 from aioice.stun import Class, Message, Method, TransactionFailed
 from aiortc import RTCPeerConnection
 from aiortc.clock import current_ntp_time
-from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
 from aiortc.rtcrtpreceiver import RTCRtpReceiver, StreamStatistics
 from aiortc.rtcrtpsender import RTCRtpSender
@@ -29,6 +29,12 @@ from pylibsrtp._binding import ffi, lib
 from rtc_client.errors import RtcClientError
 
 _CONNECT: Final = "_RTCPeerConnection__connect"
+_CERTIFICATES: Final = "_RTCPeerConnection__certificates"
+_CIPHERS: Final = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:"
+    b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305"
+)
+"""aiortc's own, and behind them two for peers with an RSA certificate."""
 _PARSE_ERRORS: Final = (ValueError, IndexError, KeyError, struct.error)
 
 
@@ -45,7 +51,8 @@ def check_seams(pc: RTCPeerConnection, receiver: RTCRtpReceiver) -> None:
     dtls = receiver.transport
     connection = ice_connection(dtls.transport)
     wanted: list[tuple[object, tuple[str, ...]]] = [
-        (pc, (_CONNECT,)),
+        (pc, (_CONNECT, _CERTIFICATES)),
+        (RTCCertificate, ("_create_ssl_context",)),
         (dtls, ("_handle_rtcp_data", "_handle_rtp_data")),
         (receiver, ("_handle_rtp_packet", "_handle_rtcp_packet")),
         (
@@ -257,6 +264,23 @@ def own_connect(pc: RTCPeerConnection, on_error: Callable[[Exception], None]) ->
 
     setattr(pc, _CONNECT, owned_connect)
     return running
+
+
+def accept_rsa(pc: RTCPeerConnection) -> None:
+    """Let the far side's certificate be an RSA one also where it is the DTLS server, as GStreamer's is.
+
+    Which certificate it is, its fingerprint in the answer decides, not its kind. Relies on the DTLS transport calling
+    `_create_ssl_context` on the one certificate of the peer connection.
+    """
+    (certificate,) = getattr(pc, _CERTIFICATES)
+    create_ssl_context = certificate._create_ssl_context
+
+    def create_ssl_context_for_all(srtp_profiles: Any) -> Any:
+        context = create_ssl_context(srtp_profiles)
+        context.set_cipher_list(_CIPHERS)
+        return context
+
+    certificate._create_ssl_context = create_ssl_context_for_all
 
 
 def no_orphan_consent(connection: Connection) -> None:

@@ -120,7 +120,7 @@ async def run(
 
 def environment(key: str | None = KEY, more: dict[str, str] | None = None) -> dict[str, str]:
     """Return our own environment without what could change a call, and with this key."""
-    ours = ("OPENAI_", "RTC_CLIENT_")
+    ours = ("OPENAI_", "RTC_CLIENT_", "PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     kept |= {"COLUMNS": "100", "TERM": "xterm-256color"}
     return kept | ({} if key is None else {"OPENAI_API_KEY": key}) | (more or {})

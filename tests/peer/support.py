@@ -12,6 +12,7 @@ from aiortc import RTCDtlsTransport
 
 from rtc_client import CallConfig, Deadlines, IceServer
 from rtc_client.audio.frames import SILENCE, Samples
+from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import is_voiced, level_dbfs
 from rtc_client.clock import MonotonicClock
 from rtc_client.peer.peer import Peer, PeerListener
@@ -34,6 +35,8 @@ class Told:
     first_rtp: int = 0
     asked: int = 0
     """Frames that were asked for."""
+    packets: int = 0
+    """Packets that came, on the paths that do not decode."""
     heard: int = 0
     """Blocks that were heard, loud or not."""
     loud: int = 0
@@ -44,6 +47,9 @@ class Told:
         functions: dict[str, Callable[..., Any]] = {
             "ice_completed": self._ice_completed,
             "first_rtp": self._first_rtp,
+            "next_packet": self._next_packet,
+            "packet": self._packet,
+            "stream_ended": lambda ssrc: None,
             "next_frame": self._next_frame,
             "heard": self._heard,
         }
@@ -55,6 +61,15 @@ class Told:
 
     def _first_rtp(self) -> None:
         self.first_rtp += 1
+        self.bell.ring()
+
+    def _next_packet(self, index: int, out: bytearray, offset: int) -> int:
+        self.asked += 1
+        out[offset : offset + len(SILENT_PACKET)] = SILENT_PACKET
+        return len(SILENT_PACKET)
+
+    def _packet(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
+        self.packets += 1
         self.bell.ring()
 
     def _next_frame(self, position_samples: int) -> Samples:
@@ -134,7 +149,9 @@ def config(*ice_servers: IceServer, **deadlines: float) -> CallConfig:
 
 def a_peer(told: Told | None = None, listener: PeerListener | None = None, **deadlines: float) -> Peer:
     """Return a fresh Peer."""
-    return Peer(config(**deadlines), listener or (told or Told()).listener(), clock=MonotonicClock())
+    return Peer(
+        config(**deadlines), listener or (told or Told()).listener(), clock=MonotonicClock(), media_path="plain"
+    )
 
 
 def a_far_side(silence: Literal["send", "nothing"] = "send") -> FarSide:

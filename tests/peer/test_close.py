@@ -132,7 +132,7 @@ async def test_forty_calls_given_up_while_connecting_leave_no_task() -> None:
 async def test_a_close_while_a_stun_server_does_not_answer_is_quick() -> None:
     """Giving up while candidates are still asked for ends the asking."""
     async with _mute_stun_server() as (server, asked):
-        peer = Peer(config(server), Told().listener(), clock=MonotonicClock())
+        peer = Peer(config(server), Told().listener(), clock=MonotonicClock(), media_path="plain")
         offering = asyncio.create_task(peer.create_offer())
         await asyncio.wait_for(asked.wait(), 2)
         offering.cancel()

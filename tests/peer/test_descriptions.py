@@ -11,6 +11,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aioice.ice import StunProtocol
+from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile, generate_certificate
+from cryptography.hazmat.primitives.asymmetric import rsa
+from OpenSSL import SSL
 
 from rtc_client import AnswerInvalid, IceFailed, MediaTimeout
 from tests.peer.support import LOOPBACK, Told, a_far_side, a_pair, a_peer, candidates
@@ -136,6 +139,27 @@ async def test_either_side_may_begin_dtls(role: str, monkeypatch: pytest.MonkeyP
         await pair.told.hears(0.2, within_s=5)
 
         assert pair.near._dtls._role == {"active": "server", "passive": "client"}[role]
+
+
+async def test_a_far_side_with_an_rsa_certificate_may_be_the_dtls_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What certificate the far side has is for its fingerprint to say; GStreamer's is an RSA one."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    certificate = RTCCertificate(key, generate_certificate(key))  # type: ignore[arg-type]
+    create_ssl_context = certificate._create_ssl_context
+
+    def for_rsa(srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        context = create_ssl_context(srtp_profiles)
+        context.set_cipher_list(b"ECDHE-RSA-AES128-GCM-SHA256")
+        return context
+
+    monkeypatch.setattr(certificate, "_create_ssl_context", for_rsa)
+    async with a_pair() as pair:
+        monkeypatch.setattr(pair.far.peer._pc, "_RTCPeerConnection__certificates", [certificate])
+        answer = await pair.far.peer.answer(await pair.near.create_offer())
+        pair.far.dtls._set_role("server")
+
+        await pair.near.apply_answer(answer.replace("a=setup:active", "a=setup:passive"))
+        await pair.near.connected()
 
 
 async def test_an_ice_lite_answerer_is_reached() -> None:

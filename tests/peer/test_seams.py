@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aioice.ice import Connection, StunProtocol
 from aiortc import RTCPeerConnection
-from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 
 from rtc_client import MediaError
@@ -19,6 +19,7 @@ from tests.peer.support import LOOPBACK, Told, a_pair, a_peer, candidates, confi
 
 METHODS: list[tuple[type, str]] = [
     (RTCPeerConnection, "_RTCPeerConnection__connect"),
+    (RTCCertificate, "_create_ssl_context"),
     (RTCDtlsTransport, "_handle_rtcp_data"),
     (RTCDtlsTransport, "_handle_rtp_data"),
     (RTCRtpReceiver, "_handle_rtp_packet"),
@@ -171,7 +172,7 @@ async def test_loopback_is_offered_for_a_call_within_this_machine_only(base_url:
     from rtc_client.clock import MonotonicClock
     from rtc_client.peer.peer import Peer
 
-    peer = Peer(replace(config(), base_url=base_url), Told().listener(), clock=MonotonicClock())
+    peer = Peer(replace(config(), base_url=base_url), Told().listener(), clock=MonotonicClock(), media_path="plain")
     try:
         hosts = [host for host, _ in candidates(await peer.create_offer())]
     finally:

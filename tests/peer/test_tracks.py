@@ -33,6 +33,12 @@ def _frame_of(value: int) -> Samples:
     return np.full(FRAME_SAMPLES, value, dtype=np.int16)
 
 
+def _speaking(next_frame: Callable[[int], Samples], clock: FakeClock) -> CallerTrack:
+    track = CallerTrack(clock)
+    track.speak_frames(next_frame)
+    return track
+
+
 async def test_frames_are_due_every_20_ms_from_the_first_on() -> None:
     """The n-th frame is sent n times 20 ms after the first, without drift, at its own position."""
     clock = FakeClock()
@@ -42,7 +48,7 @@ async def test_frames_are_due_every_20_ms_from_the_first_on() -> None:
         positions.append(position_samples)
         return _frame_of(0)
 
-    track = CallerTrack(next_frame, clock)
+    track = _speaking(next_frame, clock)
 
     frames = [await track.recv() for _ in range(500)]
 
@@ -54,7 +60,7 @@ async def test_frames_are_due_every_20_ms_from_the_first_on() -> None:
 async def test_a_short_stall_is_caught_up() -> None:
     """After 100 ms without a turn, the five frames that are due are sent at once, and none is left out."""
     clock = FakeClock()
-    track = CallerTrack(lambda position: _frame_of(0), clock)
+    track = _speaking(lambda position: _frame_of(0), clock)
     await track.recv()
 
     clock.now += 0.1
@@ -68,7 +74,7 @@ async def test_a_short_stall_is_caught_up() -> None:
 async def test_a_long_stall_is_skipped(stall_s: float) -> None:
     """After a longer one, frames go on at the position that is due: nothing old is sent, and nothing twice."""
     clock = FakeClock()
-    track = CallerTrack(lambda position: _frame_of(0), clock)
+    track = _speaking(lambda position: _frame_of(0), clock)
     for _ in range(10):
         await track.recv()
 
@@ -82,7 +88,7 @@ async def test_no_more_than_a_frame_each_20_ms_is_sent_whatever_the_stalls() -> 
     """Over any time, with stalls of any length, never more than five frames are sent ahead of one per 20 ms."""
     rng = np.random.default_rng(8)
     clock = FakeClock()
-    track = CallerTrack(lambda position: _frame_of(0), clock)
+    track = _speaking(lambda position: _frame_of(0), clock)
     sent_s: list[float] = []
     for _ in range(2_000):
         clock.now += float(rng.choice([0.0, 0.0, 0.0, 0.005, 0.05, 0.3]))
@@ -96,7 +102,7 @@ async def test_no_more_than_a_frame_each_20_ms_is_sent_whatever_the_stalls() -> 
 
 async def test_a_frame_keeps_its_level() -> None:
     """What is sent is the caller's sample in both channels, and not 3 dB less."""
-    frame = await CallerTrack(lambda position: _frame_of(10_000), FakeClock()).recv()
+    frame = await _speaking(lambda position: _frame_of(10_000), FakeClock()).recv()
 
     assert frame.layout.name == "stereo"
     assert (frame.to_ndarray() == 10_000).all()
@@ -114,7 +120,7 @@ async def test_a_cancelled_frame_is_not_lost() -> None:
         is_free = False
 
     clock = Never()
-    track = CallerTrack(lambda position: _frame_of(0), clock)
+    track = _speaking(lambda position: _frame_of(0), clock)
     await track.recv()
     waiting = asyncio.create_task(track.recv())
     await asyncio.sleep(0)
@@ -127,7 +133,7 @@ async def test_a_cancelled_frame_is_not_lost() -> None:
 
 async def test_a_stopped_track_ends() -> None:
     """A track that was stopped raises what aiortc expects at the end."""
-    track = CallerTrack(lambda position: _frame_of(0), FakeClock())
+    track = _speaking(lambda position: _frame_of(0), FakeClock())
     track.stop()
 
     with pytest.raises(MediaStreamError):

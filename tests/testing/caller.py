@@ -142,7 +142,14 @@ def loopback(peer: RTCPeerConnection) -> None:
 
 
 def _gather_on_loopback(connection: Connection) -> None:
-    gather = connection.get_component_candidates
+    gather, query_consent = connection.get_component_candidates, connection.query_consent
+
+    async def query_consent_unless_closed() -> None:
+        # Plain aioice starts this also when it was closed while connecting, and then nobody ever ends it.
+        if not connection._closing:
+            await query_consent()
+
+    connection.query_consent = query_consent_unless_closed  # type: ignore[method-assign]
 
     async def gather_here(component: int, addresses: list[str]) -> list[Candidate]:
         return await gather(component, ["127.0.0.1"])
