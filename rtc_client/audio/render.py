@@ -103,11 +103,12 @@ class Renderer:
             samples = self._decode_fec(payload, n_samples)
         else:
             samples = self._decoder.conceal(n_samples)
-            if run_samples + n_samples > FADE_START_SAMPLES:
-                samples = _faded_out(samples, run_samples)
         if self._is_silent:
             self._is_silent = False
             samples[:_SEAM_SAMPLES] = fade(np.zeros_like(samples[:_SEAM_SAMPLES]), samples[:_SEAM_SAMPLES])
+        if run_samples + n_samples > FADE_START_SAMPLES and kind is PartKind.CONCEAL:
+            samples = _faded_out(samples, run_samples)
+            self._is_silent = run_samples + n_samples >= FADE_END_SAMPLES
         return samples
 
     def _decode(self, payload: bytes, n_samples: int) -> Samples:
@@ -140,15 +141,14 @@ class Renderer:
         samples: Samples = np.zeros(n_samples, dtype=np.int16)
         if not self._is_silent:
             self._is_silent = True
-            if self._last[-1]:  # nothing is left of a concealment that was faded out
-                n_seam = min(_SEAM_SAMPLES, n_samples)
-                samples[:n_seam] = fade(self._decoder.conceal(_SEAM_SAMPLES)[:n_seam], samples[:n_seam])
+            n_seam = min(_SEAM_SAMPLES, n_samples)
+            samples[:n_seam] = fade(self._decoder.conceal(_SEAM_SAMPLES)[:n_seam], samples[:n_seam])
         return samples
 
     def _stretch(self, slot: Slot, samples: Samples) -> Samples:
         n_wanted = slot.stretch_samples
         n_spare = len(samples) - FRAME_SAMPLES
-        if n_wanted < 0 and n_spare <= 0:
+        if n_spare < 0 or (n_wanted < 0 and n_spare == 0):
             return samples
         if is_quiet(samples) and (n_wanted < 0 or is_quiet(self._last)):
             if n_wanted < 0:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rtc_client.audio.frames import FRAME_S, SAMPLE_RATE_HZ, Samples
+from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.jitter import JitterBuffer, JitterConfig
 from rtc_client.audio.packets import CLOCK_RATE_HZ, packet_samples
 from rtc_client.audio.render import Decoder, Renderer
@@ -139,7 +139,7 @@ def listen(
     heard = Heard(buffer.counters)
     if duration_s is None:
         duration_s = (arrivals[-1].at_s if arrivals else start_s) + 0.5 - start_s
-    n_arrived = 0
+    n_arrived = rest_samples = 0
     for n_pops in range(round(duration_s / FRAME_S)):
         now_s = start_s + n_pops * FRAME_S
         while n_arrived < len(arrivals) and arrivals[n_arrived].at_s <= now_s:
@@ -149,7 +149,10 @@ def listen(
         if renderer:
             heard.frames.append(renderer.render(slot))
         else:
-            slot.stretched_samples = max(-_GRANTED_SAMPLES, min(_GRANTED_SAMPLES, slot.stretch_samples))
+            rest_samples += sum(part.n_samples for part in slot.parts) - FRAME_SAMPLES
+            lowest = -min(_GRANTED_SAMPLES, rest_samples)
+            slot.stretched_samples = max(lowest, min(_GRANTED_SAMPLES, slot.stretch_samples))
+            rest_samples += slot.stretched_samples
         heard.slots.append(slot)
         heard.delays_s.append(buffer.current_delay_s)
         heard.targets_s.append(buffer.target_delay_s)

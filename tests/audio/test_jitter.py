@@ -329,7 +329,7 @@ def test_packets_that_are_only_late_are_played() -> None:
     assert decoded(heard)[:500] == marked(600)[:500]
     assert 2 <= heard.counters.concealed_slots <= 5
     assert max(heard.delays_s) < 0.14
-    assert max(heard.delays_s[330:]) < 0.036
+    assert max(heard.delays_s[330:]) < 0.045
 
 
 def test_far_late_packet_is_dropped() -> None:
