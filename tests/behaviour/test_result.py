@@ -18,7 +18,7 @@ async def test_the_result_of_a_call_adds_up(answerer: FakeAnswerer) -> None:
     turn = SpokenTurn(voice=Tone(duration_s=1.5, level_dbfs=-20), text="one two three", when=AtTime(0.0))
     answerer.script = AgentScript(turns=[turn])
 
-    async with connect(config_for(answerer, max_duration_s=1.5), source=ToneSource(440, -26.0)) as call:
+    async with connect(config_for(answerer, max_duration_s=1.5), source=ToneSource(440, -26.0), metered=True) as call:
         result = await call.wait_ended()
 
     (answered,) = answerer.calls

@@ -37,7 +37,7 @@ async def test_preferred_and_refused_means_a_call_without_events(answerer: FakeA
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Tone(duration_s=0.5))])
     answerer.faults.refuse_sideband(403)
 
-    async with connect(config_for(answerer, sideband="prefer", max_duration_s=0.8)) as call:
+    async with connect(config_for(answerer, sideband="prefer", max_duration_s=0.8), metered=True) as call:
         result = await call.wait_ended()
         events = [event async for event in call.events()]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from aioice.stun import Class, Message, Method
 
-from rtc_client import CallConfig, CallState, IceServer, NumpySink, connect
+from rtc_client import CallConfig, CallState, IceServer, NumpySink, ToneSource, connect
 from rtc_client.clock import MonotonicClock
 from rtc_client.peer.guard import MAX_QUEUED
 from rtc_client.peer.peer import Peer
@@ -33,7 +33,7 @@ async def test_a_live_call_survives_twenty_thousand_hostile_datagrams(caplog: py
     script = AgentScript(turns=[SpokenTurn(voice=Tone(frequency_hz=440, duration_s=40))])
     async with (
         FakeAnswerer(script=script) as answerer,
-        connect(CallConfig(api_key="key", base_url=answerer.base_url), sink=sink) as call,
+        connect(CallConfig(api_key="key", base_url=answerer.base_url), source=ToneSource(300), sink=sink) as call,
     ):
         answered = await answerer.wait_for_call()
         await answered.wait_heard(0.2)
