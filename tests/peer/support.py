@@ -148,10 +148,9 @@ def config(*ice_servers: IceServer, **deadlines: float) -> CallConfig:
 
 
 def a_peer(told: Told | None = None, listener: PeerListener | None = None, **deadlines: float) -> Peer:
-    """Return a fresh Peer."""
-    return Peer(
-        config(**deadlines), listener or (told or Told()).listener(), clock=MonotonicClock(), media_path="plain"
-    )
+    """Return a fresh Peer that leaves the audio to aiortc."""
+    listener = listener or (told or Told()).listener()
+    return Peer(config(**deadlines), listener, clock=MonotonicClock(), media_path="plain")
 
 
 def a_far_side(silence: Literal["send", "nothing"] = "send") -> FarSide:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
+import av
 import numpy as np
 import pytest
 from aiortc.mediastreams import MediaStreamError
@@ -50,7 +52,7 @@ async def test_frames_are_due_every_20_ms_from_the_first_on() -> None:
 
     track = _speaking(next_frame, clock)
 
-    frames = [await track.recv() for _ in range(500)]
+    frames = [cast("av.AudioFrame", await track.recv()) for _ in range(500)]
 
     assert positions == [n * FRAME_SAMPLES for n in range(500)] == [frame.pts for frame in frames]
     np.testing.assert_allclose(np.array(clock.slept_until) - 1_000.0, np.arange(500) * 0.02, atol=1e-9)
@@ -102,7 +104,7 @@ async def test_no_more_than_a_frame_each_20_ms_is_sent_whatever_the_stalls() -> 
 
 async def test_a_frame_keeps_its_level() -> None:
     """What is sent is the caller's sample in both channels, and not 3 dB less."""
-    frame = await _speaking(lambda position: _frame_of(10_000), FakeClock()).recv()
+    frame = cast("av.AudioFrame", await _speaking(lambda position: _frame_of(10_000), FakeClock()).recv())
 
     assert frame.layout.name == "stereo"
     assert (frame.to_ndarray() == 10_000).all()
