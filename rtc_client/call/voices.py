@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import Sink
 from rtc_client.audio.sources import Source
@@ -79,7 +79,6 @@ class Voices:
         """Fill up both recordings to this instant; from now on nothing is said or heard."""
         began_s = self._began_s
         n_samples = 0 if began_s is None else round((self._clock.now_s() - began_s) * SAMPLE_RATE_HZ)
-        n_samples -= n_samples % FRAME_SAMPLES
         self.agent.finish(n_samples, plain=self.path == "plain")
         self.caller.finish(n_samples)
 
