@@ -6,6 +6,7 @@ its *relative delay* (as in libwebrtc's NetEQ, delay_manager.cc and relative_arr
 three seconds of transit times give both the fastest (the first) and any quantile by one look. NetEQ keeps a histogram
 with exponential forgetting instead; a window is as cheap, is exact, and forgets wholly: three seconds after a network
 has cleared nothing of its jitter is left. Clocks that run apart move the fastest along, by 0.2 ms a second at 200 ppm.
+If half a second of packets are all much slower than the fastest, the way has become longer, and what was is forgotten.
 
 The *target delay* is the smallest one, counted from the fastest packet, at which
 
@@ -31,6 +32,10 @@ _MIN_ARRIVALS: Final = 50
 _MAX_ARRIVALS: Final = 600
 """More than the window holds at 10 ms a packet."""
 
+_SHIFT_S: Final = 0.08
+_SHIFT_ARRIVALS: Final = 25
+"""As many packets in a row that are all so much slower are another way, not jitter; of jitter, some are fast."""
+
 _LATE_RATIO: Final = 0.01
 _UNRECOVERED_RATIO: Final = 0.0015
 _LOSS_MEMORY_PACKETS: Final = 500
@@ -44,6 +49,7 @@ class Arrivals:
         self._margin_s = margin_s
         self._sorted_s: list[float] = []
         self._window: deque[tuple[float, float]] = deque()
+        self._n_slow = 0
         self._last_transit_s: float | None = None
         self._n_played = 0
         self._recoverable_ratio = 0.0
@@ -65,7 +71,16 @@ class Arrivals:
             window.popleft()
             del ordered[bisect_left(ordered, oldest_transit_s)]
             oldest_s, oldest_transit_s = window[0]
+        self._n_slow = self._n_slow + 1 if transit_s - ordered[0] > _SHIFT_S else 0
+        if self._n_slow == _SHIFT_ARRIVALS:
+            self._forget_all_but_slow()
         self.fastest_s = ordered[0]
+
+    def _forget_all_but_slow(self) -> None:
+        while len(self._window) > _SHIFT_ARRIVALS:
+            self._window.popleft()
+        self._sorted_s[:] = sorted(transit_s for _, transit_s in self._window)
+        self._n_slow = 0
 
     def restart(self) -> None:
         """The next packet is of another stream: its transit time is not to be compared with that of the last one."""

@@ -21,7 +21,9 @@ late packet comes, it is played and the delay has grown; if a later one, the tim
 in time without a gap in numbers is no loss but a pause of the sender (DTX): comfort noise, uncounted.
 
 **Bounds.** No more than half a second of sound is held, and no more than 250 packets. Beyond that the oldest go, until
-only the target delay is left: late sound is worth less than sound in time. They are counted as discarded.
+only the target delay is left: late sound is worth less than sound in time. They are counted as discarded. Whatever came
+before, sound is back at most 0.24 s after packets flow again, which is the highest target and two slots; or 0.5 s, if a
+sender begins anew with the same SSRC and less than that behind, for its packets look late until it has caught up.
 """
 
 from __future__ import annotations
@@ -73,6 +75,7 @@ class JitterBuffer:
 
     def __init__(self, config: JitterConfig | None = None) -> None:
         self._config = config or JitterConfig()
+        self._capacity_units = int(self._config.capacity_s * CLOCK_RATE_HZ)
         self._timeline = Timeline()
         self._arrivals = Arrivals(self._config.margin_s)
         self._packets: dict[int, _Held] = {}
@@ -184,10 +187,6 @@ class JitterBuffer:
         self._seen |= bit
         return True
 
-    @property
-    def _capacity_units(self) -> int:
-        return int(self._config.capacity_s * CLOCK_RATE_HZ)
-
     def _discard_oldest(self) -> None:
         numbers = sorted(self._packets)
         newest = self._packets[numbers[-1]]
@@ -240,7 +239,10 @@ class JitterBuffer:
     def _take(self, number: int, held: _Held, now_s: float) -> Part:
         payload, position, n_units, arrived_s, is_joined = held
         del self._packets[number]
-        follows_loss = number != self._next_number and self._n_missing(number) > 0
+        follows_loss = False
+        if number != self._next_number:
+            follows_loss = self._n_missing(number) > 0
+            self._empty = {empty for empty in self._empty if empty > number}
         self._arrivals.count_played(follows_recoverable_loss=follows_loss and has_fec(payload))
         n_samples = n_units // _UNITS_PER_SAMPLE
         counters = self.counters
@@ -255,7 +257,7 @@ class JitterBuffer:
         return Part(_DECODE, n_samples, payload, 0, is_joined)
 
     def _n_missing(self, number: int) -> int:
-        """Return how many packets before this one did not come, and forget the empty ones before it."""
+        """Return how many packets between the last one played and this one did not come."""
         n_empty = sum(1 for empty in self._empty if self._next_number <= empty < number)
         return number - self._next_number - n_empty
 

@@ -38,7 +38,7 @@ _NOTHING: Final[Samples] = SILENCE[:0]
 
 
 class Decoder(Protocol):
-    """What renders a packet; `opus.OpusDecoder` at `SAMPLE_RATE_HZ` is one."""
+    """What decodes packets at `SAMPLE_RATE_HZ`; `opus.OpusDecoder` does. Arrays it returns are written to."""
 
     def decode(self, payload: bytes) -> Samples: ...
 
@@ -155,6 +155,7 @@ class Renderer:
                 return remove_quiet(samples, min(-n_wanted, n_spare))
             return insert_quiet(self._last, samples, n_wanted)
         if slot.urgency is Urgency.WHEN_SILENT:
+            self._in_vain = 0
             return samples
         likeness = (_URGENT_LIKENESS if slot.urgency is Urgency.NOW else _LIKENESS) - _PATIENCE * self._in_vain
         if n_wanted < 0:

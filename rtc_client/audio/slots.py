@@ -103,11 +103,11 @@ class JitterCounters:
     discarded: int = 0
     """Packets thrown away: late, malformed, or more than is held. `packetsDiscarded`"""
     recovered_by_fec: int = 0
-    """Lost packets rendered from the copy in the next one. `fecPacketsReceived` used"""
+    """Lost packets rendered from the copy in the next one."""
     concealment_events: int = 0
     """Runs of concealed samples. `concealmentEvents`"""
     concealed_slots: int = 0
-    """Slots in which something was concealed."""
+    """Pieces of up to 20 ms that were concealed."""
     concealed_samples: int = 0
     """Samples made up for sound that did not come in time. `concealedSamples`"""
     silent_concealed_samples: int = 0

@@ -6,8 +6,8 @@ and a *position* (sound counted in units of 1/48000 s, without wrap), and whoeve
 
 While a stream goes on, both follow from the differences to the newest packet so far (RFC 3550 appendix A.1). What that
 would place wrongly is told by the *lateness* of a packet, its transit time less that of the fastest one lately:
-a sender can neither be half a second late and go on in the same breath, nor early. So the stream is **joined** again,
-the packet being next in number and in place now, when
+a packet that is half a second late and goes on where the last one ended was not held up, its sender has paused; and
+nothing comes early. So the stream is **joined** again, the packet being next in number and its place being now, when
 
 * the SSRC is another one;
 * the timestamp stood still over a pause, jumped, or went back, while the number went on;
@@ -149,10 +149,9 @@ class Timeline:
     def _accept(self, packet: MediaPacket, n_units: int, number: int, position: int) -> Place:
         _, self._sequence, self._timestamp, _, _ = packet
         self._number, self._position = number, position
-        end = position + n_units
-        self._end = max(self._end, end)
+        self._end = max(self._end, position + n_units)
         self._suspect = None
-        return Place(number, position, False)
+        return Place(number, position, is_joined=False)
 
 
 def _signed(difference: int, n_bits: int) -> int:
