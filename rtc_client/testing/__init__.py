@@ -7,6 +7,7 @@ from rtc_client.testing.answerer import FakeAnswerer
 from rtc_client.testing.call import AnsweredCall, CallEnd
 from rtc_client.testing.faults import Faults
 from rtc_client.testing.record import SeenRequest, Violation
+from rtc_client.testing.relay import Impairment, Network
 from rtc_client.testing.script import (
     AfterCaller,
     AfterPrevious,
@@ -24,5 +25,5 @@ from rtc_client.testing.vad import VadSettings
 __all__ = [
     "FakeAnswerer", "AnsweredCall", "CallEnd", "Faults", "SeenRequest", "Violation",
     "AgentScript", "SpokenTurn", "Voice", "Tone", "Clip", "Echo", "When", "AtTime", "AfterCaller", "AfterPrevious",
-    "VadSettings",
+    "VadSettings", "Impairment", "Network",
 ]  # fmt: skip

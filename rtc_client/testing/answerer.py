@@ -20,6 +20,7 @@ from rtc_client.testing.call import AnsweredCall, CallEnd
 from rtc_client.testing.faults import Faults
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.record import Record, SeenRequest, Violation
+from rtc_client.testing.relay import Impairment, Network
 from rtc_client.testing.script import AgentScript
 from rtc_client.testing.seams import LOOPBACK, Interfaces
 from rtc_client.testing.server import Desk
@@ -39,6 +40,10 @@ def random_call_id() -> str:
     return f"rtc_{secrets.token_hex(12)}"
 
 
+def _both_ways(relay: Network | Impairment | None) -> Network | None:
+    return Network(to_agent=relay, to_caller=relay) if isinstance(relay, Impairment) else relay
+
+
 class FakeAnswerer:
     """Answers calls for as long as its `async with` block lasts; any number at a time.
 
@@ -52,17 +57,23 @@ class FakeAnswerer:
         host: str = LOOPBACK,
         port: int = 0,
         interfaces: Interfaces = "loopback",
+        relay: Network | Impairment | None = None,
         strict_refuse: bool = False,
         clock: Clock | None = None,
         new_call_id: Callable[[], str] = random_call_id,
     ) -> None:
         """`interfaces="all"` offers the media on every address of the machine, so that others can call.
 
+        With `relay` the media of every call passes a bad network, the same again for each; one `Impairment` stands
+        for both directions.
+
         With `strict_refuse` a POST that violates the protocol gets a 400 that says why.
         """
         self.faults = Faults()
         self.calls: list[AnsweredCall] = []
         """Every call, in order of arrival; also those that are over, as far as they are kept."""
+        self.relay = relay
+        """The network of the calls to come; may be replaced between calls."""
         self._n_forgotten = 0
         self.port = port
         self._host = host
@@ -204,6 +215,7 @@ class FakeAnswerer:
             clock=self._clock,
             record=self._record,
             interfaces=self._interfaces,
+            network=_both_ways(self.relay),
         )
         try:
             await call.answer()

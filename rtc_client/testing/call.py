@@ -20,7 +20,9 @@ from rtc_client.testing.media import AnswererPeer
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.performance import HangUp, Performance, Speak, Tell
 from rtc_client.testing.record import Record, SeenRequest
+from rtc_client.testing.relay import Network, Relay
 from rtc_client.testing.script import AgentScript, Echo, Voice
+from rtc_client.testing.sdp_text import with_dead_candidates
 from rtc_client.testing.seams import Interfaces
 from rtc_client.testing.sideband import Sideband
 from rtc_client.testing.voices import VoiceBox
@@ -54,6 +56,7 @@ class AnsweredCall:
         clock: Clock,
         record: Record,
         interfaces: Interfaces,
+        network: Network | None = None,
     ) -> None:
         self.call_id = call_id
         self.post = post
@@ -67,6 +70,8 @@ class AnsweredCall:
         self.hung_up_by_client = False
         """Whether the client asked for the end over REST."""
         self.ended_by: CallEnd | None = None
+        self.relay = None if network is None else Relay(network)
+        """The bad network between this call's peers, with what it has counted; None for a direct way."""
         self._voices, self._clock = voices, clock
         self._performance = Performance(script, voices.duration_s)
         self._bell = Bell()
@@ -235,7 +240,12 @@ class AnsweredCall:
         Raises:
             OfferUnusable: If the offer cannot be answered.
         """
-        self.answer_sdp = await self._peer.answer(self.offer_sdp)
+        if self.relay is None:
+            self.answer_sdp = await self._peer.answer(self.offer_sdp)
+        else:
+            # The caller can only be met where the relay hands its datagrams on: a peer-reflexive candidate.
+            answer_sdp = await self._peer.answer(with_dead_candidates(self.offer_sdp))
+            self.answer_sdp = self.relay.answer_by_way_of(answer_sdp)
         self._performing = asyncio.create_task(self._perform(), name=f"answerer-agent-{self.call_id}")
         self._performing.add_done_callback(self._agent_stopped)
         return self.answer_sdp
@@ -261,6 +271,8 @@ class AnsweredCall:
             self._performing.cancel()
             await asyncio.wait({self._performing})
         await asyncio.gather(self._peer.aclose(), self._event_leg.close(1000))
+        if self.relay is not None:
+            self.relay.close()
 
     async def _until(self, is_so: Callable[[], bool], timeout_s: float, what: str) -> None:
         await self._bell.until(lambda: is_so() or None, timeout_s=timeout_s, what=lambda: what)

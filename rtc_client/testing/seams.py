@@ -49,7 +49,7 @@ class Gate:
             if not is_sized or connection._queue.qsize() >= MAX_QUEUED_DATAGRAMS:
                 self.n_dropped += 1
                 return
-            self.n_rtp_received += _is_rtp(data)
+            self.n_rtp_received += is_rtp(data)
             try:
                 receive(data, addr)
             except _PARSE_ERRORS:
@@ -68,7 +68,8 @@ class Gate:
         protocol.send_stun = send_stun_unless_shut  # type: ignore[method-assign]
 
 
-def _is_rtp(data: bytes | str) -> bool:
+def is_rtp(data: bytes | str) -> bool:
+    """Return whether a datagram is RTP, and not RTCP."""
     # RFC 5761 section 4: RTCP packet types lie at 192..223 of the second byte.
     return isinstance(data, bytes) and 127 < data[0] < 192 and not 192 <= data[1] <= 223
 
