@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -21,7 +22,7 @@ N_PHASES: Final = 4
 CALLS_PER_PHASE: Final = 8
 """Phases are opened one after the other: few calls share one timer."""
 CATCH_UP_TICKS: Final = 5
-"""After a stall of the process at most 100 ms are made up for at once; older ticks are skipped."""
+"""After a stall of the process at most 100 ms are made up for; older ticks are skipped."""
 
 
 class Ticket:
@@ -68,39 +69,51 @@ class _Phase:
         self._origin_s = origin_s
         self._period = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._is_firing = False
         self.tickets: list[Ticket] = []
 
     def add(self, ticket: Ticket) -> None:
-        if self._timer is None:
+        if self._timer is None and not self._is_firing:
             loop = asyncio.get_running_loop()
-            self._period = int((loop.time() - self._origin_s) / FRAME_S) + 1
+            self._period = self._periods_until(loop.time()) + 1
             self._arm(loop)
         ticket.first_period = self._period
         ticket.phase = self
-        self.tickets.append(ticket)
+        # New lists, here and below: the old one may be in the midst of a tick.
+        self.tickets = [*self.tickets, ticket]
 
     def remove(self, ticket: Ticket) -> None:
-        # A new list: the old one may be in the midst of a tick.
         self.tickets = [t for t in self.tickets if t is not ticket]
         if not self.tickets and self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def _periods_until(self, now_s: float) -> int:
+        return math.floor((now_s - self._origin_s) / FRAME_S)
+
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = loop.call_at(self._origin_s + self._period * FRAME_S, self._fire)
 
     def _fire(self) -> None:
+        """Tick once. What a stall left behind follows in the next turns of the loop, each after what it has received.
+
+        A burst would ask for what came during the stall before it is read: a turn takes one datagram off each socket.
+        """
         loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        behind = int((now_s - self._origin_s) / FRAME_S) - self._period
+        behind = self._periods_until(loop.time()) - self._period
         if behind > CATCH_UP_TICKS:
-            log.warning("the process stalled, audio was skipped", extra={"skipped_ms": round(behind * FRAME_S * 1000)})
-            self._period += behind - CATCH_UP_TICKS
-            behind = CATCH_UP_TICKS
-        for _ in range(max(0, behind) + 1):
+            n_skipped = behind - CATCH_UP_TICKS
+            skipped_ms = round(n_skipped * FRAME_S * 1000)
+            log.warning("the process stalled, audio was skipped", extra={"skipped_ms": skipped_ms})
+            self._period += n_skipped
+        self._timer = None
+        self._is_firing = True
+        try:
             self._tick_all()
-        if self.tickets:
-            self._arm(loop)
+        finally:
+            self._is_firing = False
+            if self.tickets:
+                self._arm(loop)
 
     def _tick_all(self) -> None:
         period = self._period
