@@ -12,6 +12,7 @@ _NAMES: Final = {
     "packets_sent": "packetsSent",
     "bytes_sent": "bytesSent",
     "bit_rate_sent": "bitRateSent",
+    "packets_discarded_on_send": "packetsDiscardedOnSend",
     "packets_received": "packetsReceived",
     "bytes_received": "bytesReceived",
     "bit_rate_received": "bitRateReceived",
@@ -48,6 +49,8 @@ class CallStats:
     bytes_sent: int
     bit_rate_sent: float
     """Bits of payload per second since the snapshot a second ago, or the start."""
+    packets_discarded_on_send: int
+    """Packets that the system would not take (no route, a full buffer); on the fast path."""
     packets_received: int
     bytes_received: int
     bit_rate_received: float
@@ -98,6 +101,7 @@ def snapshot(
         packets_sent=peer.packets_sent,
         bytes_sent=peer.bytes_sent,
         bit_rate_sent=round(8 * sent / span_s, 1) if span_s > 0 else 0.0,
+        packets_discarded_on_send=peer.packets_discarded_on_send,
         packets_received=peer.packets_received,
         bytes_received=peer.bytes_received,
         bit_rate_received=round(8 * received / span_s, 1) if span_s > 0 else 0.0,

@@ -15,11 +15,11 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from rtc_client.clock import Clock
 from rtc_client.peer import seams
 from rtc_client.peer.guard import IngressGuard
 
-MAX_PAYLOAD_BYTES: Final = 1_200
+MAX_PAYLOAD_BYTES: Final = 1_300
+"""The room that a `PacketWriter` has: the longest Opus packet of 20 ms, 1,276 bytes, and a little padding."""
 MAX_STREAMS: Final = 8
 """SSRCs of one peer that are told apart; RTP of further ones is dropped and counted."""
 
@@ -27,17 +27,22 @@ _HEADER: Final = struct.Struct("!BBHII")
 _TAIL: Final = struct.Struct("!BHI")
 _HEADER_BYTES: Final = 12
 _MAX_PACKET_BYTES: Final = 1_500
+_TRAILER_BYTES: Final = 144
+"""What protection may add, at most (SRTP_MAX_TRAILER_LEN of libsrtp)."""
 _CLOCK_TICKS: Final = 960
 """RTP timestamp units of 20 ms (RFC 7587 section 4.1)."""
 _REPORT_EVERY: Final = 16
-"""Packets after which the counters of aiortc's sender reports are brought up to date."""
+"""Periods after which aiortc's next sender report is brought up to date, whether or not anything was sent in them."""
 
 
 class PacketWriter(Protocol):
     """Writes the payload of one 20 ms period into a buffer."""
 
     def __call__(self, index: int, out: bytearray, offset: int) -> int:
-        """Write the payload of period `index` at byte `offset`; return its length, 0 for nothing to send."""
+        """Write the payload of period `index` at byte `offset`; return its length, 0 for nothing to send.
+
+        It may be `MAX_PAYLOAD_BYTES` long.
+        """
         ...
 
 
@@ -59,19 +64,17 @@ class FastPath:
         *,
         write: PacketWriter,
         read: PacketReader,
-        clock: Clock,
         rng: random.Random,
     ) -> None:
         self._media = media
         self._guard = guard
         self._write = write
         self._read = read
-        self._clock = clock
         self._payload_types = media.payload_types
         self._session_in = media.srtp_in()
         self._session_out = media.srtp_out()
         self._packet_in = bytearray(_MAX_PACKET_BYTES)
-        self._packet_out = bytearray(_HEADER_BYTES + _MAX_PACKET_BYTES)
+        self._packet_out = bytearray(_HEADER_BYTES + MAX_PAYLOAD_BYTES + _TRAILER_BYTES)
         self._view_in = memoryview(self._packet_in)
         self._view_out = memoryview(self._packet_out)
         self._native_in = seams.native_buffer(self._packet_in)
@@ -81,6 +84,7 @@ class FastPath:
         self._timestamp = rng.randrange(2**32)
         self._previous_index = -1
         self._silent = True
+        self._is_stopped = False
         self._out: seams.Outlet | None = None
         self._streams: dict[int, Callable[[int, int], None]] = {}
         _HEADER.pack_into(self._packet_out, 0, 0x80, media.payload_type, 0, 0, media.ssrc)
@@ -94,6 +98,7 @@ class FastPath:
 
     def stop(self) -> None:
         """Hand back: from now on nothing is sent or received here. Safe to call twice."""
+        self._is_stopped = True
         self._guard.on_rtp = None
         if self._out is not None:
             self._out.close()
@@ -102,12 +107,18 @@ class FastPath:
     def tick(self, index: int) -> None:
         """Send what is due in period `index`; to be called every 20 ms."""
         packet = self._packet_out
+        if self._is_stopped:
+            return
         n_bytes = self._write(index, packet, _HEADER_BYTES)
         self._timestamp = (self._timestamp + _CLOCK_TICKS * (index - self._previous_index)) & 0xFFFFFFFF
         self._previous_index = index
-        if n_bytes == 0:
+        if index % _REPORT_EVERY == 0:
+            self._media.report_sent(self.packets_sent, self.bytes_sent, self._timestamp)
+        if n_bytes == 0 or self._is_stopped:
             self._silent = True
             return
+        if n_bytes > MAX_PAYLOAD_BYTES:  # libsrtp would write beyond the buffer
+            raise ValueError(f"a payload of {n_bytes} bytes is more than a packet may carry")
         marker = 0x80 if self._silent else 0  # the first packet of a talkspurt (RFC 3551 section 4.1)
         self._silent = False
         _TAIL.pack_into(packet, 1, self._media.payload_type | marker, self._sequence, self._timestamp)
@@ -125,8 +136,6 @@ class FastPath:
             return
         self.packets_sent += 1
         self.bytes_sent += n_bytes
-        if self.packets_sent % _REPORT_EVERY == 1:
-            self._media.report_sent(self.packets_sent, self.bytes_sent, self._timestamp)
 
     def _follow(self) -> seams.Outlet | None:
         """Find the way out anew: the nominated pair has changed, or it is the first packet."""
@@ -139,8 +148,9 @@ class FastPath:
         n_bytes = len(data)
         self._view_in[:n_bytes] = data
         self._length[0] = n_bytes
-        if seams.srtp_unprotect(self._session_in, self._native_in, self._length) != 0:
-            self._guard.count("unauthentic")
+        status = seams.srtp_unprotect(self._session_in, self._native_in, self._length)
+        if status != 0:
+            self._guard.count("replayed" if status in seams.REPLAYS else "unauthentic")
             return
         n_bytes = self._length[0]
         packet = self._packet_in

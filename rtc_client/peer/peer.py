@@ -52,6 +52,8 @@ class PeerCounters:
     bytes_sent: int = 0
     packets_lost_sent: int | None = None
     """Lost on the way to the peer, by its receiver reports; None before the first."""
+    packets_discarded_on_send: int = 0
+    """Which the system would not take; on the fast path."""
     packets_received: int = 0
     bytes_received: int = 0
     packets_lost: int = 0
@@ -225,8 +227,11 @@ class Peer:
 
     def tick(self, index: int) -> None:
         """Send what is due in period `index` of the clockwork; on the other paths aiortc's sender does."""
-        if self._fast is not None:
-            self._fast.tick(index)
+        if self._fast is not None and self._failure is None:
+            try:
+                self._fast.tick(index)
+            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
+                self._fail(error)
 
     async def counters(self) -> PeerCounters:
         """Return what was sent, received and lost; still right after the close."""
@@ -287,8 +292,8 @@ class Peer:
         if self._fast is not None:
             self._counters.packets_sent = self._fast.packets_sent
             self._counters.bytes_sent = self._fast.bytes_sent
-        inbound = [r for r in (await self._receiver.getStats()).values() if r.type == "inbound-rtp"]
-        self._counters.packets_lost = sum(max(0, r.packetsLost) for r in inbound)
+            self._counters.packets_discarded_on_send = self._fast.send_failures
+        self._counters.packets_lost = seams.lost_packets(self._receiver)
 
     def _raise_if_failed(self) -> None:
         if self._failure is not None:
@@ -327,38 +332,39 @@ class Peer:
 
     def _start_media(self) -> None:
         """Choose the way the audio goes, at the instant DTLS is up and before a packet can arrive."""
-        if self._wanted_path == "fast":
+        ways: list[tuple[MediaPath, Callable[[], None]]] = [
+            ("fast", self._start_fast),
+            ("packets", self._start_packets),
+            ("plain", lambda: self._track.speak_frames(self._next_frame)),
+        ]
+        failure: Exception | None = None
+        for path, start in ways[[path for path, _ in ways].index(self._wanted_path) :]:
             try:
-                seams.check_fast_seams(self._sender, self._receiver)
-                self._fast = FastPath(
-                    seams.Media(self._sender, self._receiver, seams.negotiated_payload_types(self._transceiver)),
-                    self._guard,
-                    write=self._listener.next_packet,
-                    read=self._on_packet,
-                    clock=self._clock,
-                    rng=self._rng,
-                )
-                self._fast.start()
-                self.path = "fast"
-                return
+                start()
             except Exception as error:  # noqa: BLE001 - whatever is amiss, there is another way
-                self._fast = None
-                self._fall_back("fast", error)
-                self._wanted_path = "packets"
-        if self._wanted_path == "packets":
-            try:
-                seams.divert_packets(self._receiver, self._on_diverted)
-                self._track.speak_packets(self._next_packet)
-                self.path = "packets"
-                return
-            except seams.SeamMoved as error:
-                self._fall_back("packets", error)
-        self._track.speak_frames(self._next_frame)
-        self.path = "plain"
+                failure = failure or error
+            else:
+                self.path = path
+                break
+        if failure is not None:
+            paths = {"wanted_path": self._wanted_path, "path": self.path}
+            log.warning("the wanted media path is not available, another one is taken", extra=paths, exc_info=failure)
 
-    @staticmethod
-    def _fall_back(path: MediaPath, error: Exception) -> None:
-        log.warning("a media path is not available, the next one is taken", extra={"path": path}, exc_info=error)
+    def _start_fast(self) -> None:
+        seams.check_fast_seams(self._sender, self._receiver)
+        fast = FastPath(
+            seams.Media(self._sender, self._receiver, seams.negotiated_payload_types(self._transceiver)),
+            self._guard,
+            write=self._listener.next_packet,
+            read=self._on_packet,
+            rng=self._rng,
+        )
+        fast.start()
+        self._fast = fast
+
+    def _start_packets(self) -> None:
+        seams.divert_packets(self._receiver, self._on_diverted)
+        self._track.speak_packets(self._next_packet)
 
     def _next_packet(self, index: int) -> bytes:
         if self._failure is None:
@@ -383,10 +389,14 @@ class Peer:
 
     def _on_packet(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
         self._on_rtp(len(payload))
-        self._listener.packet(ssrc, sequence, timestamp, marker, payload, now_s)
+        if self._failure is None:
+            try:
+                self._listener.packet(ssrc, sequence, timestamp, marker, payload, now_s)
+            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
+                self._fail(error)
 
     def _on_state(self) -> None:
-        if self._dtls.state == "connected" and self.path is None:
+        if self._dtls.state == "connected" and self.path is None and self._closing is None:
             self._start_media()
         if self._ice.state == "completed":
             self._tell(self._listener.ice_completed)
@@ -409,8 +419,8 @@ class Peer:
         with suppress(MediaStreamError):
             while True:
                 frame = await track.recv()
-                if self._failure is not None:
-                    continue
+                if self._failure is not None or self.path != "plain":
+                    continue  # on the other paths, what aiortc had received before they began
                 try:
                     samples = half_rate.push(frame.to_ndarray())  # type: ignore[union-attr]
                     self._listener.heard(samples, (frame.pts or 0) // 2)

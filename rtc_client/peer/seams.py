@@ -23,10 +23,15 @@ from aiortc.rtcrtpreceiver import RTCRtpReceiver, StreamStatistics
 from aiortc.rtcrtpsender import RTCRtpSender
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.rtp import RtcpByePacket, RtpPacket
+from pylibsrtp import Error as SrtpError
 from pylibsrtp import Policy, Session
-from pylibsrtp._binding import ffi, lib
 
 from rtc_client.errors import RtcClientError
+
+try:
+    from pylibsrtp._binding import ffi, lib
+except ImportError:  # without it there is no fast path, and a call all the same
+    ffi = lib = None
 
 _CONNECT: Final = "_RTCPeerConnection__connect"
 _CERTIFICATES: Final = "_RTCPeerConnection__certificates"
@@ -340,7 +345,12 @@ class Media:
     def outlet(self) -> Outlet | None:
         """Return the way out over the pair that is nominated now, None when there is none."""
         pair = self._connection._nominated.get(1)
-        return None if pair is None else Outlet(self._connection, pair)
+        if pair is None:
+            return None
+        try:
+            return Outlet(self._connection, pair)
+        except OSError:  # its socket is closed already, or there is no descriptor left
+            return None
 
     def report_sent(self, packets: int, payload_bytes: int, rtp_timestamp: int) -> None:
         """Bring up to date what aiortc's next sender report will say (RFC 3550 section 6.4.1)."""
@@ -415,6 +425,15 @@ def negotiated_payload_types(transceiver: RTCRtpTransceiver) -> list[int]:
     return [codec.payloadType for codec in transceiver._codecs if codec.payloadType is not None]
 
 
+def lost_packets(receiver: RTCRtpReceiver) -> int:
+    """Return how many packets of all streams never came; aiortc's `getStats` tells of the last stream only.
+
+    Relies on the receiver's mangled `__remote_streams`.
+    """
+    streams: dict[int, StreamStatistics] = getattr(receiver, "_RTCRtpReceiver__remote_streams", {})
+    return sum(max(0, stream.packets_lost) for stream in streams.values())
+
+
 def divert_packets(receiver: RTCRtpReceiver, take: Callable[[RtpPacket], None]) -> None:
     """Give every packet to `take` in place of aiortc's own jitter buffer, whose decoder then has nothing to do.
 
@@ -471,11 +490,19 @@ def _srtp_works_in_place() -> bool:
         native, length = native_buffer(buffer), native_int()
         length[0] = len(plain)
         protected = srtp_protect(leaving._srtp[0], native, length) == 0 and buffer[12 : len(plain)] != plain[12:]
+        sent = bytearray(buffer)
         restored = srtp_unprotect(arriving._srtp[0], native, length) == 0 and buffer[: length[0]] == plain
-    except (AttributeError, TypeError):
+        buffer[:], length[0] = sent, len(plain) + _TAG_BYTES
+        repeated = srtp_unprotect(arriving._srtp[0], native, length) in REPLAYS
+    except (AttributeError, TypeError, SrtpError):
         return False
-    return protected and restored
+    return protected and restored and repeated
 
 
-srtp_protect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_protect
-srtp_unprotect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_unprotect
+_TAG_BYTES: Final = 10
+"""What the default profile, HMAC-SHA1-80, adds."""
+REPLAYS: Final = frozenset({9, 10})
+"""What `srtp_unprotect` says of a packet that came before, or is too old to tell (`srtp_err_status_replay_*`)."""
+# Looked up once: these run for every packet. `check_fast_seams` refuses where they are not there.
+srtp_protect = cast("Callable[[Any, Any, Any], int]", getattr(lib, "srtp_protect", None))
+srtp_unprotect = cast("Callable[[Any, Any, Any], int]", getattr(lib, "srtp_unprotect", None))
