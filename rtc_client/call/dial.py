@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, MediaPath
 from rtc_client.errors import SignalingError
-from rtc_client.peer.peer import Peer, PeerListener
+from rtc_client.peer.listener import PeerListener
+from rtc_client.peer.peer import Peer
 from rtc_client.protocol.codec import dump_command
 from rtc_client.protocol.commands import UpdateSession
 from rtc_client.protocol.state import Input

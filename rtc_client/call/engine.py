@@ -39,7 +39,8 @@ from rtc_client.errors import (
     SidebandError,
     SignalingError,
 )
-from rtc_client.peer.peer import Peer, PeerCounters, PeerListener
+from rtc_client.peer.listener import PeerCounters, PeerListener
+from rtc_client.peer.peer import Peer
 from rtc_client.protocol.events import ErrorEvent
 from rtc_client.protocol.state import CallState, End, EndedBy, EndReason, Input, next_state
 from rtc_client.protocol.timeline import Fact, Timeline
@@ -117,13 +118,17 @@ class Engine:
         return self.timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s() if ended_s is None else ended_s)
 
     def stats(self) -> CallStats:
-        """Return what the media path looks like now."""
+        """Return what the media path looks like now; its bit rates are those of the last look."""
+        return self._snapshot(rates_of=self.snapshots[-1] if self.snapshots else None)
+
+    def _snapshot(self, *, since: CallStats | None = None, rates_of: CallStats | None = None) -> CallStats:
         return snapshot(
             self.counters,
             self.voices.agent.jitter,
             at_s=self.elapsed_s(),
             total_samples=self.voices.agent.position_samples,
-            since=self.snapshots[-1] if self.snapshots else None,
+            since=since,
+            rates_of=rates_of,
         )
 
     async def closed(self) -> None:
@@ -157,7 +162,8 @@ class Engine:
         )
         self._mark(Fact.DTLS_CONNECTED)
         peer = self.legs.peer
-        if peer is not None and peer.path is not None:
+        # The end may have been decided since the path came up; then the clockwork would never be told of it.
+        if peer is not None and peer.path is not None and self.supervisor.end is None:
             self.voices.begin(peer.path)
             self._ticket = ticker().add(partial(self._tick, peer), self._on_tick_failure)
         self._move(Input.MEDIA_CONNECTED)
@@ -232,7 +238,7 @@ class Engine:
                 next_look_s += _LOOK_S
                 self.counters = await self.legs.peer.counters()
                 self.voices.caller.set_loss_ratio(self.counters.fraction_lost)
-                self.snapshots.append(self.stats())
+                self.snapshots.append(self._snapshot(since=self.snapshots[-1] if self.snapshots else None))
             elapsed_s = self.elapsed_s()
             quiet_s = self.voices.quiet_s()
             if config.max_duration_s is not None and elapsed_s >= config.max_duration_s:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, PcmFrame, Samples
+from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
 from rtc_client.audio.jitter import JitterBuffer, MediaPacket, PartKind
 from rtc_client.audio.opus import OpusDecoder
 from rtc_client.audio.packets import CLOCK_RATE_HZ
@@ -23,6 +23,7 @@ from rtc_client.clock import Clock
 from rtc_client.errors import AudioError, SinkFailed
 
 _SLOT_UNITS: Final = CLOCK_RATE_HZ // 50
+_UNITS_PER_SAMPLE: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
 
 
 class Hearing:
@@ -46,8 +47,10 @@ class Hearing:
         self._jitter = JitterBuffer()
         self._playout: Playout | None = None
         self._renderer: Renderer | None = None
-        self._renders = metered or not isinstance(self._sink, NullSink)
+        self._metered = metered or not isinstance(self._sink, NullSink)
+        self._renders = self._metered
         self._position = 0
+        self._packet_position = 0
         self._is_over = False
         self.began_s: float | None = None
         """When the sample at position 0 was handed over, monotonic seconds; None before."""
@@ -94,9 +97,13 @@ class Hearing:
             self._hand_over(_silence(self._position, start))
         slot = self._jitter.pop(self._clock.now_s())
         if self._packet_sink is not None:
+            # What is still to come of the packets of earlier slots is before them.
+            position = max(self._packet_position, index * _SLOT_UNITS)
             for part in slot.parts:
                 if part.kind is PartKind.DECODE:
-                    self._write_packet(part.payload, index * _SLOT_UNITS)
+                    self._write_packet(part.payload, position)
+                position += part.n_samples * _UNITS_PER_SAMPLE
+            self._packet_position = position
         if self._renders:
             renderer = self._renderer
             if renderer is None:
@@ -136,7 +143,8 @@ class Hearing:
 
     def _hand_over(self, frames: Iterable[PcmFrame]) -> None:
         for frame in frames:
-            self.level.add(frame.samples)
+            if self._metered:
+                self.level.add(frame.samples)
             self._position = frame.end_samples
             try:
                 self._sink.write(frame)

@@ -18,8 +18,10 @@ from rtc_client.audio.sources import Source
 from rtc_client.clock import Clock
 from rtc_client.config import OpusSettings
 from rtc_client.errors import AudioError, SinkFailed, SourceFailed
+from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES
 
 _T = TypeVar("_T")
+_SHAPE: Final = (FRAME_SAMPLES,)
 
 ENCODED_SILENCE_FRAMES: Final = 5
 """Silence behind a sound is encoded for 100 ms, which brings out its last samples and fades the codec."""
@@ -27,6 +29,9 @@ DTX_AFTER_FRAMES: Final = 25
 """Half a second of silence is sent packet by packet, so that the end of a word is not held up in anybody's buffer."""
 DTX_REFRESH_FRAMES: Final = 20
 """Then one packet in 400 ms, the refresh rate of Opus' own DTX (RFC 6716 section 2.1.9)."""
+
+LOSS_MEMORY: Final = 0.8
+"""How much of the loss of a second ago still counts: a report is about so few packets that often none of them is lost."""
 
 
 class Speaking:
@@ -45,6 +50,7 @@ class Speaking:
         self._packets = source if isinstance(source, PacketSource) and isinstance(sink, NullSink) else None
         self._spoken_samples = 0
         self._silent_frames = 0
+        self._loss_ratio = 0.0
         self._is_over = False
         self.muted = False
         self.began_s: float | None = None
@@ -56,14 +62,22 @@ class Speaking:
         self.level = LevelMeter()
 
     def set_loss_ratio(self, loss_ratio: float) -> None:
-        """Say how much of what is sent gets lost, so that the packets carry as much redundancy as that needs."""
+        """Say once a second how much of what is sent gets lost lately, so that packets carry the redundancy it needs.
+
+        Loss is believed at once, and its end only after some seconds.
+        """
+        self._loss_ratio = max(loss_ratio, LOSS_MEMORY * self._loss_ratio)
         if self._encoder is not None:
-            self._encoder.set_loss_ratio(loss_ratio)
+            self._encoder.set_loss_ratio(self._loss_ratio)
 
     def next_frame(self, position_samples: int) -> Samples:
         """Return the 20 ms that are said at `position_samples`: int16, shape `(FRAME_SAMPLES,)`. Never raises."""
         samples = self._read(self._source.read)
         if samples is None or self.muted:
+            samples = SILENCE
+        elif getattr(samples, "shape", None) != _SHAPE or samples.dtype != SILENCE.dtype:
+            error = TypeError(f"a frame must be int16 and of shape {_SHAPE}")
+            self._fail(SourceFailed(f"the source failed: {error}"), error)
             samples = SILENCE
         if not self._is_over:
             self.level.add(samples)
@@ -74,7 +88,10 @@ class Speaking:
         """Write the Opus packet of period `index` at byte `offset`; return its length, 0 for none. Never raises."""
         if self._packets is not None:
             packet = self._read(self._packets.read_packet)
-            if packet is not None and not self.muted:
+            if packet is not None and len(packet) > MAX_PAYLOAD_BYTES:
+                error = ValueError(f"an Opus packet of {len(packet)} bytes does not fit into a datagram")
+                self._fail(SourceFailed(f"the source failed: {error}"), error)
+            elif packet and not self.muted:
                 self._silent_frames = 0
                 out[offset : offset + len(packet)] = packet
                 return len(packet)
@@ -103,7 +120,9 @@ class Speaking:
         encoder = self._encoder
         if encoder is None:
             opus = self._opus
-            encoder = self._encoder = OpusEncoder(bit_rate=opus.bit_rate, complexity=opus.complexity, fec=opus.fec)
+            encoder = self._encoder = OpusEncoder(
+                bit_rate=opus.bit_rate, complexity=opus.complexity, fec=opus.fec, loss_ratio=self._loss_ratio
+            )
         return encoder.encode_into(samples, out, offset)
 
     def _read(self, read: Callable[[], _T | None]) -> _T | None:

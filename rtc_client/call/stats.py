@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rtc_client.audio.jitter import JitterBuffer
-from rtc_client.peer.peer import PeerCounters
+from rtc_client.peer.listener import PeerCounters
 
 _NAMES: Final = {
     "packets_sent": "packetsSent",
@@ -48,7 +48,7 @@ class CallStats:
     packets_sent: int
     bytes_sent: int
     bit_rate_sent: float
-    """Bits of payload per second since the snapshot a second ago, or the start."""
+    """Bits of payload per second, over the last whole second; over the call so far when that is shorter."""
     packets_discarded_on_send: int
     """Packets that the system would not take (no route, a full buffer); on the fast path."""
     packets_received: int
@@ -89,22 +89,33 @@ class CallStats:
 
 
 def snapshot(
-    peer: PeerCounters, jitter: JitterBuffer, *, at_s: float, total_samples: int, since: CallStats | None
+    peer: PeerCounters,
+    jitter: JitterBuffer,
+    *,
+    at_s: float,
+    total_samples: int,
+    since: CallStats | None = None,
+    rates_of: CallStats | None = None,
 ) -> CallStats:
-    """Return the state of the media path at `at_s`; bit rates are those since the snapshot `since`."""
+    """Return the state of the media path at `at_s`; bit rates are since the snapshot `since`, or those of `rates_of`."""
     counters = jitter.counters
-    span_s = at_s - (since.at_s if since is not None else 0.0)
-    sent = peer.bytes_sent - (since.bytes_sent if since is not None else 0)
-    received = peer.bytes_received - (since.bytes_received if since is not None else 0)
+    if rates_of is not None:
+        bit_rate_sent, bit_rate_received = rates_of.bit_rate_sent, rates_of.bit_rate_received
+    else:
+        span_s = at_s - (since.at_s if since is not None else 0.0)
+        sent = peer.bytes_sent - (since.bytes_sent if since is not None else 0)
+        received = peer.bytes_received - (since.bytes_received if since is not None else 0)
+        bit_rate_sent = round(8 * sent / span_s, 1) if span_s > 0 else 0.0
+        bit_rate_received = round(8 * received / span_s, 1) if span_s > 0 else 0.0
     return CallStats(
         at_s=round(at_s, 3),
         packets_sent=peer.packets_sent,
         bytes_sent=peer.bytes_sent,
-        bit_rate_sent=round(8 * sent / span_s, 1) if span_s > 0 else 0.0,
+        bit_rate_sent=bit_rate_sent,
         packets_discarded_on_send=peer.packets_discarded_on_send,
         packets_received=peer.packets_received,
         bytes_received=peer.bytes_received,
-        bit_rate_received=round(8 * received / span_s, 1) if span_s > 0 else 0.0,
+        bit_rate_received=bit_rate_received,
         packets_lost=peer.packets_lost,
         packets_discarded=counters.discarded,
         jitter_s=round(jitter.jitter_s, 6),

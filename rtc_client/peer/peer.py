@@ -11,7 +11,6 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiortc import (
@@ -31,8 +30,9 @@ from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, Deadlines, IceServer, MediaPath
 from rtc_client.errors import AnswerInvalid, CallLost, DtlsFailed, IceFailed, MediaError, MediaTimeout
 from rtc_client.peer import seams
-from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, FastPath, PacketReader, PacketWriter
+from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, FastPath
 from rtc_client.peer.guard import IngressGuard
+from rtc_client.peer.listener import PeerCounters, PeerListener
 from rtc_client.peer.tracks import CallerTrack
 from rtc_client.protocol.sdp import check_answer, for_patient_ice, with_opus_fmtp
 from rtc_client.protocol.urls import is_loopback
@@ -42,48 +42,6 @@ log = logging.getLogger(__name__)
 _WATCH_S: Final = 0.5
 _CLOSE_NOTIFY_S: Final = 1.0
 """A transport that closes this soon after a DTLS record was closed by the peer's close_notify."""
-
-
-@dataclass(slots=True)
-class PeerCounters:
-    """What went over the media path so far."""
-
-    packets_sent: int = 0
-    bytes_sent: int = 0
-    packets_lost_sent: int | None = None
-    """Lost on the way to the peer, by its receiver reports; None before the first."""
-    packets_discarded_on_send: int = 0
-    """Which the system would not take; on the fast path."""
-    packets_received: int = 0
-    bytes_received: int = 0
-    packets_lost: int = 0
-    round_trip_s: float | None = None
-    """Round-trip time, seconds, by the peer's receiver reports; None before the first."""
-    fraction_lost: float = 0.0
-    """How much of what we sent was lost lately, 0 to 1, by the same reports."""
-    dropped: dict[str, int] = field(default_factory=dict)
-    """Datagrams and packets kept away from the libraries, by reason."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerListener:
-    """Where a peer's news go; each is called on the event loop and must not block.
-
-    What one of them raises ends nothing by itself: `connected` and `watch` raise it.
-    """
-
-    ice_completed: Callable[[], None]
-    first_rtp: Callable[[], None]
-    next_packet: PacketWriter
-    """Asked every 20 ms for the Opus packet that is sent; on the fast path and the packet path."""
-    packet: PacketReader
-    """Given every RTP packet; on the fast path and the packet path."""
-    stream_ended: Callable[[int], None]
-    """Told of an SSRC that says goodbye (RTCP BYE)."""
-    next_frame: Callable[[int], Samples]
-    """Asked every 20 ms, with the position in samples since media began, for the frame sent; on the plain path."""
-    heard: Callable[[Samples, int], None]
-    """Given every decoded block and its RTP time in samples, from an arbitrary origin; on the plain path."""
 
 
 class Peer:

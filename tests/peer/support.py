@@ -15,7 +15,8 @@ from rtc_client.audio.frames import SILENCE, Samples
 from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import is_voiced, level_dbfs
 from rtc_client.clock import MonotonicClock
-from rtc_client.peer.peer import Peer, PeerListener
+from rtc_client.peer.listener import PeerListener
+from rtc_client.peer.peer import Peer
 from rtc_client.testing.media import AnswererPeer
 from rtc_client.testing.script import Tone
 from rtc_client.testing.voices import tone_samples

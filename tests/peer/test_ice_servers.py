@@ -12,7 +12,8 @@ from typing import cast
 from rtc_client import CallConfig, Deadlines, IceServer
 from rtc_client.audio.frames import SILENCE
 from rtc_client.clock import MonotonicClock
-from rtc_client.peer.peer import Peer, PeerListener
+from rtc_client.peer.listener import PeerListener
+from rtc_client.peer.peer import Peer
 
 _MAGIC_COOKIE = 0x2112A442
 _PUBLIC = ("203.0.113.7", 4242)
