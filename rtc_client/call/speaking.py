@@ -31,7 +31,7 @@ DTX_REFRESH_FRAMES: Final = 20
 """Then one packet in 400 ms, the refresh rate of Opus' own DTX (RFC 6716 section 2.1.9)."""
 
 LOSS_MEMORY: Final = 0.8
-"""How much of the loss of a second ago still counts: a report is about so few packets that often none of them is lost."""
+"""How much of the loss of a second ago still counts: a report is about so few packets that often none is lost."""
 
 
 class Speaking:

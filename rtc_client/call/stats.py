@@ -97,7 +97,7 @@ def snapshot(
     since: CallStats | None = None,
     rates_of: CallStats | None = None,
 ) -> CallStats:
-    """Return the state of the media path at `at_s`; bit rates are since the snapshot `since`, or those of `rates_of`."""
+    """Return the state of the media path at `at_s`, with the bit rates since the snapshot `since`, or of `rates_of`."""
     counters = jitter.counters
     if rates_of is not None:
         bit_rate_sent, bit_rate_received = rates_of.bit_rate_sent, rates_of.bit_rate_received
