@@ -25,6 +25,9 @@ Close speech lies between -35 and -15 dBFS; Opus comfort noise and a quiet room 
 """
 
 _MAX_CHANNELS: Final = 8
+_MAX_RECENT: Final = 64
+"""Blocks that a meter keeps before it looks which of them are still recent: adding one has to be cheap."""
+_VOICED_MEAN_SQUARE: Final = (FULL_SCALE * 10 ** (VOICED_DBFS / 20)) ** 2
 
 
 def level_dbfs(samples: Samples) -> float:
@@ -32,12 +35,24 @@ def level_dbfs(samples: Samples) -> float:
 
     A full-scale square wave is 0 dBFS, a full-scale sine -3.01. No samples at all are `FLOOR_DBFS`.
     """
-    return _to_dbfs(_energy(samples), len(samples))
+    return _to_dbfs(energy_of(samples), len(samples))
+
+
+def energy_of(samples: Samples) -> float:
+    """Return the sum of squares: 0 for digital silence alone."""
+    # float64 holds it exactly up to 2**53, which is 8 million samples at full scale.
+    amplitude = samples.astype(np.float64)
+    return float(amplitude.dot(amplitude))
 
 
 def is_voiced(level_dbfs: float) -> bool:
     """Return whether a level is high enough to be a voice; the threshold is `VOICED_DBFS`."""
     return level_dbfs >= VOICED_DBFS
+
+
+def is_voiced_energy(energy: float, n_samples: int) -> bool:
+    """Return the same by the sum of squares that `energy_of` returns for so many samples."""
+    return energy >= _VOICED_MEAN_SQUARE * n_samples
 
 
 class LevelMeter:
@@ -51,24 +66,21 @@ class LevelMeter:
         self._total_energy = 0.0
         self._total_samples = 0
         self._recent: deque[tuple[float, int]] = deque()
-        self._recent_energy = 0.0
-        self._recent_samples = 0
 
-    def add(self, samples: Samples) -> None:
-        """Count a block: int16, shape `(n_samples,)`."""
+    def add(self, samples: Samples) -> float:
+        """Count a block: int16, shape `(n_samples,)`; return its energy, the sum of its squares."""
         n_samples = len(samples)
         if n_samples == 0:
-            return
-        energy = _energy(samples)
+            return 0.0
+        energy = energy_of(samples)
         self._total_energy += energy
         self._total_samples += n_samples
         self._recent.append((energy, n_samples))
-        self._recent_energy += energy
-        self._recent_samples += n_samples
-        while self._recent_samples - self._recent[0][1] >= self._window_samples:
-            oldest_energy, oldest_samples = self._recent.popleft()
-            self._recent_energy -= oldest_energy
-            self._recent_samples -= oldest_samples
+        if len(self._recent) > _MAX_RECENT:
+            _, _, n_blocks = self._sum_recent()
+            while len(self._recent) > n_blocks:
+                self._recent.popleft()
+        return energy
 
     @property
     def n_samples(self) -> int:
@@ -83,7 +95,19 @@ class LevelMeter:
     @property
     def recent_dbfs(self) -> float:
         """RMS level of the short window, for a live view; `FLOOR_DBFS` before the first sample."""
-        return _to_dbfs(self._recent_energy, self._recent_samples)
+        energy, n_samples, _ = self._sum_recent()
+        return _to_dbfs(energy, n_samples)
+
+    def _sum_recent(self) -> tuple[float, int, int]:
+        """Return energy and samples of the short window, and how many blocks make it up."""
+        energy, n_samples, n_blocks = 0.0, 0, 0
+        for block_energy, block_samples in reversed(self._recent):
+            if n_samples >= self._window_samples:
+                break
+            energy += block_energy
+            n_samples += block_samples
+            n_blocks += 1
+        return energy, n_samples, n_blocks
 
 
 def to_mono_int16(array: NDArray[Any]) -> Samples:
@@ -139,12 +163,6 @@ def _check_shape(array: NDArray[Any]) -> NDArray[Any]:
             "pass (n_samples, n_channels), or transpose it"
         )
     return array[:, 0] if array.shape[1] == 1 else array
-
-
-def _energy(samples: Samples) -> float:
-    # float64 holds the sum of squares exactly up to 2**53, which is 8 million samples at full scale.
-    amplitude = samples.astype(np.float64)
-    return float(amplitude @ amplitude)
 
 
 def _to_dbfs(energy: float, n_samples: int) -> float:

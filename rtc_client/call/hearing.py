@@ -13,7 +13,7 @@ from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmF
 from rtc_client.audio.jitter import JitterBuffer, MediaPacket, PartKind
 from rtc_client.audio.opus import OpusDecoder
 from rtc_client.audio.packets import CLOCK_RATE_HZ
-from rtc_client.audio.pcm import LevelMeter, is_voiced, level_dbfs
+from rtc_client.audio.pcm import LevelMeter, energy_of, is_voiced, is_voiced_energy, level_dbfs
 from rtc_client.audio.playout import Playout
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.render import Renderer
@@ -95,7 +95,8 @@ class Hearing:
             self.began_s = self._clock.now_s()
         if self._position < start:
             self._hand_over(_silence(self._position, start))
-        slot = self._jitter.pop(self._clock.now_s())
+        now_s = self._clock.now_s()
+        slot = self._jitter.pop(now_s)
         if self._packet_sink is not None:
             # What is still to come of the packets of earlier slots is before them.
             position = max(self._packet_position, index * _SLOT_UNITS)
@@ -109,9 +110,8 @@ class Hearing:
             if renderer is None:
                 renderer = self._renderer = Renderer(OpusDecoder())
             samples = renderer.render(slot)
-            if is_voiced(level_dbfs(samples)):
-                self.voiced_s = self._clock.now_s()
-            self._hand_over((PcmFrame(samples, start),))
+            if is_voiced_energy(self._write(PcmFrame(samples, start)), FRAME_SAMPLES):
+                self.voiced_s = now_s
         else:
             self._position = start + FRAME_SAMPLES
 
@@ -143,14 +143,19 @@ class Hearing:
 
     def _hand_over(self, frames: Iterable[PcmFrame]) -> None:
         for frame in frames:
-            if self._metered:
-                self.level.add(frame.samples)
-            self._position = frame.end_samples
-            try:
-                self._sink.write(frame)
-            except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
-                self._fail(error)
+            self._write(frame)
+            if self._is_over:
                 return
+
+    def _write(self, frame: PcmFrame) -> float:
+        """Hand a frame to the sink; return its energy."""
+        energy = self.level.add(frame.samples) if self._metered else energy_of(frame.samples)
+        self._position = frame.end_samples
+        try:
+            self._sink.write(frame)
+        except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
+            self._fail(error)
+        return energy
 
     def _write_packet(self, payload: bytes, position: int) -> None:
         try:

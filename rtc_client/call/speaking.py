@@ -48,6 +48,8 @@ class Speaking:
         self._encoder: OpusEncoder | None = None
         # Ready packets go out as they are, unless somebody wants to hear what is sent.
         self._packets = source if isinstance(source, PacketSource) and isinstance(sink, NullSink) else None
+        self._records = not isinstance(sink, NullSink)
+        self._energy = 0.0
         self._spoken_samples = 0
         self._silent_frames = 0
         self._loss_ratio = 0.0
@@ -80,8 +82,9 @@ class Speaking:
             self._fail(SourceFailed(f"the source failed: {error}"), error)
             samples = SILENCE
         if not self._is_over:
-            self.level.add(samples)
-            self._record(samples, position_samples)
+            self._energy = self.level.add(samples)
+            if self._records:
+                self._record(samples, position_samples)
         return samples
 
     def next_packet(self, index: int, out: bytearray, offset: int) -> int:
@@ -98,7 +101,7 @@ class Speaking:
             samples = SILENCE
         else:
             samples = self.next_frame(index * FRAME_SAMPLES)
-        if samples is SILENCE or not samples.any():
+        if samples is SILENCE or self._energy == 0:
             self._silent_frames += 1
             silent = self._silent_frames
             if self._opus.dtx and silent > DTX_AFTER_FRAMES and silent % DTX_REFRESH_FRAMES:
