@@ -1,0 +1,108 @@
+"""`scripts/bench`: the command line of the benchmarks. Each verb's work is in the file of its name."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Run what was asked for, and return the exit status."""
+    options = _parser().parse_args()
+    if getattr(options, "plot", None) is not None and importlib.util.find_spec("matplotlib") is None:
+        say("matplotlib is not installed, so there will be no plot")
+        options.plot = None
+    match options.verb:
+        case "media":
+            return _media(options)
+        case "floor":
+            return _floor(options)
+        case _:
+            raise AssertionError(options.verb)
+
+
+def say(text: str) -> None:
+    """Tell how far it is, beside the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="What a call costs, and how it sounds.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    media = verbs.add_parser("media", help="processor, memory, pacing and first audio, beside plain aiortc")
+    media.add_argument("--n", default="5,20", metavar="N,N", help="calls at once (default: 5,20)")
+    media.add_argument("--seconds", type=float, default=5.0, metavar="S", help="length of a window (default: 5)")
+    media.add_argument("--repeat", type=int, default=3, metavar="R", help="measure everything R times (default: 3)")
+    media.add_argument("--spread", action="store_true", help="let the packets of each call arrive at a time of its own")
+    floor = verbs.add_parser("floor", help="the least a call can cost here, in C, and what ours costs beside it")
+    floor.add_argument("--n", default="20", metavar="N,N", help="calls at once (default: 20)")
+    floor.add_argument("--seconds", type=float, default=5.0, metavar="S", help="length of a window (default: 5)")
+    floor.add_argument("--repeat", type=int, default=3, metavar="R", help="measure R times (default: 3)")
+    for verb in (media, floor):
+        verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    for verb in (media,):
+        verb.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, as PNG, SVG or PDF")
+    return parser
+
+
+def _media(options: argparse.Namespace) -> int:
+    from tests.bench import media
+
+    sizes = sorted({int(n) for n in options.n.split(",")})
+    measured = asyncio.run(
+        media.measure_all(sizes, window_s=options.seconds, repeat=options.repeat, spread=options.spread, progress=say)
+    )
+    summary = media.summary(measured, spread=options.spread)
+    rows = media.rows_of(measured)
+    if options.json:
+        print(json.dumps(summary, indent=2))
+    else:
+        print(media.table(rows))
+        print()
+        for key, value in summary.items():
+            if key != "rows":
+                print(f"{key}: {value}")
+    if options.plot is not None:
+        media.plot(rows, options.plot)
+        say(f"wrote {options.plot}")
+    return 0
+
+
+def _floor(options: argparse.Namespace) -> int:
+    from tests.bench import floor, media
+
+    found: list[dict[str, object]] = []
+    try:
+        with floor.Program() as program:
+            for n_calls in sorted({int(n) for n in options.n.split(",")}):
+                floors, ours = [], []
+                for _ in range(options.repeat):
+                    floors.append(program.run(n_calls, options.seconds))
+                    ours += asyncio.run(
+                        media.measure_all(
+                            [n_calls],
+                            window_s=options.seconds,
+                            repeat=1,
+                            spread=False,
+                            progress=say,
+                            kinds=("live", "bot"),
+                        )
+                    )
+                found.append(floor.beside(floors, ours))
+    except floor.FloorUnavailable as error:
+        say(f"scripts/bench: {error}")
+        return 2
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        for one in found:
+            print("\n".join(f"{key}: {value}" for key, value in one.items()), end="\n\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
