@@ -84,7 +84,7 @@ class Peer:
         seams.accept_rsa(self._pc)
         seams.no_orphan_consent(self._connection)
         seams.survive_malformed(self._dtls, self._guard.count)
-        seams.tap_rtp(self._receiver, self._on_rtp, listener.stream_ended, self._guard.count)
+        seams.tap_rtp(self._receiver, self._on_rtp, self._on_stream_ended, self._guard.count)
         self._connecting = seams.own_connect(self._pc, self._on_connect_error)
         self._connect_error: Exception | None = None
         self._failure: Exception | None = None
@@ -366,6 +366,9 @@ class Peer:
         counters.bytes_received += n_payload_bytes
         if counters.packets_received == 1:
             self._tell(self._listener.first_rtp)
+
+    def _on_stream_ended(self, ssrc: int) -> None:
+        self._tell(lambda: self._listener.stream_ended(ssrc))
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if self._drain is None:

@@ -1,10 +1,13 @@
-"""What the tests of the peer share: a Peer and a far side joined on loopback, and what the Peer told its listener."""
+"""What the tests of the peer share: a Peer and a far side joined on loopback, and what the Peer told its listener.
+
+The audio goes the fast path, the default of a call, unless a test asks for another.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -12,9 +15,12 @@ from aiortc import RTCDtlsTransport
 
 from rtc_client import CallConfig, Deadlines, IceServer
 from rtc_client.audio.frames import SILENCE, Samples
+from rtc_client.audio.opus import OpusDecoder, OpusError
+from rtc_client.audio.pacing import Ticket, ticker
 from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import is_voiced, level_dbfs
 from rtc_client.clock import MonotonicClock
+from rtc_client.config import MediaPath
 from rtc_client.peer.listener import PeerListener
 from rtc_client.peer.peer import Peer
 from rtc_client.testing.media import AnswererPeer
@@ -23,6 +29,7 @@ from rtc_client.testing.voices import tone_samples
 from rtc_client.testing.waiting import Bell
 
 LOOPBACK: Final = "127.0.0.1"
+PATHS: Final[tuple[MediaPath, ...]] = ("fast", "packets", "plain")
 CLOSE_LIMIT_S: Final = 3.0
 """What a close may take, in any state."""
 
@@ -39,9 +46,10 @@ class Told:
     packets: int = 0
     """Packets that came, on the paths that do not decode."""
     heard: int = 0
-    """Blocks that were heard, loud or not."""
+    """Blocks or packets that were heard, loud or not."""
     loud: int = 0
     """Blocks of 20 ms in which there was sound."""
+    decoder: OpusDecoder = field(default_factory=OpusDecoder)
 
     def listener(self, **instead: Callable[..., Any]) -> PeerListener:
         """Return a listener that keeps everything, with other functions for the names given."""
@@ -71,6 +79,8 @@ class Told:
 
     def _packet(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
         self.packets += 1
+        with suppress(OpusError):
+            self._heard(self.decoder.decode(payload), timestamp)
         self.bell.ring()
 
     def _next_frame(self, position_samples: int) -> Samples:
@@ -127,11 +137,13 @@ class Pair:
     near: Peer
     far: FarSide
     told: Told
+    ticket: Ticket | None = None
 
     async def connect(self) -> None:
-        """Exchange the descriptions and return once both are up."""
+        """Exchange the descriptions and return once both are up; from then on the clockwork drives our end."""
         await self.begin()
         await self.near.connected()
+        self.ticket = ticker().add(self.near.tick, self.near._fail)
 
     async def begin(self) -> None:
         """Exchange the descriptions."""
@@ -148,10 +160,12 @@ def config(*ice_servers: IceServer, **deadlines: float) -> CallConfig:
     return CallConfig(api_key="key", base_url=base_url, ice_servers=ice_servers, deadlines=Deadlines(**deadlines))
 
 
-def a_peer(told: Told | None = None, listener: PeerListener | None = None, **deadlines: float) -> Peer:
-    """Return a fresh Peer that leaves the audio to aiortc."""
+def a_peer(
+    told: Told | None = None, listener: PeerListener | None = None, path: MediaPath = "fast", **deadlines: float
+) -> Peer:
+    """Return a fresh Peer."""
     listener = listener or (told or Told()).listener()
-    return Peer(config(**deadlines), listener, clock=MonotonicClock(), media_path="plain")
+    return Peer(config(**deadlines), listener, clock=MonotonicClock(), media_path=path)
 
 
 def a_far_side(silence: Literal["send", "nothing"] = "send") -> FarSide:
@@ -176,14 +190,16 @@ def a_far_side(silence: Literal["send", "nothing"] = "send") -> FarSide:
 
 @asynccontextmanager
 async def a_pair(
-    listener: PeerListener | None = None, *, told: Told | None = None, **deadlines: float
+    listener: PeerListener | None = None, *, told: Told | None = None, path: MediaPath = "fast", **deadlines: float
 ) -> AsyncIterator[Pair]:
     """Yield two ends, and close both at the end."""
     told = told or Told()
-    pair = Pair(a_peer(told, listener, **deadlines), a_far_side(), told)
+    pair = Pair(a_peer(told, listener, path, **deadlines), a_far_side(), told)
     try:
         yield pair
     finally:
+        if pair.ticket is not None:
+            pair.ticket.remove()
         await asyncio.gather(pair.near.aclose(), pair.far.peer.aclose())
 
 

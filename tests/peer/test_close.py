@@ -13,9 +13,10 @@ import pytest
 from rtc_client import CallConfig, DtlsFailed, IceServer, connect
 from rtc_client.audio.frames import SILENCE, Samples
 from rtc_client.clock import MonotonicClock
+from rtc_client.config import MediaPath
 from rtc_client.peer.peer import Peer
 from rtc_client.testing import FakeAnswerer
-from tests.peer.support import CLOSE_LIMIT_S, LOOPBACK, Pair, Told, a_pair, a_peer, config
+from tests.peer.support import CLOSE_LIMIT_S, LOOPBACK, PATHS, Pair, Told, a_pair, a_peer, config
 
 Close = Callable[[Peer], Coroutine[Any, Any, None]]
 
@@ -81,10 +82,21 @@ async def _cancelled(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("close", [_twice, _at_the_same_time, _cancelled])
-@pytest.mark.parametrize("reach", [_new, _gathering, _have_offer, _connecting, _connected, _failed, _far_side_gone])
-async def test_a_close_ends_within_its_limit(reach: Callable[[Pair], Coroutine[Any, Any, None]], close: Close) -> None:
+@pytest.mark.parametrize(
+    ("reach", "path"),
+    [
+        *(
+            (reach, "fast")
+            for reach in (_new, _gathering, _have_offer, _connecting, _connected, _failed, _far_side_gone)
+        ),
+        *((reach, path) for reach in (_connected, _far_side_gone) for path in ("packets", "plain")),
+    ],
+)
+async def test_a_close_ends_within_its_limit(
+    reach: Callable[[Pair], Coroutine[Any, Any, None]], close: Close, path: MediaPath
+) -> None:
     """In whatever state, and however it is called, a close ends in 3 s and leaves no task, socket or thread."""
-    async with a_pair() as pair:
+    async with a_pair(path=path) as pair:
         await reach(pair)
         started_s = time.monotonic()
 
@@ -94,9 +106,10 @@ async def test_a_close_ends_within_its_limit(reach: Callable[[Pair], Coroutine[A
         assert not [t for t in asyncio.all_tasks() if t.get_name().startswith("peer-")]
 
 
-async def test_no_packet_leaves_after_a_close() -> None:
+@pytest.mark.parametrize("path", PATHS)
+async def test_no_packet_leaves_after_a_close(path: MediaPath) -> None:
     """Once the close has returned the sender has stopped: not one more packet reaches the far side."""
-    async with a_pair() as pair:
+    async with a_pair(path=path) as pair:
         await pair.connect()
         gate = pair.far.peer.gate
         await pair.far.bell.until(
@@ -132,7 +145,7 @@ async def test_forty_calls_given_up_while_connecting_leave_no_task() -> None:
 async def test_a_close_while_a_stun_server_does_not_answer_is_quick() -> None:
     """Giving up while candidates are still asked for ends the asking."""
     async with _mute_stun_server() as (server, asked):
-        peer = Peer(config(server), Told().listener(), clock=MonotonicClock(), media_path="plain")
+        peer = Peer(config(server), Told().listener(), clock=MonotonicClock())
         offering = asyncio.create_task(peer.create_offer())
         await asyncio.wait_for(asked.wait(), 2)
         offering.cancel()

@@ -92,7 +92,7 @@ async def test_nothing_that_came_while_gathering_reaches_dtls() -> None:
     stun, _ = await asyncio.get_running_loop().create_datagram_endpoint(_MuteStunServer, local_addr=(LOOPBACK, 0))
     server = IceServer(url=f"stun:{LOOPBACK}:{stun.get_extra_info('sockname')[1]}")
     told, far = Told(), a_far_side()
-    peer = Peer(config(server, gather_s=2), told.listener(), clock=MonotonicClock(), media_path="plain")
+    peer = Peer(config(server, gather_s=2), told.listener(), clock=MonotonicClock())
     gathering = asyncio.create_task(peer.create_offer())
     try:
         address = await asyncio.wait_for(asked_from, 2)

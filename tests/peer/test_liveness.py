@@ -9,14 +9,16 @@ import aioice.ice
 import pytest
 
 from rtc_client import CallLost
-from tests.peer.support import a_pair
+from rtc_client.config import MediaPath
+from tests.peer.support import PATHS, a_pair
 
 SILENCE_S = 0.6
 
 
-async def test_a_far_side_that_vanishes_is_lost() -> None:
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_far_side_that_vanishes_is_lost(path: MediaPath) -> None:
     """Without a datagram of any kind for the deadline, the call is lost, and says why."""
-    async with a_pair(silence_s=SILENCE_S) as pair:
+    async with a_pair(path=path, silence_s=SILENCE_S) as pair:
         await pair.connect()
         watching = asyncio.create_task(pair.near.watch())
         await pair.told.bell.until(lambda: pair.told.heard or None, timeout_s=5, what=lambda: "a frame")
@@ -51,9 +53,10 @@ async def test_the_default_deadline_is_longer_than_the_time_between_two_checks()
         assert pair.near._deadlines.silence_s >= 2 * 1.2 * aioice.ice.CONSENT_INTERVAL - 1e-9
 
 
-async def test_a_far_side_that_hangs_up_is_not_lost() -> None:
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_far_side_that_hangs_up_is_not_lost(path: MediaPath) -> None:
     """A close_notify ends the watch without an error, at once."""
-    async with a_pair() as pair:
+    async with a_pair(path=path) as pair:
         await pair.connect()
         watching = asyncio.create_task(pair.near.watch())
         await pair.told.bell.until(lambda: pair.told.heard or None, timeout_s=5, what=lambda: "a frame")
@@ -63,9 +66,10 @@ async def test_a_far_side_that_hangs_up_is_not_lost() -> None:
         await asyncio.wait_for(watching, 1)
 
 
-async def test_a_path_that_breaks_is_lost() -> None:
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_path_that_breaks_is_lost(path: MediaPath) -> None:
     """Sockets that die under the call are no hang-up of the far side."""
-    async with a_pair() as pair:
+    async with a_pair(path=path) as pair:
         await pair.connect()
         await pair.told.bell.until(lambda: pair.told.heard or None, timeout_s=5, what=lambda: "a frame")
         pair.near._guard.last_dtls_s = None  # the handshake is long over

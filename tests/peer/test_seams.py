@@ -108,7 +108,7 @@ async def test_every_wrapper_is_met_by_a_call(monkeypatch: pytest.MonkeyPatch) -
 
         monkeypatch.setattr(owner, name, noting)
 
-    async with a_pair() as pair:
+    async with a_pair(path="plain") as pair:
         near = pair.near
         for owner, names in (
             (near._connection, ("get_component_candidates", "query_consent")),
@@ -172,7 +172,7 @@ async def test_loopback_is_offered_for_a_call_within_this_machine_only(base_url:
     from rtc_client.clock import MonotonicClock
     from rtc_client.peer.peer import Peer
 
-    peer = Peer(replace(config(), base_url=base_url), Told().listener(), clock=MonotonicClock(), media_path="plain")
+    peer = Peer(replace(config(), base_url=base_url), Told().listener(), clock=MonotonicClock())
     try:
         hosts = [host for host, _ in candidates(await peer.create_offer())]
     finally:
