@@ -74,6 +74,7 @@ class Told:
 
     def _next_packet(self, index: int, out: bytearray, offset: int) -> int:
         self.asked += 1
+        self.bell.ring()
         out[offset : offset + len(SILENT_PACKET)] = SILENT_PACKET
         return len(SILENT_PACKET)
 
@@ -142,6 +143,10 @@ class Pair:
     async def connect(self) -> None:
         """Exchange the descriptions and return once both are up; from then on the clockwork drives our end."""
         await self.begin()
+        await self.up()
+
+    async def up(self) -> None:
+        """Return once both are up, after `begin`; from then on the clockwork drives our end."""
         await self.near.connected()
         self.ticket = ticker().add(self.near.tick, self.near._fail)
 

@@ -66,7 +66,7 @@ async def talking(path: MediaPath = "fast") -> AsyncIterator[tuple[Pair, Sender]
         assert pair.near._dtls.state == "connected"
 
 
-def _copy(packet: RtpPacket, *, payload: bytes | None = None, padding: int = 0) -> RtpPacket:
+def copy_of(packet: RtpPacket, *, payload: bytes | None = None, padding: int = 0) -> RtpPacket:
     made = RtpPacket(
         payload_type=packet.payload_type,
         sequence_number=packet.sequence_number,
@@ -89,13 +89,13 @@ async def test_packets_without_a_payload_do_not_end_the_voice(padding: int, path
 
         def with_probes(packet: RtpPacket) -> list[RtpPacket]:
             nonlocal n_empty, shift
-            made = _copy(packet)
+            made = copy_of(packet)
             made.sequence_number = (packet.sequence_number + shift) % 65_536
             out = [made]
             if n_empty < 10:
                 n_empty += 1
                 shift += 1
-                probe = _copy(made, payload=b"", padding=padding)
+                probe = copy_of(made, payload=b"", padding=padding)
                 probe.sequence_number = (made.sequence_number + 1) % 65_536
                 out.append(probe)
             return out
@@ -183,7 +183,7 @@ async def test_a_new_stream_in_place_of_the_old_is_heard(jump: int, restart: int
     async with talking(path) as (pair, sender):
 
         def of_a_new_stream(packet: RtpPacket) -> list[RtpPacket]:
-            made = _copy(packet)
+            made = copy_of(packet)
             made.ssrc = packet.ssrc ^ 0xFFFF
             made.sequence_number = (packet.sequence_number + restart) % 65_536
             made.timestamp = (packet.timestamp + jump) % 2**32
@@ -199,7 +199,7 @@ async def test_a_sequence_that_restarts_a_little_behind_is_heard(path: MediaPath
     async with talking(path) as (pair, sender):
 
         def behind(packet: RtpPacket) -> list[RtpPacket]:
-            made = _copy(packet)
+            made = copy_of(packet)
             made.sequence_number = (packet.sequence_number - 50) % 65_536
             return [made]
 
@@ -217,7 +217,7 @@ async def test_noise_for_payloads_does_not_end_the_voice(path: MediaPath) -> Non
         def noisy(packet: RtpPacket) -> list[RtpPacket]:
             nonlocal n_noise
             n_noise += 1
-            return [_copy(packet, payload=rng.randbytes(rng.randrange(1, 200)))] if n_noise < 20 else [packet]
+            return [copy_of(packet, payload=rng.randbytes(rng.randrange(1, 200)))] if n_noise < 20 else [packet]
 
         sender.change = noisy
         await pair.told.bell.until(lambda: n_noise >= 20 or None, timeout_s=2, what=lambda: "the noise")
