@@ -19,6 +19,8 @@ def main() -> int:
     match options.verb:
         case "media":
             return _media(options)
+        case "loss":
+            return _loss(options)
         case "floor":
             return _floor(options)
         case _:
@@ -38,13 +40,15 @@ def _parser() -> argparse.ArgumentParser:
     media.add_argument("--seconds", type=float, default=5.0, metavar="S", help="length of a window (default: 5)")
     media.add_argument("--repeat", type=int, default=3, metavar="R", help="measure everything R times (default: 3)")
     media.add_argument("--spread", action="store_true", help="let the packets of each call arrive at a time of its own")
+    loss = verbs.add_parser("loss", help="how calls sound over bad networks, beside plain aiortc")
+    loss.add_argument("--quick", action="store_true", help="three networks, one seed, two sentences")
     floor = verbs.add_parser("floor", help="the least a call can cost here, in C, and what ours costs beside it")
     floor.add_argument("--n", default="20", metavar="N,N", help="calls at once (default: 20)")
     floor.add_argument("--seconds", type=float, default=5.0, metavar="S", help="length of a window (default: 5)")
     floor.add_argument("--repeat", type=int, default=3, metavar="R", help="measure R times (default: 3)")
-    for verb in (media, floor):
+    for verb in (media, loss, floor):
         verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    for verb in (media,):
+    for verb in (media, loss):
         verb.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, as PNG, SVG or PDF")
     return parser
 
@@ -68,6 +72,22 @@ def _media(options: argparse.Namespace) -> int:
                 print(f"{key}: {value}")
     if options.plot is not None:
         media.plot(rows, options.plot)
+        say(f"wrote {options.plot}")
+    return 0
+
+
+def _loss(options: argparse.Namespace) -> int:
+    from tests.bench import loss, quality, speech
+
+    if not speech.has_recordings():
+        say("no recorded speech here (sudo apt install pocketsphinx-testdata): the shipped samples are spoken instead")
+    if not quality.has_pesq():
+        say("pesq or pystoi is not installed (pesq needs a C compiler): no scores of them")
+    script = loss.script_of(3 if options.quick else None)
+    rows = asyncio.run(loss.place_all(loss.cases_of(is_quick=options.quick), script, say))
+    print(json.dumps(loss.as_json(rows), indent=2) if options.json else loss.table(rows))
+    if options.plot is not None:
+        loss.plot(rows, options.plot)
         say(f"wrote {options.plot}")
     return 0
 
