@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 N_PHASES: Final = 4
 CALLS_PER_PHASE: Final = 8
 """Phases are opened one after the other: few calls share one timer."""
-CATCH_UP_TICKS: Final = 5
-"""After a stall of the process at most 100 ms are made up for; older ticks are skipped."""
+CATCH_UP_TICKS: Final = 25
+"""After a stall of the process at most half a second is made up for, as much as a jitter buffer holds; older ticks are
+skipped."""
 
 
 class Ticket:

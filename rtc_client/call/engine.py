@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final
 
+from rtc_client.audio.frames import FRAME_S
 from rtc_client.audio.opus import libopus_version
 from rtc_client.audio.pacing import Ticket, ticker
 from rtc_client.audio.recording import PacketSink
@@ -49,6 +50,8 @@ from rtc_client.sideband.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
+_LATE_TICKS: Final = 6
+"""A tick may be 100 ms late, and the first one is up to 20 ms after the call connected."""
 _TEND_S: Final = 0.2
 """How often it is looked whether a call is over: a wake-up of the loop costs as much as three packets."""
 _LOOK_S: Final = 1.0
@@ -171,7 +174,10 @@ class Engine:
         self.feed.append(MediaConnected())
 
     def _tick(self, peer: Peer, index: int) -> None:
-        peer.tick(index)
+        # What a stall of our process held up is played, for a recording must be whole, but not said: late sound is
+        # worthless, and the far side's buffer would have to get rid of it.
+        if self.elapsed_s() < (index + _LATE_TICKS) * FRAME_S:
+            peer.tick(index)
         self.voices.tick(index)
 
     def _on_tick_failure(self, error: Exception) -> None:

@@ -6,10 +6,11 @@ fallen silent. Where aiortc decodes (the plain path), `heard` places its frames 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
+from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
 from rtc_client.audio.jitter import JitterBuffer, MediaPacket, PartKind
 from rtc_client.audio.opus import OpusDecoder
 from rtc_client.audio.packets import CLOCK_RATE_HZ
@@ -25,11 +26,17 @@ from rtc_client.errors import AudioError, SinkFailed
 _SLOT_UNITS: Final = CLOCK_RATE_HZ // 50
 _UNITS_PER_SAMPLE: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
 
+_LATE_S: Final = 0.005
+"""A tick that is later than this is one of a process that stalls; timers of a healthy one are about 1 ms late."""
+
 
 class Hearing:
     """The agent's half of a call. `on_failure` is told once, by a sink that raises.
 
     The sink gets one contiguous stream whose position 0 is `begin`.
+
+    A stall of our own process is not jitter of the network. While the clockwork makes up for one, packets that waited
+    in the socket count as arrived no later than the period that is played, so that it costs neither delay nor sound.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class Hearing:
         self._renders = self._metered
         self._position = 0
         self._packet_position = 0
+        self._played_until_s = math.inf
         self._is_over = False
         self.began_s: float | None = None
         """When the sample at position 0 was handed over, monotonic seconds; None before."""
@@ -80,7 +88,7 @@ class Hearing:
 
     def push(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
         """Take an RTP packet. Never raises."""
-        self._jitter.push(MediaPacket(ssrc, sequence, timestamp, marker, payload), now_s)
+        self._jitter.push(MediaPacket(ssrc, sequence, timestamp, marker, payload), min(now_s, self._played_until_s))
 
     def end_stream(self, ssrc: int) -> None:
         """Take note that a stream is said to be over (RTCP BYE)."""
@@ -96,6 +104,10 @@ class Hearing:
         if self._position < start:
             self._hand_over(_silence(self._position, start))
         now_s = self._clock.now_s()
+        if self.began_s is not None:
+            due_s = self.began_s + index * FRAME_S + _LATE_S
+            self._played_until_s = due_s + FRAME_S
+            now_s = min(now_s, due_s)
         slot = self._jitter.pop(now_s)
         if self._packet_sink is not None:
             # What is still to come of the packets of earlier slots is before them.

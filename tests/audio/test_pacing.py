@@ -89,13 +89,13 @@ async def test_few_calls_share_a_phase_and_many_are_spread_over_four() -> None:
     assert [b - a for a, b in pairwise(origins_s)] == pytest.approx([FRAME_S / N_PHASES] * 3)
 
 
-async def test_after_a_stall_100_ms_are_made_up_for_and_the_rest_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
-    """A loop blocked for 0.3 s: five ticks follow at once, older ones never come, and the log says how much that is."""
+async def test_after_a_stall_half_a_second_is_made_up_for_and_the_rest_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    """A loop blocked for 0.7 s: half a second follows at once, older ticks never come, and the log says how many."""
     call = Ticks()
     ticket = call.join()
     await call.reach(3)
 
-    time.sleep(0.3)  # noqa: ASYNC251 - the stall
+    time.sleep(0.7)  # noqa: ASYNC251 - the stall
     resumed_s = time.monotonic()
     await call.reach(3 + 1 + CATCH_UP_TICKS)
     caught_up_s = time.monotonic() - resumed_s
@@ -103,7 +103,7 @@ async def test_after_a_stall_100_ms_are_made_up_for_and_the_rest_is_skipped(capl
     ticket.remove()
 
     steps = [b - a for a, b in pairwise(call.indices)]
-    assert caught_up_s < 0.025
+    assert caught_up_s < 0.05
     assert [step for step in steps if step != 1] == [max(steps)]
     assert 8 <= max(steps) <= 12
     (said,) = [r for r in caplog.records if r.levelno >= logging.WARNING and r.name == "rtc_client.audio.pacing"]
