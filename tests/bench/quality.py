@@ -58,8 +58,9 @@ def judge(said: Samples, heard: Samples, spans: list[tuple[int, int]], offset_s:
     stois: list[float] = []
     delays_ms: list[float] = []
     longest, n_missing, n_speech = 0, 0, 0
-    padded = np.pad(heard, (max(0, offset) + SAMPLE_RATE_HZ, 2 * SAMPLE_RATE_HZ))
-    origin = offset - max(0, offset) - SAMPLE_RATE_HZ  # where padded[0] lies in the time of what was said
+    before = max(0, offset) + SAMPLE_RATE_HZ
+    padded = np.pad(heard, (before, max(0, len(said) - len(heard)) + 3 * SAMPLE_RATE_HZ))
+    origin = offset - before  # where padded[0] lies in the time of what was said
     for start, end in spans:
         utterance = said[start:end]
         at = start - origin
