@@ -122,7 +122,7 @@ def _pesq(said: Samples, heard: Samples) -> float:
 
     try:
         return float(pesq.pesq(_PESQ_RATE_HZ, _at_16k(said), _at_16k(heard), "wb"))
-    except pesq.PesqError:  # nothing that could be taken for speech
+    except (pesq.PesqError, ValueError):  # nothing that could be taken for speech
         return 1.0
 
 
