@@ -74,13 +74,15 @@ def _picture(call: Call) -> RenderableType:
     caller, agent = call.levels
     grid.add_row(*_level_row("caller", caller))
     grid.add_row(*_level_row("agent", agent))
-    grid.add_row(Text("network", style="dim"), Text(_network(call.stats_history), style="dim"), Text())
+    network = Text(_network(call.stats_history), style="dim")
     words = Table.grid(padding=(0, 1))
     for entry in call.latest_words(8):
         style = _COLOURS[entry.role]
         text = Text(printable(entry.text), style="" if entry.final else "italic")
         words.add_row(Text(entry.role, style=f"bold {style}"), text)
-    return Panel(Group(head, Text(), grid, Text(), words), title=call.call_id or "dialling", subtitle="Ctrl-C hangs up")
+    return Panel(
+        Group(head, Text(), grid, network, Text(), words), title=call.call_id or "dialling", subtitle="Ctrl-C hangs up"
+    )
 
 
 def _level_row(name: str, meter: LevelMeter) -> tuple[Text, Text, Text]:
@@ -93,11 +95,11 @@ def _level_row(name: str, meter: LevelMeter) -> tuple[Text, Text, Text]:
 
 def _network(history: Sequence[CallStats]) -> str:
     if not history:
-        return ""
+        return "network"
     now = history[-1]
     trip = "" if now.round_trip_time_s is None else f"round trip {now.round_trip_time_s * 1000:.0f} ms, "
     lost = now.packets_lost / max(1, now.packets_received + now.packets_lost)
-    return f"{trip}{lost:.1%} lost, delay {now.current_delay_s * 1000:.0f} ms, {now.bit_rate_received / 1000:.0f} kb/s"
+    return f"network {trip}{lost:.1%} lost, delay {now.current_delay_s * 1000:.0f} ms, {now.bit_rate_received / 1000:.0f} kb/s"
 
 
 async def _print_lines(call: Call) -> None:

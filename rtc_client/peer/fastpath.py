@@ -95,6 +95,7 @@ class FastPath:
     def start(self) -> None:
         """Take over from aiortc's packet machinery."""
         self._guard.on_rtp = self._receive
+        self._media.rest_decoder()
 
     def stop(self) -> None:
         """Hand back: from now on nothing is sent or received here. Safe to call twice."""

@@ -11,6 +11,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final, cast
@@ -42,6 +43,7 @@ _CIPHERS: Final = (
     b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305"
 )
 """aiortc's own, and behind them two for peers with an RSA certificate."""
+_READ_BYTES: Final = 2_048
 _PARSE_ERRORS: Final = (ValueError, IndexError, KeyError, struct.error)
 
 
@@ -156,9 +158,12 @@ def guard_datagrams(
     `on_proof` is told each address to which a check is answered with success: it knows this call's ICE password.
 
     Relies on asyncio (and aioice's TURN transport) looking the method up on the instance for each datagram, and on
-    `Connection.request_received` answering through `protocol.send_stun`.
+    `Connection.request_received` answering through `protocol.send_stun`. asyncio makes room for 256 kB before it reads
+    a datagram, by the transport's `max_size`; a little more than is let in does, and where it is another, nothing breaks.
     """
     for protocol in connection._protocols:
+        with suppress(AttributeError):
+            protocol.transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
         protocol.datagram_received = wrap(protocol)  # type: ignore[method-assign, assignment]
         protocol.send_stun = _noting_success(protocol.send_stun, on_proof)  # type: ignore[method-assign, assignment]
 
@@ -336,6 +341,13 @@ class Media:
         self.payload_types = frozenset(payload_types)
         self.ssrc: int = sender._ssrc
 
+    def rest_decoder(self) -> None:
+        """Let aiortc's decoder thread end as soon as it begins: nothing is left for it to decode. Its track ends, too.
+
+        Relies on `decoder_worker` ending at the first None in the receiver's `__decoder_queue`.
+        """
+        cast("Any", self._receiver)._RTCRtpReceiver__decoder_queue.put(None)
+
     def srtp_in(self) -> Any:
         """Return libsrtp's session for what arrives; it lives as long as the DTLS transport, which is held here."""
         return self._dtls._rx_srtp._srtp[0]
@@ -461,7 +473,7 @@ def check_fast_seams(sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:
         SeamMoved: With what is not as expected.
     """
     wanted: list[tuple[object, tuple[str, ...]]] = [
-        (receiver, ("_RTCRtpReceiver__remote_streams",)),
+        (receiver, ("_RTCRtpReceiver__remote_streams", "_RTCRtpReceiver__decoder_queue")),
         (
             sender,
             (
