@@ -159,7 +159,7 @@ def guard_datagrams(
 
     Relies on asyncio (and aioice's TURN transport) looking the method up on the instance for each datagram, and on
     `Connection.request_received` answering through `protocol.send_stun`. asyncio makes room for 256 kB before it reads
-    a datagram, by the transport's `max_size`; a little more than is let in does, and where it is another, nothing breaks.
+    a datagram, by the transport's `max_size`; a little more than is let in will do. Other transports stay as they are.
     """
     for protocol in connection._protocols:
         with suppress(AttributeError):
