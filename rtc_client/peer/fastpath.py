@@ -21,7 +21,9 @@ from rtc_client.peer.guard import IngressGuard
 MAX_PAYLOAD_BYTES: Final = 1_300
 """The room that a `PacketWriter` has: the longest Opus packet of 20 ms, 1,276 bytes, and a little padding."""
 MAX_STREAMS: Final = 8
-"""SSRCs of one peer that are told apart; RTP of further ones is dropped and counted."""
+"""SSRCs of one peer that are told apart; RTP of further ones is dropped and counted, until one has fallen silent."""
+STREAM_IS_OVER_S: Final = 5.0
+"""A stream that is silent for so long makes room for another: a peer may begin a new one with every turn it speaks."""
 
 _HEADER: Final = struct.Struct("!BBHII")
 _TAIL: Final = struct.Struct("!BHI")
@@ -86,7 +88,7 @@ class FastPath:
         self._silent = True
         self._is_stopped = False
         self._out: seams.Outlet | None = None
-        self._streams: dict[int, Callable[[int, int], None]] = {}
+        self._streams: dict[int, _Stream] = {}
         _HEADER.pack_into(self._packet_out, 0, 0x80, media.payload_type, 0, 0, media.ssrc)
         self.packets_sent = 0
         self.bytes_sent = 0
@@ -145,6 +147,15 @@ class FastPath:
         self._out = self._media.outlet()
         return self._out
 
+    def _forget_one(self, now_s: float) -> bool:
+        """Make room for a new stream, if one has been silent for long; return whether there is room."""
+        ssrc, stream = min(self._streams.items(), key=lambda item: item[1].last_s)
+        if now_s - stream.last_s <= STREAM_IS_OVER_S:
+            return False
+        del self._streams[ssrc]
+        self._media.forget_stream(ssrc)
+        return True
+
     def _receive(self, data: bytes, now_s: float) -> None:
         n_bytes = len(data)
         self._view_in[:n_bytes] = data
@@ -167,11 +178,23 @@ class FastPath:
         if start > n_bytes:
             self._guard.count("malformed_rtp")
             return
-        note = self._streams.get(ssrc)
-        if note is None:
-            if len(self._streams) >= MAX_STREAMS:
+        stream = self._streams.get(ssrc)
+        if stream is None:
+            if len(self._streams) >= MAX_STREAMS and not self._forget_one(now_s):
                 self._guard.count("too_many_streams")
                 return
-            note = self._streams[ssrc] = self._media.received_stream(ssrc)
-        note(sequence, timestamp)
+            stream = self._streams[ssrc] = _Stream(self._media.received_stream(ssrc))
+        stream.last_s = now_s
+        stream.note(sequence, timestamp)
         self._read(ssrc, sequence, timestamp, second > 0x7F, bytes(self._view_in[start:n_bytes]), now_s)
+
+
+class _Stream:
+    """One SSRC of the peer."""
+
+    __slots__ = ("last_s", "note")
+
+    def __init__(self, note: Callable[[int, int], None]) -> None:
+        self.note = note
+        self.last_s = 0.0
+        """When its last packet came, monotonic seconds."""

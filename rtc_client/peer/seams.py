@@ -387,6 +387,10 @@ class Media:
 
         return note
 
+    def forget_stream(self, ssrc: int) -> None:
+        """Report on this stream no more; a report has room for 31 (RFC 3550 section 6.4.1), and aiortc forgets none."""
+        self._streams.pop(ssrc, None)
+
 
 class Outlet:
     """Sends over one candidate pair, past asyncio's transport when that is a plain UDP socket."""

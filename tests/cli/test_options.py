@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import wave
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,17 @@ async def test_sound_goes_in_and_out_by_files(answerer: FakeAnswerer, tmp_path: 
     write_wav(source, CALLER_WORDS)
     files = ("--wav", str(source), "--out", str(out), "--caller-out", str(caller_out))
 
+    began_s = time.monotonic()
     finished = await run("call", "--base-url", answerer.base_url, *files, "--linger", "0.4", "--json", "--quiet")
+    took_s = time.monotonic() - began_s
 
     assert (finished.status, finished.stderr) == (0, "")
     assert finished.report["end"]["reason"] == "source_ended"
+    # On the clock of the whole machine, so that delay can be measured from outside.
+    in_s, out_s = (finished.report[name] - began_s for name in ("in_t0_monotonic", "out_t0_monotonic"))
+    assert 0 < in_s < took_s - len(CALLER_WORDS) / 24_000
+    assert out_s == pytest.approx(in_s, abs=0.1)
+    assert finished.report["transport_path"] == "fast"
     agent = locate(AGENT_WORDS, recorded(out))
     assert agent.likeness > SAME
     assert 0.5 <= agent.at_s <= 1.0

@@ -28,7 +28,7 @@ from rtc_client.call.hearing import Hearing
 from rtc_client.clock import MonotonicClock
 from rtc_client.config import MediaPath
 from rtc_client.peer import seams
-from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, MAX_STREAMS
+from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, MAX_STREAMS, STREAM_IS_OVER_S
 from rtc_client.testing.script import Tone
 from rtc_client.testing.voices import tone_samples
 from tests.peer.support import PATHS, Pair, Told, a_pair
@@ -324,6 +324,24 @@ async def test_no_more_streams_than_a_few_are_told_apart() -> None:
 
     assert {entry[0] for entry in crafted.taken} == set(range(1, MAX_STREAMS + 1))
     assert dropped == {"too_many_streams": 5}
+
+
+async def test_a_peer_may_begin_a_new_stream_with_every_turn() -> None:
+    """Streams that have fallen silent make room: the ninth, and the fortieth, is heard as the first was."""
+    async with _crafting() as crafted:
+        fast = crafted.pair.near._fast
+        assert fast is not None
+        for ssrc in range(1, 41):
+            crafted.head.ssrc = ssrc
+            crafted.send(_packet(crafted.next(), SILENT_PACKET))
+            for stream in fast._streams.values():
+                stream.last_s -= STREAM_IS_OVER_S  # so long ago
+        dropped = (await crafted.pair.near.counters()).dropped
+        reported: dict[int, object] = vars(crafted.pair.near._receiver)["_RTCRtpReceiver__remote_streams"]
+
+    assert [entry[0] for entry in crafted.taken] == list(range(1, 41))
+    assert dropped == {}
+    assert len(reported) <= MAX_STREAMS + 1
 
 
 async def test_garbage_of_any_length_from_the_peers_address_does_nothing() -> None:
