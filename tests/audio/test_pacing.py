@@ -89,7 +89,7 @@ async def test_few_calls_share_a_phase_and_many_are_spread_over_four() -> None:
     assert [b - a for a, b in pairwise(origins_s)] == pytest.approx([FRAME_S / N_PHASES] * 3)
 
 
-async def test_after_a_stall_half_a_second_is_made_up_for_and_the_rest_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+async def test_of_a_stall_half_a_second_is_made_up_for_and_the_rest_skipped(caplog: pytest.LogCaptureFixture) -> None:
     """A loop blocked for 0.7 s: half a second follows at once, older ticks never come, and the log says how many."""
     call = Ticks()
     ticket = call.join()
