@@ -51,7 +51,7 @@ class Project:
         self._tools = folder / "tools"
         self._log = folder / "log"
         (self.root / "scripts").mkdir(parents=True)
-        for name in ("_venv", "demo", "test", "check"):
+        for name in ("_venv", "demo", "test", "check", "bench"):
             shutil.copy(ROOT / "scripts" / name, self.root / "scripts")
         shutil.copy(ROOT / "pyproject.toml", self.root)
         self.python = self.add_python("python3.12", "3.12")
@@ -120,6 +120,29 @@ def test_tests_add_the_tools_without_touching_the_project(project: Project) -> N
     assert project.take_log() == ["pip>=25.1", f"--group {project.root}/pyproject.toml:dev"]
     assert project.run("demo")[0] == 0
     assert project.take_log() == []
+
+
+def test_benchmarks_add_what_they_need_and_the_tools_stay_out(project: Project) -> None:
+    """A benchmark installs its own groups once; the scores that need a compiler are a group of their own."""
+    status, out, _ = project.run("bench", "media", "--json")
+
+    assert (status, out) == (0, "called: -m tests.bench media --json\n")
+    groups = [line for line in project.take_log() if line.startswith("--group")]
+    assert groups == [f"--group {project.root}/pyproject.toml:{name}" for name in ("bench", "bench-sound")]
+    assert project.run("bench", "floor") == (0, "called: -m tests.bench floor\n", "")
+    assert project.take_log() == []
+
+
+def test_benchmarks_run_without_the_scores_that_cannot_be_installed(project: Project) -> None:
+    """Where pesq cannot be built, that is said in one line, and everything else is measured."""
+    project.run("bench")
+    (project.root / ".venv/.finished-bench-sound").unlink()
+
+    status, out, err = project.run("bench", "loss", STAND_IN_PIP_FAILS="1")
+
+    assert (status, out) == (0, "called: -m tests.bench loss\n")
+    assert len(err.splitlines()) == 1
+    assert "pesq" in err
 
 
 def test_changed_project_file_is_installed_again(project: Project) -> None:
@@ -202,7 +225,7 @@ def test_two_scripts_at_once_set_up_once(project: Project) -> None:
     assert project.take_log() == ["venv", f"--editable {project.root}[testing]"]
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "check"])
+@pytest.mark.parametrize("script", ["demo", "test", "check", "bench"])
 @pytest.mark.parametrize(
     ("version", "lacks", "words"),
     [
@@ -228,5 +251,5 @@ def test_machine_that_cannot_is_told_in_one_line(
 
 def test_everything_to_run_is_executable() -> None:
     """A clone can run its scripts as they are."""
-    for name in ("scripts/demo", "scripts/test", "scripts/check", ".ci/run"):
+    for name in ("scripts/demo", "scripts/test", "scripts/check", "scripts/bench", ".ci/run"):
         assert os.access(ROOT / name, os.X_OK), name

@@ -42,7 +42,7 @@ Stack = Literal["ours", "shipped"]
 Way = Literal["down", "up"]
 
 LINK_S: Final = 0.020
-AT_ONCE: Final = 8
+AT_ONCE: Final = 6
 LEAD_IN_S: Final = 4.0
 """Speech before what is judged: until then the sender knows of the loss, and the receiver of the jitter."""
 PAUSE_S: Final = 0.6
