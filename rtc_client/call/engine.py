@@ -123,6 +123,8 @@ class Engine:
 
     def stats(self) -> CallStats:
         """Return what the media path looks like now; its bit rates are those of the last look."""
+        if self.legs.peer is not None:
+            self.counters = self.legs.peer.latest_counters()
         return self._snapshot(rates_of=self.snapshots[-1] if self.snapshots else None)
 
     def _snapshot(self, *, since: CallStats | None = None, rates_of: CallStats | None = None) -> CallStats:

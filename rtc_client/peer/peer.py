@@ -198,6 +198,14 @@ class Peer:
         self._counters.dropped = dict(self._guard.dropped)
         return self._counters
 
+    def latest_counters(self) -> PeerCounters:
+        """Return what is known without asking aiortc: on the fast path all but what reports tell is of this instant."""
+        if self._fast is not None:
+            self._counters.packets_sent = self._fast.packets_sent
+            self._counters.bytes_sent = self._fast.bytes_sent
+            self._counters.packets_discarded_on_send = self._fast.send_failures
+        return self._counters
+
     async def aclose(self) -> None:
         """Close everything within the deadline, in any state. Safe to call twice, and to cancel while waiting."""
         if self._closing is None:
@@ -247,10 +255,7 @@ class Peer:
                 self._counters.round_trip_s = report.roundTripTime
                 # aiortc hands on the byte of the report (RFC 3550 section 6.4.1).
                 self._counters.fraction_lost = report.fractionLost / 256
-        if self._fast is not None:
-            self._counters.packets_sent = self._fast.packets_sent
-            self._counters.bytes_sent = self._fast.bytes_sent
-            self._counters.packets_discarded_on_send = self._fast.send_failures
+        self.latest_counters()
         self._counters.packets_lost = seams.lost_packets(self._receiver)
 
     def _raise_if_failed(self) -> None:

@@ -287,6 +287,10 @@ async def test_statistics_are_kept_for_an_hour_and_no_longer(answerer: FakeAnswe
     from rtc_client.call.engine import MAX_SNAPSHOTS
 
     async with connect(config_for(answerer)) as call:
+        answered = await answerer.wait_for_call()
+        await until(lambda: answered.packets_received >= 10)
+        # Of this instant, not of the last look a second ago.
+        assert call.stats().packets_sent >= answered.packets_received
         for _ in range(MAX_SNAPSHOTS + 5):
             call._engine.snapshots.append(call.stats())
 
