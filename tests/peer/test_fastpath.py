@@ -409,8 +409,13 @@ def _fifty_behind(packet: RtpPacket) -> list[RtpPacket]:
     return [made]
 
 
-@pytest.mark.parametrize("path", ["fast", "packets"])
-@pytest.mark.parametrize("oddity", ["empty payloads", "another stream", "50 behind", "bye", "noise"])
+@pytest.mark.parametrize(
+    ("oddity", "path"),
+    [
+        *((oddity, "fast") for oddity in ("empty payloads", "another stream", "50 behind", "bye", "noise")),
+        ("50 behind", "packets"),
+    ],
+)
 async def test_no_oddity_of_a_peer_stalls_the_voice_for_200_ms(oddity: str, path: MediaPath) -> None:
     """Probes, a new SSRC, numbers that restart, a BYE that is none, payloads that are no Opus: the voice goes on."""
     ear, told = Ear(), Told()
