@@ -99,7 +99,8 @@ def _network(history: Sequence[CallStats]) -> str:
     now = history[-1]
     trip = "" if now.round_trip_time_s is None else f"round trip {now.round_trip_time_s * 1000:.0f} ms, "
     lost = now.packets_lost / max(1, now.packets_received + now.packets_lost)
-    return f"network {trip}{lost:.1%} lost, delay {now.current_delay_s * 1000:.0f} ms, {now.bit_rate_received / 1000:.0f} kb/s"
+    rate = f"{now.bit_rate_received / 1000:.0f} kb/s"
+    return f"network {trip}{lost:.1%} lost, delay {now.current_delay_s * 1000:.0f} ms, {rate}"
 
 
 async def _print_lines(call: Call) -> None:
