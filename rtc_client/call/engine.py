@@ -82,6 +82,7 @@ class Engine:
         self._dialing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ticket: Ticket | None = None
+        self._said_s = 0.0
         self.state = CallState.IDLE
         self.timeline = Timeline()
         self.feed = EventFeed()
@@ -176,9 +177,11 @@ class Engine:
         self.feed.append(MediaConnected())
 
     def _tick(self, peer: Peer, index: int) -> None:
-        # What a stall of our process held up is played, for a recording must be whole, but not said: late sound is
-        # worthless, and the far side's buffer would have to get rid of it.
-        if self.elapsed_s() < (index + _LATE_TICKS) * FRAME_S:
+        # What a stall of our process held up is played, for a recording must be whole, but not said in one burst, which
+        # the far side's buffer would have to get rid of: while we are late, one packet goes out in 20 ms.
+        now_s = self._clock.now_s()
+        if self.elapsed_s() < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S:
+            self._said_s = now_s
             peer.tick(index)
         self.voices.tick(index)
 
