@@ -25,6 +25,10 @@ CATCH_UP_TICKS: Final = 25
 """After a stall of the process at most half a second is made up for, as much as a jitter buffer holds; older ticks are
 skipped."""
 
+CATCH_UP_STEP_S: Final = FRAME_S / 2
+"""A stall is made up for at twice the speed, not at once: what the far side, or another task, held up meanwhile comes
+no faster."""
+
 
 class Ticket:
     """One call's place in the clockwork.
@@ -93,12 +97,17 @@ class _Phase:
         return math.floor((now_s - self._origin_s) / FRAME_S)
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = loop.call_at(self._origin_s + self._period * FRAME_S, self._fire)
+        due_s = self._origin_s + self._period * FRAME_S
+        now_s = loop.time()
+        if due_s < now_s:
+            due_s = now_s + CATCH_UP_STEP_S
+        self._timer = loop.call_at(due_s, self._fire)
 
     def _fire(self) -> None:
-        """Tick once. What a stall left behind follows in the next turns of the loop, each after what it has received.
+        """Tick once. What a stall left behind follows step by step, each after what has been received meanwhile.
 
-        A burst would ask for what came during the stall before it is read: a turn takes one datagram off each socket.
+        A burst would ask for what came during the stall before it is read: a turn of the loop takes one datagram off
+        each socket.
         """
         loop = asyncio.get_running_loop()
         behind = self._periods_until(loop.time()) - self._period

@@ -90,7 +90,7 @@ async def test_few_calls_share_a_phase_and_many_are_spread_over_four() -> None:
 
 
 async def test_of_a_stall_half_a_second_is_made_up_for_and_the_rest_skipped(caplog: pytest.LogCaptureFixture) -> None:
-    """A loop blocked for 0.7 s: half a second follows at once, older ticks never come, and the log says how many."""
+    """A loop blocked for 0.7 s: half a second follows at twice the speed, the rest never comes, and the log says so."""
     call = Ticks()
     ticket = call.join()
     await call.reach(3)
@@ -99,11 +99,11 @@ async def test_of_a_stall_half_a_second_is_made_up_for_and_the_rest_skipped(capl
     resumed_s = time.monotonic()
     await call.reach(3 + 1 + CATCH_UP_TICKS)
     caught_up_s = time.monotonic() - resumed_s
-    await call.reach(3 + 1 + CATCH_UP_TICKS + 5)
+    await call.reach(3 + 1 + 2 * CATCH_UP_TICKS + 5)
     ticket.remove()
 
     steps = [b - a for a, b in pairwise(call.indices)]
-    assert caught_up_s < 0.05
+    assert 0.2 < caught_up_s < 0.8
     assert [step for step in steps if step != 1] == [max(steps)]
     assert 8 <= max(steps) <= 12
     (said,) = [r for r in caplog.records if r.levelno >= logging.WARNING and r.name == "rtc_client.audio.pacing"]
@@ -126,7 +126,7 @@ async def test_a_short_stall_loses_nothing() -> None:
 
 
 async def test_what_came_during_a_stall_is_read_before_its_tick() -> None:
-    """Between two ticks that are made up for, the loop takes a turn: datagrams that waited come in at their rate."""
+    """Between two ticks that are made up for there is time for the datagrams that waited."""
     arrived = 0
     seen: list[int] = []
 
@@ -149,7 +149,7 @@ async def test_what_came_during_a_stall_is_read_before_its_tick() -> None:
     transport.close()
 
     assert seen[-1] == 5
-    assert len(set(seen[1:6])) >= 3
+    assert seen[3] == 5
 
 
 async def test_a_failing_tick_ends_its_own_call_only() -> None:
