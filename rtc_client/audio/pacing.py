@@ -75,13 +75,15 @@ class _Phase:
         self._period = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_firing = False
+        self._is_skipping = False
         self.tickets: list[Ticket] = []
 
     def add(self, ticket: Ticket) -> None:
         if self._timer is None and not self._is_firing:
             loop = asyncio.get_running_loop()
-            self._period = self._periods_until(loop.time()) + 1
-            self._arm(loop)
+            now_s = loop.time()
+            self._period = self._periods_until(now_s) + 1
+            self._arm(loop, now_s - FRAME_S)
         ticket.first_period = self._period
         ticket.phase = self
         # New lists, here and below: the old one may be in the midst of a tick.
@@ -96,12 +98,9 @@ class _Phase:
     def _periods_until(self, now_s: float) -> int:
         return math.floor((now_s - self._origin_s) / FRAME_S)
 
-    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _arm(self, loop: asyncio.AbstractEventLoop, last_s: float) -> None:
         due_s = self._origin_s + self._period * FRAME_S
-        now_s = loop.time()
-        if due_s < now_s:
-            due_s = now_s + CATCH_UP_STEP_S
-        self._timer = loop.call_at(due_s, self._fire)
+        self._timer = loop.call_at(max(due_s, last_s + CATCH_UP_STEP_S), self._fire)
 
     def _fire(self) -> None:
         """Tick once. What a stall left behind follows step by step, each after what has been received meanwhile.
@@ -110,12 +109,17 @@ class _Phase:
         each socket.
         """
         loop = asyncio.get_running_loop()
-        behind = self._periods_until(loop.time()) - self._period
+        now_s = loop.time()
+        behind = self._periods_until(now_s) - self._period
         if behind > CATCH_UP_TICKS:
             n_skipped = behind - CATCH_UP_TICKS
-            skipped_ms = round(n_skipped * FRAME_S * 1000)
-            log.warning("the process stalled, audio was skipped", extra={"skipped_ms": skipped_ms})
+            if not self._is_skipping:
+                skipped_ms = round(n_skipped * FRAME_S * 1000)
+                log.warning("the process stalled, audio is skipped", extra={"skipped_ms": skipped_ms})
+            self._is_skipping = True
             self._period += n_skipped
+        elif behind <= 0:
+            self._is_skipping = False
         self._timer = None
         self._is_firing = True
         try:
@@ -123,7 +127,7 @@ class _Phase:
         finally:
             self._is_firing = False
             if self.tickets:
-                self._arm(loop)
+                self._arm(loop, now_s)
 
     def _tick_all(self) -> None:
         period = self._period

@@ -6,9 +6,10 @@ import asyncio
 import json
 import signal
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rtc_client.testing import FakeAnswerer
 from tests.cli.command import Finished, run, running
@@ -74,9 +75,20 @@ CASES = (
 )  # fmt: skip
 
 
+AT_A_TIME = 4
+"""Processes that start at once keep everybody else from the processors."""
+
+
 async def test_every_ending_has_its_status_its_line_and_its_object() -> None:
-    """All of them at once, each against an answerer of its own."""
-    finished = await asyncio.gather(*(_run(case) for case in CASES), _closed_port(), _vanishing(), _killed())
+    """A few of them at a time, each against an answerer of its own."""
+    slots = asyncio.Semaphore(AT_A_TIME)
+
+    async def in_turn(ending: Coroutine[Any, Any, Finished]) -> Finished:
+        async with slots:
+            return await ending
+
+    endings = (*(_run(case) for case in CASES), _closed_port(), _vanishing(), _killed())
+    finished = await asyncio.gather(*(in_turn(ending) for ending in endings))
 
     for case, ended in zip(CASES, finished, strict=False):
         assert ended.status == case.status, (case.name, ended)
