@@ -58,6 +58,10 @@ async def _failed(pair: Pair) -> None:
 
 async def _far_side_gone(pair: Pair) -> None:
     await pair.connect()
+    # Closed while it still shakes hands, it would go without a word.
+    await pair.far.bell.until(
+        lambda: pair.far.dtls.state == "connected" or None, timeout_s=5, what=lambda: "the far side connected"
+    )
     await pair.far.peer.aclose()
     await pair.near.watch()
 
