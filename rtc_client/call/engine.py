@@ -180,7 +180,8 @@ class Engine:
         # What a stall of our process held up is played, for a recording must be whole, but not said in one burst, which
         # the far side's buffer would have to get rid of: while we are late, one packet goes out in 20 ms.
         now_s = self._clock.now_s()
-        if self.elapsed_s() < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S:
+        is_late = self.timeline.since_s(Fact.DTLS_CONNECTED, now_s) >= (index + _LATE_TICKS) * FRAME_S
+        if not is_late or now_s - self._said_s >= FRAME_S:
             self._said_s = now_s
             peer.tick(index)
         self.voices.tick(index)

@@ -1,4 +1,7 @@
-"""Promises of the jitter buffer: a slot for every pop, whatever comes; sound in order and in time; holes bridged."""
+"""Promises of the jitter buffer: a slot for every pop, whatever comes; sound in order and in time; holes bridged.
+
+More than 400 lines: one buffer, and every odd stream it has to bear.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Promises of Opus: speech comes through, FEC and concealment do what they say, and no bytes bring it down."""
+"""Promises of Opus: speech comes through, FEC and concealment do what they say, and no bytes bring it down.
+
+More than 400 lines: one codec, both of whose halves are tried on the same speech.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A joined sideband: order, pings, sizes, how it closes, and how it is joined again."""
+"""A joined sideband: order, pings, sizes, how it closes, and how it is joined again.
+
+More than 400 lines: one connection, and everything that can pass over it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which offers are posted again and when, how long an answer may take, and what a refusal is told as."""
+"""Which offers are posted again and when, how long an answer may take, and what a refusal is told as.
+
+More than 400 lines: one request, and every way in which its answer can go wrong.
+"""
 
 from __future__ import annotations
 
