@@ -1,29 +1,27 @@
 """The fake answerer: a real server on loopback to test callers against. Exports only.
 
 It shares no wire code with the client, on purpose: a codec tested against itself agrees with its own mistakes.
+
+The public names are those of `rtc_client.testing._public`, loaded when the first of them is used: pytest imports this
+package for its plugin in every project that has it installed, and must not wait for a media stack.
 """
 
-from rtc_client.testing.answerer import FakeAnswerer
-from rtc_client.testing.call import AnsweredCall, CallEnd
-from rtc_client.testing.faults import Faults
-from rtc_client.testing.record import SeenRequest, Violation
-from rtc_client.testing.relay import Impairment, Network
-from rtc_client.testing.script import (
-    AfterCaller,
-    AfterPrevious,
-    AgentScript,
-    AtTime,
-    Clip,
-    Echo,
-    SpokenTurn,
-    Tone,
-    Voice,
-    When,
-)
-from rtc_client.testing.vad import VadSettings
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "FakeAnswerer", "AnsweredCall", "CallEnd", "Faults", "SeenRequest", "Violation",
-    "AgentScript", "SpokenTurn", "Voice", "Tone", "Clip", "Echo", "When", "AtTime", "AfterCaller", "AfterPrevious",
-    "VadSettings", "Impairment", "Network",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from rtc_client.testing._public import *  # noqa: F403
+    from rtc_client.testing._public import __all__ as __all__
+else:
+
+    def __getattr__(name):
+        # A submodule that is asked for is none of the public names, and loads nothing but itself.
+        if name == "__all__" or not (name.startswith("_") or find_spec(f"{__name__}.{name}")):
+            public = import_module("rtc_client.testing._public")
+            if name == "__all__" or name in public.__all__:
+                return getattr(public, name)
+        raise AttributeError(f"module 'rtc_client.testing' has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *import_module("rtc_client.testing._public").__all__})
