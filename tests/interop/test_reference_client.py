@@ -1,0 +1,177 @@
+"""Promises about a client that is not ours: the published reference client holds calls with the fake answerer.
+
+The application above it is this test: its peer connection is plain aiortc, its offer goes out through the reference
+client, and the answer comes back through it. What goes over the wire is held against the recordings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtc_client.audio.frames import Samples
+from rtc_client.audio.pcm import level_dbfs
+from rtc_client.testing import AfterCaller, AgentScript, AnsweredCall, CallEnd, FakeAnswerer, SpokenTurn, Tone
+from tests.interop.reference_client import AppServer, ModelBackend
+from tests.interop.reference_install import INSTALL_LIMIT_S, NEWEST, PINNED, NotInstallable, installed
+from tests.testing.caller import Caller
+from tests.wire.recordings import episode
+
+pytestmark = pytest.mark.timeout(60 + INSTALL_LIMIT_S)
+
+SCRIPT = AgentScript(
+    turns=[SpokenTurn(voice=Tone(frequency_hz=660, duration_s=1.5), text="beep boop", when=AfterCaller())],
+    caller_text="a steady hum",
+)
+HANDOFF: dict[str, object] = {
+    "type": "conversation.handoff.requested",
+    "handoff_id": "handoff_1",
+    "item_id": "item_1",
+    "input_transcript": "please do it",
+}
+
+
+@pytest.fixture(params=[PINNED, NEWEST])
+def version(request: pytest.FixtureRequest) -> str:
+    value: str = request.param
+    return value
+
+
+@pytest.fixture
+def program(version: str) -> Path:
+    try:
+        return installed(version)
+    except NotInstallable as error:
+        pytest.skip(f"the reference client {version} cannot be had: {error}")
+
+
+@asynccontextmanager
+async def application(program: Path, answerer: FakeAnswerer) -> AsyncIterator[tuple[AppServer, ModelBackend, Caller]]:
+    """The reference client, the model behind it, and the peer connection of the application above it."""
+    caller = Caller(_tone(440, -20, 1.4))
+    caller.peer.createDataChannel("oai-events")  # as its documentation of the offer wants
+    try:
+        async with ModelBackend() as backend, AppServer(program, answerer.base_url, backend.base_url) as app:
+            yield app, backend, caller
+    finally:
+        await caller.close()
+
+
+async def test_a_whole_call_of_the_reference_client(version: str, program: Path) -> None:
+    """Audio both ways, text, transcripts, a handoff that is carried out and answered, and an end in good order."""
+    async with (
+        FakeAnswerer(script=SCRIPT) as answerer,
+        application(program, answerer) as (app, backend, caller),
+    ):
+        call = await _start(app, caller, answerer)
+        await app.in_call("appendText", text="hello from app")
+        await call.wait_received(_is("conversation.item.create"))
+        heard = await app.is_told("thread/realtime/transcript/done")
+        spoken = await app.is_told("thread/realtime/transcript/done", lambda params: params["role"] == "assistant")
+        await call.send_event(HANDOFF)
+        await call.wait_received(_is("conversation.handoff.append"), timeout_s=15)
+        added = await app.is_told("thread/realtime/itemAdded")
+        await app.is_told("turn/completed")
+        await app.in_call("stop")
+        closed = await app.is_told("thread/realtime/closed")
+        ended = await call.ended()
+        started = await app.is_told("thread/realtime/started")
+
+    assert started["version"] == "v1"
+    assert (await app.is_told("thread/realtime/sdp"))["sdp"] == call.answer_sdp
+    _is_tone(call.heard, 440, -20)
+    _is_tone(_from_the_first_sound(caller.heard()), 660, -20)
+    assert (heard["role"], heard["text"], spoken["text"]) == ("user", "a steady hum", "beep boop")
+    said = [{"role": "user", "text": "a steady hum"}, {"role": "assistant", "text": "beep boop"}]
+    assert added["item"]["active_transcript"] == [*said, {"role": "user", "text": "please do it"}]
+    assert "<input>please do it</input>" in json.dumps(backend.requests[0]["input"])
+    assert (closed["reason"], ended) == ("requested", CallEnd.CLIENT_SIDEBAND)
+    assert answerer.violations == []
+    _is_as_recorded(version, answerer, call)
+
+
+def _is_as_recorded(version: str, answerer: FakeAnswerer, call: AnsweredCall) -> None:
+    """Hold what the reference client sent against its recordings, byte for byte but for names and numbers.
+
+    A newer version orders its headers differently and adds two; nothing else may differ.
+    """
+    happy, handoff = episode("a_v1_webrtc_happy"), episode("j_handoff_simple")
+    (post,), (handshake,) = answerer.requests, answerer.handshakes
+    before = _canonical(happy.post["headers"]), _canonical(happy.handshake["headers"])
+    now = _canonical(post.headers), _canonical(handshake.headers)
+    if version == PINNED:
+        assert now == before
+    else:
+        more = [(name, "ID") for name in ("session-id", "thread-id")]
+        assert tuple(map(sorted, now)) == tuple(sorted([*headers, *more]) for headers in before)
+    assert f"{post.method} {post.target} HTTP/1.1" == happy.post["line"]
+    target = handshake.target.replace(call.call_id, "rtc_test123")
+    assert f"{handshake.method} {target} HTTP/1.1" == happy.handshake["line"]
+    recorded_sdp = happy.all("rpc_request")[0]["params"]["transport"]["sdp"]
+    assert post.body.decode() == happy.post["body"].replace(recorded_sdp, call.offer_sdp)
+    assert call.received_frames == [*happy.sent_frames, handoff.sent_frames[-1]]
+
+
+async def test_the_reference_client_tries_again(program: Path) -> None:
+    """A POST refused with 500 twice is sent a third time, and the call is held."""
+    async with (
+        FakeAnswerer(script=SCRIPT) as answerer,
+        application(program, answerer) as (app, _, caller),
+    ):
+        answerer.faults.refuse_post(500, times=2)
+        call = await _start(app, caller, answerer)
+        await call.hang_up()
+        closed = await app.is_told("thread/realtime/closed")
+
+    assert [request.method for request in answerer.requests] == ["POST"] * 3
+    assert closed["reason"] == "transport_closed"
+    assert answerer.violations == []
+
+
+async def _start(app: AppServer, caller: Caller, answerer: FakeAnswerer) -> AnsweredCall:
+    transport = {"type": "webrtc", "sdp": await caller.offer()}
+    await app.in_call("start", outputModality="audio", transport=transport, prompt="backend prompt")
+    await caller.accept((await app.is_told("thread/realtime/sdp"))["sdp"])
+    await caller.connected()
+    call = await answerer.wait_for_call()
+    await call.sideband_joined()
+    return call
+
+
+def _is(kind: str) -> Any:
+    return lambda frame: frame["type"] == kind
+
+
+def _canonical(headers: list[Any]) -> list[tuple[str, str]]:
+    """Return headers with everything that differs between two runs replaced."""
+    same = []
+    for name, value in headers:
+        text = re.sub(r"127\.0\.0\.1:\w+", "127.0.0.1:PORT", value)
+        text = re.sub(r"/\S+ \(.*; .*\) \S+ \(", "/VERSION (SYSTEM) TERMINAL (", text)
+        text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", text)
+        same.append((name, "CHANGING" if name.lower() in ("content-length", "sec-websocket-key") else text))
+    return same
+
+
+def _tone(frequency_hz: float, level: float, duration_s: float) -> Samples:
+    amplitude = 32_767 * 10 ** (level / 20) * 2**0.5
+    phase = 2 * np.pi * frequency_hz * np.arange(round(duration_s * 24_000)) / 24_000
+    return np.asarray(np.round(amplitude * np.sin(phase)), dtype=np.int16)
+
+
+def _from_the_first_sound(samples: Samples) -> Samples:
+    return samples[int(np.argmax(np.abs(samples) > 500)) :]
+
+
+def _is_tone(samples: Samples, frequency_hz: float, level: float) -> None:
+    middle = samples[round(0.2 * 24_000) : round(1.2 * 24_000)].astype(float)
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert spectrum.argmax() * 24_000 / len(middle) == pytest.approx(frequency_hz, abs=2)
+    assert level_dbfs(middle.astype(np.int16)) == pytest.approx(level, abs=1)
