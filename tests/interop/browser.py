@@ -1,7 +1,8 @@
 """A far side that is not ours: a page in headless Chromium answers the offer, a small server carries its SDP.
 
 The page plays a WebAudio oscillator as its track and measures what it hears with an analyser. Signaling and sideband
-are the least that a call needs; that they are right is shown by other tests.
+are the least that a call needs; that they are right is shown by other tests. How Chromium is started, and its sound,
+are also `browser_caller.py`'s.
 """
 
 from __future__ import annotations
@@ -41,17 +42,18 @@ FLAGS = (
     "--allow-loopback-in-peer-connection",
 )
 
-PAGE = """<!doctype html><meta charset="utf-8"><title>answerer</title><script>
+SOUND = """
 const post = (path, what) => fetch(path, {method: "POST", body: JSON.stringify(what)});
-async function serve() {
-  const {sdp, tone_hz} = await (await fetch("/browser/offer")).json();
-  const context = new AudioContext({sampleRate: 48000});
+const context = new AudioContext({sampleRate: 48000});
+async function tone(frequency) {  // as a track, at -15 dBFS
   await context.resume();
-  const oscillator = new OscillatorNode(context, {frequency: tone_hz});
+  const oscillator = new OscillatorNode(context, {frequency});
   const out = new MediaStreamAudioDestinationNode(context);
   oscillator.connect(new GainNode(context, {gain: 0.25})).connect(out);
   oscillator.start();
-  const peer = new RTCPeerConnection();
+  return out.stream.getAudioTracks()[0];
+}
+function measure(peer) {  // what comes in, four times a second
   const states = [];
   peer.onconnectionstatechange = () => states.push([performance.now(), peer.connectionState]);
   peer.ontrack = ({track}) => {
@@ -73,17 +75,65 @@ async function serve() {
       });
     }, 250);
   };
-  peer.addTrack(out.stream.getAudioTracks()[0], out.stream);
-  await peer.setRemoteDescription({type: "offer", sdp});
+}
+async function gathered(peer) {
+  while (peer.iceGatheringState !== "complete")
+    await new Promise((done) => peer.addEventListener("icegatheringstatechange", done, {once: true}));
+}
+"""
+
+PAGE = f"""<!doctype html><meta charset="utf-8"><title>answerer</title><script>{SOUND}
+async function serve() {{
+  const {{sdp, tone_hz}} = await (await fetch("/browser/offer")).json();
+  const peer = new RTCPeerConnection();
+  measure(peer);
+  peer.addTrack(await tone(tone_hz));
+  await peer.setRemoteDescription({{type: "offer", sdp}});
   await peer.setLocalDescription(await peer.createAnswer());
-  const gathered = () => peer.iceGatheringState === "complete";
-  while (!gathered()) await new Promise((done) => peer.addEventListener("icegatheringstatechange", done, {once: true}));
-  await post("/browser/answer", {sdp: peer.localDescription.sdp});
+  await gathered(peer);
+  await post("/browser/answer", {{sdp: peer.localDescription.sdp}});
   await fetch("/browser/hang-up");  // answered when the test wants it
   peer.close();
-}
-serve().catch((error) => post("/browser/failed", {error: String(error)}));
+}}
+serve().catch((error) => post("/browser/failed", {{error: String(error)}}));
 </script>"""
+
+
+class Chromium:
+    """A headless Chromium that shows one page."""
+
+    def __init__(self, url: str, flags: tuple[str, ...] = ()) -> None:
+        self._url, self._flags = url, flags
+
+    async def start(self) -> None:
+        self._profile = tempfile.mkdtemp(prefix="chromium-")
+        self._process = await asyncio.create_subprocess_exec(
+            executable() or "chromium", *FLAGS, *self._flags, f"--user-data-dir={self._profile}", self._url,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
+    async def kill(self) -> None:
+        # The browser is a family of processes; they are in a group of their own.
+        if self._process.returncode is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+        await asyncio.to_thread(shutil.rmtree, self._profile, ignore_errors=True)
+
+
+async def heard_so_often(
+    heard: list[dict[str, Any]], bell: Bell, frequency_hz: float, times: int, timeout_s: float
+) -> list[dict[str, Any]]:
+    """Return the last of what a page measured, once so many in a row were of this frequency."""
+
+    def find() -> list[dict[str, Any]] | None:
+        last = heard[-times:]
+        is_heard = len(last) == times and all(abs(m["frequency_hz"] - frequency_hz) < 3 for m in last)
+        return last if is_heard else None
+
+    return await bell.until(
+        find, timeout_s=timeout_s, what=lambda: f"{frequency_hz} Hz at the browser (last: {heard[-1:]})"
+    )
 
 
 @dataclass
@@ -120,12 +170,8 @@ class ChromiumAnswerer:
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         self.base_url = f"{origin}/v1"
-        self._profile = tempfile.mkdtemp(prefix="chromium-")
-        self._browser = await asyncio.create_subprocess_exec(
-            executable() or "chromium", *FLAGS, *self.flags, f"--user-data-dir={self._profile}", f"{origin}/",
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
+        self._browser = Chromium(f"{origin}/", self.flags)
+        await self._browser.start()
         try:
             async with asyncio.timeout(20):
                 await self._page_ready.wait()
@@ -135,15 +181,11 @@ class ChromiumAnswerer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # The browser is a family of processes; they are in a group of their own.
-        if self._browser.returncode is None:
-            os.killpg(self._browser.pid, signal.SIGKILL)
-        await self._browser.wait()
+        await self._browser.kill()
         self._hang_up.set()
         for future in (self._offer, self._answer):
             future.cancel()
         await self._runner.cleanup()
-        await asyncio.to_thread(shutil.rmtree, self._profile, ignore_errors=True)
 
     async def hears(self, frequency_hz: float, times: int, timeout_s: float = 10.0) -> list[dict[str, Any]]:
         """Return the last measurements once so many in a row were of this frequency, within one bin of the analyser.
@@ -151,15 +193,7 @@ class ChromiumAnswerer:
         Raises:
             TimeoutError: The page has not heard it by then.
         """
-
-        def find() -> list[dict[str, Any]] | None:
-            last = self.heard[-times:]
-            is_heard = len(last) == times and all(abs(m["frequency_hz"] - frequency_hz) < 3 for m in last)
-            return last if is_heard else None
-
-        return await self._bell.until(
-            find, timeout_s=timeout_s, what=lambda: f"{frequency_hz} Hz at the browser (last: {self.heard[-1:]})"
-        )
+        return await heard_so_often(self.heard, self._bell, frequency_hz, times, timeout_s)
 
     def hang_up(self) -> None:
         """Let the page close its peer connection."""

@@ -6,7 +6,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,19 +16,33 @@ NEWEST: Final = os.environ.get("RTC_CLIENT_TEST_REFERENCE") or "0.169.0"
 """The newest version that was tried, or another that the environment asks for."""
 
 INSTALL_LIMIT_S: Final = 240.0
+ANSWER_LIMIT_S: Final = 20.0
+"""How long npm may take to say that there is such a version; a registry behind a closed door says nothing."""
+
+_reasons: dict[str, str] = {}
+"""Why a version cannot be had; asked once in a run."""
 
 
 class NotInstallable(Exception):
     """The reference client cannot be had on this machine; the text says why."""
 
 
-@cache
 def installed(version: str) -> Path:
     """Return the program of a version, after installing it where it is not yet.
 
     Raises:
         NotInstallable: If there is no npm, or npm cannot get it.
     """
+    if version in _reasons:
+        raise NotInstallable(_reasons[version])
+    try:
+        return _installed(version)
+    except NotInstallable as error:
+        _reasons[version] = str(error)
+        raise
+
+
+def _installed(version: str) -> Path:
     folder = _cache_folder() / f"reference-client-{version}"
     program = folder / "node_modules" / ".bin" / "codex"
     npm, node = shutil.which("npm"), shutil.which("node")
@@ -48,19 +61,23 @@ def installed(version: str) -> Path:
 
 
 def _install(npm: str, folder: Path, version: str) -> None:
-    command = [
-        npm, "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier",
-        "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--loglevel=error", f"{PACKAGE}@{version}",
-    ]  # fmt: skip
+    wanted = f"{PACKAGE}@{version}"
+    quiet = ("--no-update-notifier", "--fetch-retries=0", "--loglevel=error")
+    _run(npm, "view", wanted, "version", *quiet, limit_s=ANSWER_LIMIT_S)
+    options = ("--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", *quiet)
+    _run(npm, "install", *options, wanted, limit_s=INSTALL_LIMIT_S)
+
+
+def _run(npm: str, *arguments: str, limit_s: float) -> None:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=INSTALL_LIMIT_S, stdin=subprocess.DEVNULL, check=False
+            [npm, *arguments], capture_output=True, text=True, timeout=limit_s, stdin=subprocess.DEVNULL, check=False
         )
     except subprocess.TimeoutExpired:
-        raise NotInstallable(f"npm did not get {PACKAGE}@{version} within {INSTALL_LIMIT_S:g} s") from None
+        raise NotInstallable(f"npm {arguments[0]} took longer than {limit_s:g} s") from None
     if done.returncode != 0:
         complaint = next((line for line in done.stderr.splitlines() if "error" in line.lower()), "no reason given")
-        raise NotInstallable(f"npm cannot get {PACKAGE}@{version}: {complaint}")
+        raise NotInstallable(f"npm {arguments[0]}: {complaint}")
 
 
 def _cache_folder() -> Path:
