@@ -50,19 +50,13 @@ class Arrivals:
         self._sorted_s: list[float] = []
         self._window: deque[tuple[float, float]] = deque()
         self._n_slow = 0
-        self._last_transit_s: float | None = None
         self._n_played = 0
         self._recoverable_ratio = 0.0
         self.fastest_s = 0.0
         """Lowest transit time of the window, seconds."""
-        self.jitter_s = 0.0
-        """Interarrival jitter, seconds, as RFC 3550 section 6.4.1 smooths it."""
 
     def add(self, transit_s: float, now_s: float) -> None:
         """Count a packet that has arrived, `transit_s` being `now_s` less its position in seconds."""
-        if self._last_transit_s is not None:
-            self.jitter_s += (abs(transit_s - self._last_transit_s) - self.jitter_s) / 16
-        self._last_transit_s = transit_s
         ordered, window = self._sorted_s, self._window
         insort(ordered, transit_s)
         window.append((now_s, transit_s))
@@ -81,10 +75,6 @@ class Arrivals:
             self._window.popleft()
         self._sorted_s[:] = sorted(transit_s for _, transit_s in self._window)
         self._n_slow = 0
-
-    def restart(self) -> None:
-        """The next packet is of another stream: its transit time is not to be compared with that of the last one."""
-        self._last_transit_s = None
 
     def count_played(self, *, follows_recoverable_loss: bool) -> None:
         """Count a packet that was taken for playout, and whether the one before it is lost and copied in it."""

@@ -114,11 +114,6 @@ class JitterBuffer:
         return self._delay_s
 
     @property
-    def jitter_s(self) -> float:
-        """Interarrival jitter, seconds, as RFC 3550 section 6.4.1 smooths it."""
-        return self._arrivals.jitter_s
-
-    @property
     def held_packets(self) -> int:
         """Packets that wait for their turn."""
         return len(self._packets)
@@ -148,8 +143,6 @@ class JitterBuffer:
             counters.duplicated += 1
             return
         self._has_ended = False
-        if is_joined:
-            self._arrivals.restart()
         self._arrivals.add(now_s - position / CLOCK_RATE_HZ, now_s)
         if not self._is_started:
             if not self._packets or number < self._next_number:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import uuid
 from collections import deque
@@ -53,7 +54,7 @@ log = logging.getLogger(__name__)
 _LATE_TICKS: Final = 6
 """A tick may be 100 ms late, and the first one is up to 20 ms after the call connected."""
 _TEND_S: Final = 0.2
-"""How often it is looked whether a call is over: a wake-up of the loop costs as much as three packets."""
+"""How often it is looked whether a call is over: within a tick, for a wake-up costs as much as three packets."""
 _LOOK_S: Final = 1.0
 """How often the counters and the peer's reports are looked at."""
 MAX_SNAPSHOTS: Final = 3_600
@@ -82,7 +83,9 @@ class Engine:
         self._dialing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ticket: Ticket | None = None
-        self._said_s = 0.0
+        self._connected_s = self._said_s = self._tend_at_s = 0.0
+        self._look_at_s = _LOOK_S
+        self._is_warned = False
         self.state = CallState.IDLE
         self.timeline = Timeline()
         self.feed = EventFeed()
@@ -115,7 +118,6 @@ class Engine:
             raise
         if self.legs.peer is not None:
             self.supervisor.start(self._watch_media(self.legs.peer), "call-media")
-        self.supervisor.start(self._tend(), "call-tend")
 
     def elapsed_s(self) -> float:
         """Return the seconds since audio could flow; 0 before, and no longer growing once the end is decided."""
@@ -172,19 +174,21 @@ class Engine:
         # The end may have been decided since the path came up; then the clockwork would never be told of it.
         if peer is not None and peer.path is not None and self.supervisor.end is None:
             self.voices.begin(peer.path)
+            self._connected_s = self.timeline.at_s(Fact.DTLS_CONNECTED) or 0.0
             self._ticket = ticker().add(partial(self._tick, peer), self._on_tick_failure)
         self._move(Input.MEDIA_CONNECTED)
         self.feed.append(MediaConnected())
 
     def _tick(self, peer: Peer, index: int) -> None:
+        now_s = self._clock.now_s()
+        if now_s >= self._tend_at_s:
+            self._tend(peer, now_s)
         # What a stall of our process held up is played, for a recording must be whole, but not said in one burst, which
         # the far side's buffer would have to get rid of: while we are late, one packet goes out in 20 ms.
-        now_s = self._clock.now_s()
-        is_late = self.timeline.since_s(Fact.DTLS_CONNECTED, now_s) >= (index + _LATE_TICKS) * FRAME_S
-        if not is_late or now_s - self._said_s >= FRAME_S:
+        if now_s - self._connected_s < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S:
             self._said_s = now_s
-            peer.tick(index)
-        self.voices.tick(index)
+            peer.tick(index, now_s)
+        self.voices.tick(index, now_s)
 
     def _on_tick_failure(self, error: Exception) -> None:
         log.error("the media path failed", exc_info=error)
@@ -240,30 +244,27 @@ class Engine:
         else:
             self.supervisor.decide(_end(EndReason.REMOTE_HANGUP, "server"))
 
-    async def _tend(self) -> None:
-        """Keep the recordings going, and end the call when its time is over or everything was said."""
+    def _tend(self, peer: Peer, now_s: float) -> None:
+        """Keep statistics, and end the call when its time is over or everything was said."""
         config = self.config
-        warned = False
-        elapsed_s, next_look_s = 0.0, _LOOK_S
-        while True:
-            left_s = _TEND_S if config.max_duration_s is None else config.max_duration_s - elapsed_s
-            await self._clock.sleep_until(self._clock.now_s() + max(0.01, min(_TEND_S, left_s)))
-            if elapsed_s >= next_look_s and self.legs.peer is not None:
-                next_look_s += _LOOK_S
-                self.counters = await self.legs.peer.counters()
-                self.voices.caller.set_loss_ratio(self.counters.fraction_lost)
-                self.snapshots.append(self._snapshot(since=self.snapshots[-1] if self.snapshots else None))
-            elapsed_s = self.elapsed_s()
-            quiet_s = self.voices.quiet_s()
-            if config.max_duration_s is not None and elapsed_s >= config.max_duration_s:
-                self.supervisor.decide(_end(EndReason.MAX_DURATION, "caller"))
-            elif quiet_s is not None and quiet_s >= config.linger_s:
-                self.supervisor.decide(_end(EndReason.SOURCE_ENDED, "caller"))
-            elif not warned and elapsed_s >= config.deadlines.first_rtp_s:
-                warned = True
-                if self.timeline.at_s(Fact.FIRST_RTP) is None:
-                    log.warning("no audio from the agent yet", extra={"call_id": self.legs.call_id})
-                    self.feed.append(NoAudioYet(after_s=config.deadlines.first_rtp_s))
+        elapsed_s = now_s - self._connected_s
+        left_s = math.inf if config.max_duration_s is None else config.max_duration_s - elapsed_s
+        self._tend_at_s = now_s + max(0.0, min(_TEND_S, left_s))
+        if elapsed_s >= self._look_at_s:
+            self._look_at_s += _LOOK_S
+            self.counters = peer.latest_counters()
+            self.voices.caller.set_loss_ratio(self.counters.fraction_lost)
+            self.snapshots.append(self._snapshot(since=self.snapshots[-1] if self.snapshots else None))
+        quiet_s = self.voices.quiet_s()
+        if left_s <= 0:
+            self.supervisor.decide(_end(EndReason.MAX_DURATION, "caller"))
+        elif quiet_s is not None and quiet_s >= config.linger_s:
+            self.supervisor.decide(_end(EndReason.SOURCE_ENDED, "caller"))
+        elif not self._is_warned and elapsed_s >= config.deadlines.first_rtp_s:
+            self._is_warned = True
+            if self.timeline.at_s(Fact.FIRST_RTP) is None:
+                log.warning("no audio from the agent yet", extra={"call_id": self.legs.call_id})
+                self.feed.append(NoAudioYet(after_s=config.deadlines.first_rtp_s))
 
     def _on_fatal(self, event: ErrorEvent, reason: str) -> None:
         error = CallLost(reason.replace(" ", "_"), f"the server ended the session: {reason}")

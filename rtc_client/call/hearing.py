@@ -86,24 +86,24 @@ class Hearing:
         """Decode from now on, although no sink wants samples: somebody asks whether the agent speaks."""
         self._renders = True
 
-    def push(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
+    def push(self, packet: MediaPacket, now_s: float) -> None:
         """Take an RTP packet. Never raises."""
-        self._jitter.push(MediaPacket(ssrc, sequence, timestamp, marker, payload), min(now_s, self._played_until_s))
+        played_until_s = self._played_until_s
+        self._jitter.push(packet, now_s if now_s < played_until_s else played_until_s)
 
     def end_stream(self, ssrc: int) -> None:
         """Take note that a stream is said to be over (RTCP BYE)."""
         self._jitter.end_stream(ssrc)
 
-    def tick(self, index: int) -> None:
+    def tick(self, index: int, now_s: float) -> None:
         """Play period `index` of the clockwork. Never raises."""
         if self._is_over:
             return
         start = index * FRAME_SAMPLES
         if index == 0:
-            self.began_s = self._clock.now_s()
+            self.began_s = now_s
         if self._position < start:
             self._hand_over(_silence(self._position, start))
-        now_s = self._clock.now_s()
         if self.began_s is not None:
             due_s = self.began_s + index * FRAME_S + _LATE_S
             self._played_until_s = due_s + FRAME_S

@@ -118,7 +118,7 @@ def snapshot(
         bit_rate_received=bit_rate_received,
         packets_lost=peer.packets_lost,
         packets_discarded=counters.discarded,
-        jitter_s=round(jitter.jitter_s, 6),
+        jitter_s=round(peer.jitter_s, 6),
         total_samples_received=total_samples,
         concealed_samples=counters.concealed_samples,
         silent_concealed_samples=counters.silent_concealed_samples,

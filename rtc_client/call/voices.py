@@ -60,10 +60,10 @@ class Voices:
         self._began_s = self._clock.now_s()
         self.agent.begin()
 
-    def tick(self, index: int) -> None:
+    def tick(self, index: int, now_s: float) -> None:
         """Play period `index` of the clockwork, unless aiortc plays. Never raises."""
         if self.path != "plain":
-            self.agent.tick(index)
+            self.agent.tick(index, now_s)
         elif index % 2 == 0:
             self.agent.advance()
 

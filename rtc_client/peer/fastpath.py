@@ -1,8 +1,8 @@
 """The fast path: once DTLS is up, RTP goes from the socket callback to the call, and from the clockwork to the socket.
 
-aiortc keeps offer and answer, ICE, DTLS, consent, RTCP and the close; per packet it costs more than Opus itself
-(performance.md section 3). What is shared with it, the SRTP sessions and the counters behind its reports, is
-reached through `seams`.
+aiortc keeps offer and answer, ICE, DTLS, consent and the close; per packet it costs more than Opus itself
+(performance.md section 3), and its reports cost a third of what then remains, so they are ours, too (`rtcp.py`). What
+is shared with it, the SRTP sessions and the nominated pair, is reached through `seams`.
 
 Per packet in: unprotect in place, one header unpack, two checks. Per packet out: three header fields written into a
 prebuilt packet, protect in place, one send. Nothing is allocated on the way out.
@@ -15,8 +15,10 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from rtc_client.audio.timeline import MediaPacket
 from rtc_client.peer import seams
 from rtc_client.peer.guard import IngressGuard
+from rtc_client.peer.rtcp import MalformedRtcp, ReceivedStream, Reports, is_rtcp
 
 MAX_PAYLOAD_BYTES: Final = 1_300
 """The room that a `PacketWriter` has: the longest Opus packet of 20 ms, 1,276 bytes, and a little padding."""
@@ -33,8 +35,9 @@ _TRAILER_BYTES: Final = 144
 """What protection may add, at most (SRTP_MAX_TRAILER_LEN of libsrtp)."""
 _CLOCK_TICKS: Final = 960
 """RTP timestamp units of 20 ms (RFC 7587 section 4.1)."""
-_REPORT_EVERY: Final = 16
-"""Periods after which aiortc's next sender report is brought up to date, whether or not anything was sent in them."""
+_REPORT_EVERY: Final = (25, 75)
+"""Periods between two reports, at random (RFC 3550 section 6.2): once a second, so that our loss is soon known there,
+and theirs here, and more redundancy is sent where it is needed."""
 
 
 class PacketWriter(Protocol):
@@ -51,13 +54,13 @@ class PacketWriter(Protocol):
 class PacketReader(Protocol):
     """Takes the packets that arrive."""
 
-    def __call__(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
+    def __call__(self, packet: MediaPacket, now_s: float) -> None:
         """Take one authenticated RTP packet of the negotiated payload type; the payload may be empty (padding)."""
         ...
 
 
 class FastPath:
-    """RTP of one call, in both directions. `start` it when DTLS is connected, `stop` it before anything is closed."""
+    """RTP and RTCP of one call, both ways. `start` it when DTLS is connected, `stop` it before anything is closed."""
 
     def __init__(
         self,
@@ -67,11 +70,17 @@ class FastPath:
         write: PacketWriter,
         read: PacketReader,
         rng: random.Random,
+        stream_ended: Callable[[int], None] = lambda ssrc: None,
+        first_rtp: Callable[[], None] = lambda: None,
+        failed: Callable[[Exception], None] | None = None,
     ) -> None:
+        """`failed` is told what `read` raises; without it the guard logs and counts it."""
         self._media = media
         self._guard = guard
         self._write = write
         self._read = read
+        self._stream_ended, self._first_rtp, self._failed = stream_ended, first_rtp, failed
+        self._rng = rng
         self._payload_types = media.payload_types
         self._session_in = media.srtp_in()
         self._session_out = media.srtp_out()
@@ -82,119 +91,177 @@ class FastPath:
         self._native_in = seams.native_buffer(self._packet_in)
         self._native_out = seams.native_buffer(self._packet_out)
         self._length = seams.native_int()
+        self._nominated = media.nominated()
+        self._payload_type, self._marked_payload_type = media.payload_type, media.payload_type | 0x80
         self._sequence = rng.randrange(2**15)
         self._timestamp = rng.randrange(2**32)
         self._previous_index = -1
+        self._report_at = rng.randrange(*_REPORT_EVERY)
         self._silent = True
         self._is_stopped = False
         self._out: seams.Outlet | None = None
-        self._streams: dict[int, _Stream] = {}
-        _HEADER.pack_into(self._packet_out, 0, 0x80, media.payload_type, 0, 0, media.ssrc)
+        self.reports = Reports(media.ssrc, media.cname)
+        self._streams = self.reports.streams
+        self._write_head()
         self.packets_sent = 0
         self.bytes_sent = 0
+        self.packets_received = 0
+        self.bytes_received = 0
         self.send_failures = 0
 
     def start(self) -> None:
         """Take over from aiortc's packet machinery."""
-        self._guard.on_rtp = self._receive
-        self._media.rest_decoder()
+        self._media.rest()
+        self._guard.on_media = self._receive
 
     def stop(self) -> None:
-        """Hand back: from now on nothing is sent or received here. Safe to call twice."""
+        """Say goodbye; from now on nothing is sent or received here. Safe to call twice."""
+        if self._is_stopped:
+            return
         self._is_stopped = True
-        self._guard.on_rtp = None
+        self._guard.on_media = None
+        if self.packets_sent:
+            self._send_report(self.reports.goodbye())
         if self._out is not None:
             self._out.close()
             self._out = None
 
-    def tick(self, index: int) -> None:
+    def tick(self, index: int, now_s: float) -> None:
         """Send what is due in period `index`; to be called every 20 ms."""
-        packet = self._packet_out
         if self._is_stopped:
             return
+        packet = self._packet_out
         n_bytes = self._write(index, packet, _HEADER_BYTES)
-        self._timestamp = (self._timestamp + _CLOCK_TICKS * (index - self._previous_index)) & 0xFFFFFFFF
+        self._timestamp = timestamp = (self._timestamp + _CLOCK_TICKS * (index - self._previous_index)) & 0xFFFFFFFF
         self._previous_index = index
-        if index % _REPORT_EVERY == 0:
-            self._media.report_sent(self.packets_sent, self.bytes_sent, self._timestamp)
         if n_bytes == 0 or self._is_stopped:
             self._silent = True
-            return
-        if n_bytes > MAX_PAYLOAD_BYTES:  # libsrtp would write beyond the buffer
-            raise ValueError(f"a payload of {n_bytes} bytes is more than a packet may carry")
-        marker = 0x80 if self._silent else 0  # the first packet of a talkspurt (RFC 3551 section 4.1)
-        self._silent = False
-        _TAIL.pack_into(packet, 1, self._media.payload_type | marker, self._sequence, self._timestamp)
-        self._sequence = (self._sequence + 1) & 0xFFFF
-        self._length[0] = _HEADER_BYTES + n_bytes
-        if seams.srtp_protect(self._session_out, self._native_out, self._length) != 0:
-            self.send_failures += 1
-            return
-        # The header of the next packet is written over this one: protection leaves the fixed part as it is.
-        out = self._out
-        if out is None or not out.is_current():
-            out = self._follow()
-        if out is None or not out.send(self._view_out[: self._length[0]]):
-            self.send_failures += 1
-            return
-        self.packets_sent += 1
-        self.bytes_sent += n_bytes
+        else:
+            if n_bytes > MAX_PAYLOAD_BYTES:  # libsrtp would write beyond the buffer
+                raise ValueError(f"a payload of {n_bytes} bytes is more than a packet may carry")
+            # The first packet of a talkspurt is marked (RFC 3551 section 4.1).
+            payload_type = self._marked_payload_type if self._silent else self._payload_type
+            self._silent = False
+            sequence = self._sequence
+            _TAIL.pack_into(packet, 1, payload_type, sequence, timestamp)
+            self._sequence = (sequence + 1) & 0xFFFF
+            length = self._length
+            length[0] = _HEADER_BYTES + n_bytes
+            # The header of the next packet is written over this one: protection leaves the fixed part as it is.
+            if seams.srtp_protect(self._session_out, self._native_out, length) == 0 and self._send(length[0]):
+                self.packets_sent += 1
+                self.bytes_sent += n_bytes
+            else:
+                self.send_failures += 1
+        if index >= self._report_at and not self._is_stopped:
+            self._report_at = index + self._rng.randrange(*_REPORT_EVERY)
+            self._send_report(
+                self.reports.compound(
+                    now_s=now_s,
+                    ntp=seams.ntp_time(),
+                    rtp_timestamp=timestamp,
+                    packets=self.packets_sent,
+                    payload_bytes=self.bytes_sent,
+                )
+            )
 
-    def _follow(self) -> seams.Outlet | None:
-        """Find the way out anew: the nominated pair has changed, or it is the first packet."""
-        if self._out is not None:
-            self._out.close()
-        self._out = self._media.outlet()
-        return self._out
+    def _send_report(self, compound: bytes) -> None:
+        n_bytes = len(compound)
+        self._view_out[:n_bytes] = compound
+        self._length[0] = n_bytes
+        if seams.srtcp_protect(self._session_out, self._native_out, self._length) == 0:
+            self._send(self._length[0])
+        self._write_head()
+
+    def _write_head(self) -> None:
+        _HEADER.pack_into(self._packet_out, 0, 0x80, self._payload_type, 0, 0, self._media.ssrc)
+
+    def _send(self, n_bytes: int) -> bool:
+        """Send the packet that lies ready; return False when the system would not take it, which loses it."""
+        out = self._out
+        try:
+            pair = self._nominated.get(1)
+            if out is None or out.pair is not pair:  # the first packet, or the pair has changed
+                if out is not None:
+                    out.close()
+                self._out = out = None if pair is None else seams.Outlet(pair)
+                if out is None:
+                    return False
+            out.send(self._view_out[:n_bytes], out.address)
+        except OSError:
+            return False
+        return True
 
     def _forget_one(self, now_s: float) -> bool:
         """Make room for a new stream, if one has been silent for long; return whether there is room."""
         ssrc, stream = min(self._streams.items(), key=lambda item: item[1].last_s)
         if now_s - stream.last_s <= STREAM_IS_OVER_S:
             return False
-        del self._streams[ssrc]
-        self._media.forget_stream(ssrc)
+        self.reports.forget(ssrc)
         return True
 
     def _receive(self, data: bytes, now_s: float) -> None:
         n_bytes = len(data)
+        packet, length = self._packet_in, self._length
         self._view_in[:n_bytes] = data
-        self._length[0] = n_bytes
-        status = seams.srtp_unprotect(self._session_in, self._native_in, self._length)
+        length[0] = n_bytes
+        if is_rtcp(data):
+            self._receive_report(now_s)
+            return
+        status = seams.srtp_unprotect(self._session_in, self._native_in, length)
         if status != 0:
             self._guard.count("replayed" if status in seams.REPLAYS else "unauthentic")
             return
-        n_bytes = self._length[0]
-        packet = self._packet_in
+        n_bytes = length[0]
         first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(packet)
         if second & 0x7F not in self._payload_types:
             self._guard.count("other_payload_type")
             return
-        start = _HEADER_BYTES + 4 * (first & 0x0F)
-        if first & 0x10:
-            start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4])
-        if first & 0x20:
-            n_bytes -= packet[n_bytes - 1]
-        if start > n_bytes:
-            self._guard.count("malformed_rtp")
-            return
+        start = _HEADER_BYTES
+        if first != 0x80:
+            start += 4 * (first & 0x0F)
+            if first & 0x10:
+                start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4])
+            if first & 0x20:
+                n_bytes -= packet[n_bytes - 1]
+            if start > n_bytes:
+                self._guard.count("malformed_rtp")
+                return
         stream = self._streams.get(ssrc)
         if stream is None:
             if len(self._streams) >= MAX_STREAMS and not self._forget_one(now_s):
                 self._guard.count("too_many_streams")
                 return
-            stream = self._streams[ssrc] = _Stream(self._media.received_stream(ssrc))
-        stream.last_s = now_s
-        stream.note(sequence, timestamp)
-        self._read(ssrc, sequence, timestamp, second > 0x7F, bytes(self._view_in[start:n_bytes]), now_s)
+            stream = self._streams[ssrc] = ReceivedStream(sequence, timestamp, now_s)
+        stream.note(sequence, timestamp, now_s)
+        self.packets_received += 1
+        self.bytes_received += n_bytes - start
+        payload = bytes(self._view_in[start:n_bytes])
+        try:
+            if self.packets_received == 1:
+                self._first_rtp()
+            self._read(MediaPacket(ssrc, sequence, timestamp, second > 0x7F, payload), now_s)
+        except Exception as error:  # noqa: BLE001 - raised by whoever waits for the peer
+            self._fail(error)
 
+    def _receive_report(self, now_s: float) -> None:
+        status = seams.srtcp_unprotect(self._session_in, self._native_in, self._length)
+        if status != 0:
+            self._guard.count("replayed" if status in seams.REPLAYS else "unauthentic")
+            return
+        try:
+            goodbyes = self.reports.read(bytes(self._view_in[: self._length[0]]), now_s)
+        except MalformedRtcp:
+            self._guard.count("malformed_rtcp")
+            return
+        for ssrc in goodbyes:
+            self._guard.count("rtcp_bye")
+            try:
+                self._stream_ended(ssrc)
+            except Exception as error:  # noqa: BLE001 - raised by whoever waits for the peer
+                self._fail(error)
 
-class _Stream:
-    """One SSRC of the peer."""
-
-    __slots__ = ("last_s", "note")
-
-    def __init__(self, note: Callable[[int, int], None]) -> None:
-        self.note = note
-        self.last_s = 0.0
-        """When its last packet came, monotonic seconds."""
+    def _fail(self, error: Exception) -> None:
+        if self._failed is None:
+            raise error
+        self._failed(error)

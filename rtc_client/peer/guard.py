@@ -35,13 +35,15 @@ class IngressGuard:
         self._clock = clock
         self._checked: tuple[str, int] | None = None
         self._proven: set[tuple[str, int]] = set()
+        self._speaker: Any = None
+        """The whole address that RTP came from last; known to be the peer's."""
         self._is_installed = False
         self._accept = seams.gate_data(connection, self._refuse)
         self.dropped: Counter[str] = Counter()
         self.last_datagram_s: float | None = None
         """When the peer last sent anything, monotonic seconds: any datagram from an address that is known to be its."""
-        self.on_rtp: Callable[[bytes, float], None] | None = None
-        """Takes RTP from the peer past DTLS, once the fast path is up."""
+        self.on_media: Callable[[bytes, float], None] | None = None
+        """Takes RTP and RTCP from the peer past DTLS, once the fast path is up."""
         self.last_dtls_s: float | None = None
         """When the peer last sent a DTLS record, monotonic seconds."""
 
@@ -61,9 +63,23 @@ class IngressGuard:
 
     def _wrap(self, protocol: StunProtocol) -> Callable[[bytes, Any], None]:
         handle_stun = protocol.datagram_received
-        connection = self._connection
+        connection, now = self._connection, self._clock.now_s
 
         def datagram_received(data: bytes, addr: Any) -> None:
+            take = self.on_media
+            if (
+                take is not None
+                and addr == self._speaker
+                and 2 <= len(data) <= MAX_DATAGRAM_BYTES
+                and 128 <= data[0] <= 191
+            ):
+                self.last_datagram_s = now_s = now()
+                try:
+                    take(data, now_s)
+                except Exception:  # in a socket's callback nobody else would see it
+                    log.exception("a packet could not be taken")
+                    self.count("failed_rtp")
+                return
             n_bytes = len(data)
             if not 2 <= n_bytes <= MAX_DATAGRAM_BYTES:
                 self.count("empty" if n_bytes < 2 else "oversized")
@@ -83,13 +99,9 @@ class IngressGuard:
                 self.count("unknown")
             elif not self._is_known(address):
                 self.count("unchecked_source")
-            elif self.on_rtp is not None and first >= 128 and not 64 <= data[1] & 0x7F < 96:
-                self.last_datagram_s = now_s = self._clock.now_s()
-                try:
-                    self.on_rtp(data, now_s)
-                except Exception:  # in a socket's callback nobody else would see it
-                    log.exception("an RTP packet could not be taken")
-                    self.count("failed_rtp")
+            elif take is not None and first >= 128:
+                self._speaker = addr  # from now on by the short way above
+                datagram_received(data, addr)
             elif seams.queued_datagrams(connection) >= MAX_QUEUED:
                 self.count("overflow")
             else:

@@ -22,6 +22,8 @@ class PeerCounters:
     packets_received: int = 0
     bytes_received: int = 0
     packets_lost: int = 0
+    jitter_s: float = 0.0
+    """Interarrival jitter of what is received, seconds (RFC 3550 section 6.4.1)."""
     round_trip_s: float | None = None
     """Round-trip time, seconds, by the peer's receiver reports; None before the first."""
     fraction_lost: float = 0.0

@@ -26,6 +26,7 @@ from aiortc.rtp import RtpPacket
 
 from rtc_client.audio.decoded import HalfRate
 from rtc_client.audio.frames import SILENCE, Samples
+from rtc_client.audio.timeline import MediaPacket
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, Deadlines, IceServer, MediaPath
 from rtc_client.errors import AnswerInvalid, CallLost, DtlsFailed, IceFailed, MediaError, MediaTimeout
@@ -177,17 +178,25 @@ class Peer:
                 raise CallLost("no_datagrams", f"nothing came from the peer for {limit_s:g} s")
             self._changed.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(_WATCH_S, limit_s / 4)):
+                async with asyncio.timeout(self._look_again_s(limit_s)):
                     await self._changed.wait()
+            await self._collect()
         last_dtls_s = self._guard.last_dtls_s
         if last_dtls_s is None or self._clock.now_s() - last_dtls_s > _CLOSE_NOTIFY_S:
             raise CallLost("transport_closed", "the media path broke")
 
-    def tick(self, index: int) -> None:
+    def _look_again_s(self, limit_s: float) -> float:
+        """Return after how long the far side may have been silent for `limit_s`, or aiortc has something to tell."""
+        last_s = self._guard.last_datagram_s
+        if self._fast is None or last_s is None:
+            return min(_WATCH_S, limit_s / 4)
+        return max(0.01, last_s + limit_s - self._clock.now_s())
+
+    def tick(self, index: int, now_s: float) -> None:
         """Send what is due in period `index` of the clockwork; on the other paths aiortc's sender does."""
         if self._fast is not None and self._failure is None:
             try:
-                self._fast.tick(index)
+                self._fast.tick(index, now_s)
             except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
                 self._fail(error)
 
@@ -195,16 +204,21 @@ class Peer:
         """Return what was sent, received and lost; still right after the close."""
         if self._closing is None:
             await self._collect()
-        self._counters.dropped = dict(self._guard.dropped)
-        return self._counters
+        return self.latest_counters()
 
     def latest_counters(self) -> PeerCounters:
-        """Return what is known without asking aiortc: on the fast path all but what reports tell is of this instant."""
-        if self._fast is not None:
-            self._counters.packets_sent = self._fast.packets_sent
-            self._counters.bytes_sent = self._fast.bytes_sent
-            self._counters.packets_discarded_on_send = self._fast.send_failures
-        return self._counters
+        """Return what is known without asking aiortc: of this instant on the fast path, else half a second old."""
+        counters, fast = self._counters, self._fast
+        counters.dropped = dict(self._guard.dropped)
+        if fast is not None:
+            reports = fast.reports
+            counters.packets_sent, counters.bytes_sent = fast.packets_sent, fast.bytes_sent
+            counters.packets_discarded_on_send = fast.send_failures
+            counters.packets_received, counters.bytes_received = fast.packets_received, fast.bytes_received
+            counters.packets_lost, counters.jitter_s = reports.lost, reports.jitter_s
+            counters.packets_lost_sent, counters.fraction_lost = reports.remote_lost, reports.remote_fraction_lost
+            counters.round_trip_s = reports.round_trip_s
+        return counters
 
     async def aclose(self) -> None:
         """Close everything within the deadline, in any state. Safe to call twice, and to cancel while waiting."""
@@ -246,6 +260,9 @@ class Peer:
         await self._collect()
 
     async def _collect(self) -> None:
+        """Ask aiortc, unless it has nothing to do with the packets."""
+        if self._fast is not None:
+            return
         for report in (await self._sender.getStats()).values():
             if report.type == "outbound-rtp":
                 self._counters.packets_sent = report.packetsSent
@@ -255,8 +272,7 @@ class Peer:
                 self._counters.round_trip_s = report.roundTripTime
                 # aiortc hands on the byte of the report (RFC 3550 section 6.4.1).
                 self._counters.fraction_lost = report.fractionLost / 256
-        self.latest_counters()
-        self._counters.packets_lost = seams.lost_packets(self._receiver)
+        self._counters.packets_lost, self._counters.jitter_s = seams.inbound(self._receiver)
 
     def _raise_if_failed(self) -> None:
         if self._failure is not None:
@@ -314,13 +330,17 @@ class Peer:
             log.warning("the wanted media path is not available, another one is taken", extra=paths, exc_info=failure)
 
     def _start_fast(self) -> None:
-        seams.check_fast_seams(self._sender, self._receiver)
+        seams.check_fast_seams(self._pc, self._sender, self._receiver)
+        types = seams.negotiated_payload_types(self._transceiver)
         fast = FastPath(
-            seams.Media(self._sender, self._receiver, seams.negotiated_payload_types(self._transceiver)),
+            seams.Media(self._pc, self._sender, self._receiver, types),
             self._guard,
             write=self._listener.next_packet,
-            read=self._on_packet,
+            read=self._listener.packet,
             rng=self._rng,
+            stream_ended=self._listener.stream_ended,
+            first_rtp=self._first_rtp,
+            failed=self._fail,
         )
         fast.start()
         self._fast = fast
@@ -340,23 +360,11 @@ class Peer:
     def _on_diverted(self, packet: RtpPacket) -> None:
         try:
             self._listener.packet(
-                packet.ssrc,
-                packet.sequence_number,
-                packet.timestamp,
-                bool(packet.marker),
-                packet.payload,
+                MediaPacket(packet.ssrc, packet.sequence_number, packet.timestamp, bool(packet.marker), packet.payload),
                 self._clock.now_s(),
             )
         except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
             self._fail(error)
-
-    def _on_packet(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
-        self._on_rtp(len(payload))
-        if self._failure is None:
-            try:
-                self._listener.packet(ssrc, sequence, timestamp, marker, payload, now_s)
-            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
-                self._fail(error)
 
     def _on_state(self) -> None:
         if self._dtls.state == "connected" and self.path is None and self._closing is None:
@@ -370,7 +378,10 @@ class Peer:
         counters.packets_received += 1
         counters.bytes_received += n_payload_bytes
         if counters.packets_received == 1:
-            self._tell(self._listener.first_rtp)
+            self._first_rtp()
+
+    def _first_rtp(self) -> None:
+        self._tell(self._listener.first_rtp)
 
     def _on_stream_ended(self, ssrc: int) -> None:
         self._tell(lambda: self._listener.stream_ended(ssrc))

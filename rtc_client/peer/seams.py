@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, Final, cast
 
@@ -37,6 +37,7 @@ except ImportError:  # without it there is no fast path, and a call all the same
     ffi = lib = None
 
 _CONNECT: Final = "_RTCPeerConnection__connect"
+_CNAME: Final = "_RTCPeerConnection__cname"
 _CERTIFICATES: Final = "_RTCPeerConnection__certificates"
 _CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:"
@@ -325,28 +326,34 @@ def abandon(connection: Connection) -> None:
 
 
 class Media:
-    """What the fast path shares with aiortc: SRTP sessions, the nominated pair, and the counters behind reports.
+    """What the fast path shares with aiortc: SRTP sessions, the nominated pair, and the name in our reports.
 
     Relies on `RTCDtlsTransport._rx_srtp` and `._tx_srtp` holding pylibsrtp sessions whose `_srtp[0]` is the session of
-    libsrtp, on `Connection._nominated`, and on the mangled counters named below.
+    libsrtp, on `Connection._nominated`, and on the mangled `__cname` of the peer connection, which its SDP tells.
     """
 
-    def __init__(self, sender: RTCRtpSender, receiver: RTCRtpReceiver, payload_types: Sequence[int]) -> None:
+    def __init__(
+        self, pc: RTCPeerConnection, sender: RTCRtpSender, receiver: RTCRtpReceiver, payload_types: Sequence[int]
+    ) -> None:
         self._sender = sender
         self._receiver = receiver
         self._dtls = receiver.transport
         self._connection = ice_connection(self._dtls.transport)
-        self._streams: dict[int, StreamStatistics] = cast("Any", receiver)._RTCRtpReceiver__remote_streams
         self.payload_type = payload_types[0]
         self.payload_types = frozenset(payload_types)
         self.ssrc: int = sender._ssrc
+        self.cname: str = getattr(pc, _CNAME)
 
-    def rest_decoder(self) -> None:
-        """Let aiortc's decoder thread end as soon as it begins: nothing is left for it to decode. Its track ends, too.
+    def rest(self) -> None:
+        """Let aiortc's decoder thread and its two tasks of reports end as soon as they begin; its track ends, too.
 
-        Relies on `decoder_worker` ending at the first None in the receiver's `__decoder_queue`.
+        To be called before the sender and the receiver start. Relies on `decoder_worker` ending at the first None in
+        the receiver's `__decoder_queue`, on both starting `self._run_rtcp()` as their task of reports, and on their
+        `stop` waiting for the mangled events `__rtcp_started` and `__rtcp_exited` alone.
         """
         cast("Any", self._receiver)._RTCRtpReceiver__decoder_queue.put(None)
+        for part in (self._sender, self._receiver):
+            part._run_rtcp = partial(_no_reports, part)  # type: ignore[method-assign]
 
     def srtp_in(self) -> Any:
         """Return libsrtp's session for what arrives; it lives as long as the DTLS transport, which is held here."""
@@ -356,76 +363,51 @@ class Media:
         """Return libsrtp's session for what leaves."""
         return self._dtls._tx_srtp._srtp[0]
 
-    def outlet(self) -> Outlet | None:
-        """Return the way out over the pair that is nominated now, None when there is none."""
-        pair = self._connection._nominated.get(1)
-        if pair is None:
-            return None
-        try:
-            return Outlet(self._connection, pair)
-        except OSError:  # its socket is closed already, or there is no descriptor left
-            return None
+    def nominated(self) -> dict[int, CandidatePair]:
+        """Return where the pair that is nominated now always stands, under 1, if there is one."""
+        return self._connection._nominated
 
-    def report_sent(self, packets: int, payload_bytes: int, rtp_timestamp: int) -> None:
-        """Bring up to date what aiortc's next sender report will say (RFC 3550 section 6.4.1)."""
-        sender: Any = self._sender
-        sender._RTCRtpSender__packet_count = packets
-        sender._RTCRtpSender__octet_count = payload_bytes
-        sender._RTCRtpSender__rtp_timestamp = rtp_timestamp
-        sender._RTCRtpSender__ntp_timestamp = current_ntp_time()
 
-    def received_stream(self, ssrc: int) -> Callable[[int, int], None]:
-        """Return what notes a packet's sequence number and timestamp for aiortc's receiver reports."""
-        statistics = self._streams.setdefault(ssrc, StreamStatistics(48_000))
-        packet = RtpPacket(ssrc=ssrc)
-        add = statistics.add
+async def _no_reports(part: RTCRtpSender | RTCRtpReceiver) -> None:
+    for event in ("rtcp_started", "rtcp_exited"):
+        getattr(part, f"_{type(part).__name__}__{event}").set()
 
-        def note(sequence: int, timestamp: int) -> None:
-            packet.sequence_number = sequence
-            packet.timestamp = timestamp
-            add(packet)
 
-        return note
-
-    def forget_stream(self, ssrc: int) -> None:
-        """Report on this stream no more; a report has room for 31 (RFC 3550 section 6.4.1), and aiortc forgets none."""
-        self._streams.pop(ssrc, None)
+def ntp_time() -> int:
+    """Return the time of the wall clock as reports tell it: seconds since 1900 in 32 bits, and 32 behind the point."""
+    return current_ntp_time()
 
 
 class Outlet:
-    """Sends over one candidate pair, past asyncio's transport when that is a plain UDP socket."""
+    """The way out over one candidate pair, past asyncio's transport when that is a plain UDP socket."""
 
-    def __init__(self, connection: Connection, pair: CandidatePair) -> None:
-        self._connection = connection
-        self._pair = pair
-        self._address = pair.remote_addr
+    def __init__(self, pair: CandidatePair) -> None:
+        """Open it.
+
+        Raises:
+            OSError: Its socket is closed already, or there is no descriptor left.
+        """
+        self.pair = pair
+        self.address = pair.remote_addr
         transport = pair.protocol.transport
         sock = transport.get_extra_info("socket")
-        # The duplicate is ours to close; the socket itself stays aioice's. A TURN transport has none.
-        self._socket = None if sock is None else socket.fromfd(sock.fileno(), sock.family, sock.type)
-        self._transport = transport
-        if self._socket is not None:
+        self._socket: socket.socket | None = None
+        self.send: Callable[[memoryview, Any], object] = _copying(transport.sendto)
+        """Sends one datagram to `address`; an OSError means that the system would not take it."""
+        if sock is not None:  # a TURN transport has none
+            # The duplicate is ours to close; the socket itself stays aioice's.
+            self._socket = socket.fromfd(sock.fileno(), sock.family, sock.type)
             self._socket.setblocking(False)
-
-    def is_current(self) -> bool:
-        """Return whether this pair is still the nominated one."""
-        return self._connection._nominated.get(1) is self._pair
-
-    def send(self, data: memoryview) -> bool:
-        """Send one datagram; return False when the system would not take it, which loses it as the network would."""
-        try:
-            if self._socket is None:
-                self._transport.sendto(bytes(data), self._address)
-            else:
-                self._socket.sendto(data, self._address)
-        except OSError:
-            return False
-        return True
+            self.send = self._socket.sendto
 
     def close(self) -> None:
         """Close the duplicate of the socket."""
         if self._socket is not None:
             self._socket.close()
+
+
+def _copying(send: Callable[[bytes, Any], object]) -> Callable[[memoryview, Any], object]:
+    return lambda data, address: send(bytes(data), address)
 
 
 def native_buffer(buffer: bytearray) -> Any:
@@ -443,13 +425,13 @@ def negotiated_payload_types(transceiver: RTCRtpTransceiver) -> list[int]:
     return [codec.payloadType for codec in transceiver._codecs if codec.payloadType is not None]
 
 
-def lost_packets(receiver: RTCRtpReceiver) -> int:
-    """Return how many packets of all streams never came; aiortc's `getStats` tells of the last stream only.
+def inbound(receiver: RTCRtpReceiver) -> tuple[int, float]:
+    """Return how many packets of all streams never came, and the jitter of the last one in seconds.
 
-    Relies on the receiver's mangled `__remote_streams`.
+    aiortc's `getStats` tells of the last stream only. Relies on the receiver's mangled `__remote_streams`.
     """
-    streams: dict[int, StreamStatistics] = getattr(receiver, "_RTCRtpReceiver__remote_streams", {})
-    return sum(max(0, stream.packets_lost) for stream in streams.values())
+    streams: list[StreamStatistics] = list(getattr(receiver, "_RTCRtpReceiver__remote_streams", {}).values())
+    return sum(max(0, stream.packets_lost) for stream in streams), streams[-1].jitter / 48_000 if streams else 0.0
 
 
 def divert_packets(receiver: RTCRtpReceiver, take: Callable[[RtpPacket], None]) -> None:
@@ -470,24 +452,20 @@ def divert_packets(receiver: RTCRtpReceiver, take: Callable[[RtpPacket], None]) 
     setattr(receiver, name, Diversion())
 
 
-def check_fast_seams(sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:
+def _reporting(owner: str) -> tuple[str, ...]:
+    return "_run_rtcp", f"{owner}__rtcp_started", f"{owner}__rtcp_exited"
+
+
+def check_fast_seams(pc: RTCPeerConnection, sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:
     """Raise unless everything that the fast path relies on is there, and libsrtp really works in place.
 
     Raises:
         SeamMoved: With what is not as expected.
     """
     wanted: list[tuple[object, tuple[str, ...]]] = [
-        (receiver, ("_RTCRtpReceiver__remote_streams", "_RTCRtpReceiver__decoder_queue")),
-        (
-            sender,
-            (
-                "_ssrc",
-                "_RTCRtpSender__packet_count",
-                "_RTCRtpSender__octet_count",
-                "_RTCRtpSender__rtp_timestamp",
-                "_RTCRtpSender__ntp_timestamp",
-            ),
-        ),
+        (pc, (_CNAME,)),
+        (receiver, ("_RTCRtpReceiver__decoder_queue", *_reporting("_RTCRtpReceiver"))),
+        (sender, ("_ssrc", *_reporting("_RTCRtpSender"))),
         (receiver.transport, ("_rx_srtp", "_tx_srtp")),
     ]
     missing = [name for owner, names in wanted for name in names if not hasattr(owner, name)]
@@ -512,6 +490,11 @@ def _srtp_works_in_place() -> bool:
         restored = srtp_unprotect(arriving._srtp[0], native, length) == 0 and buffer[: length[0]] == plain
         buffer[:], length[0] = sent, len(plain) + _TAG_BYTES
         repeated = srtp_unprotect(arriving._srtp[0], native, length) in REPLAYS
+        report = struct.pack("!BBHI", 0x80, 201, 1, 2)
+        buffer[: len(report)], length[0] = report, len(report)
+        protected = protected and srtcp_protect(leaving._srtp[0], native, length) == 0 and length[0] > len(report)
+        restored = restored and srtcp_unprotect(arriving._srtp[0], native, length) == 0
+        restored = restored and buffer[: length[0]] == report
     except (AttributeError, TypeError, SrtpError):
         return False
     return protected and restored and repeated
@@ -524,3 +507,5 @@ REPLAYS: Final = frozenset({9, 10})
 # Looked up once: these run for every packet. `check_fast_seams` refuses where they are not there.
 srtp_protect = cast("Callable[[Any, Any, Any], int]", getattr(lib, "srtp_protect", None))
 srtp_unprotect = cast("Callable[[Any, Any, Any], int]", getattr(lib, "srtp_unprotect", None))
+srtcp_protect = cast("Callable[[Any, Any, Any], int]", getattr(lib, "srtp_protect_rtcp", None))
+srtcp_unprotect = cast("Callable[[Any, Any, Any], int]", getattr(lib, "srtp_unprotect_rtcp", None))

@@ -75,14 +75,11 @@ class FarSide:
     def tick(self, index: int) -> None:
         """Send what is due in period `index`."""
         if self._fast is not None:
-            self._fast.tick(index)
+            self._fast.tick(index, self._clock.now_s())
 
-    async def fraction_lost(self) -> float:
+    def fraction_lost(self) -> float:
         """Return how much of what was sent got lost lately, 0 to 1, by the client's reports."""
-        for report in (await self._transceiver.sender.getStats()).values():
-            if report.type == "remote-inbound-rtp":
-                return float(report.fractionLost) / 256
-        return 0.0
+        return 0.0 if self._fast is None else self._fast.reports.remote_fraction_lost
 
     async def aclose(self) -> None:
         """Close everything."""
@@ -99,7 +96,7 @@ class FarSide:
             return
         types = seams.negotiated_payload_types(transceiver)
         self._fast = FastPath(
-            seams.Media(transceiver.sender, transceiver.receiver, types),
+            seams.Media(self._pc, transceiver.sender, transceiver.receiver, types),
             self._guard,
             write=self._write,
             read=self._read,

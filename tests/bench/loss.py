@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack
@@ -323,11 +324,11 @@ class _FarVoice:
         self._remove = ticket.remove
         while True:
             await asyncio.sleep(1)
-            self.speaking.set_loss_ratio(await self.side.fraction_lost())
+            self.speaking.set_loss_ratio(self.side.fraction_lost())
 
     def _tick(self, index: int) -> None:
         self.side.tick(index)
-        self.hearing.tick(index)
+        self.hearing.tick(index, time.monotonic())
 
     @staticmethod
     def _failed(error: Exception) -> None:

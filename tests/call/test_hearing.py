@@ -12,6 +12,7 @@ from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from rtc_client.audio.opus import OpusDecoder, OpusEncoder
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.audio.sinks import NullSink
+from rtc_client.audio.timeline import MediaPacket
 from rtc_client.call.hearing import Hearing
 from rtc_client.testing.script import Tone
 from rtc_client.testing.voices import tone_samples
@@ -78,9 +79,10 @@ class Listener:
                 if payload:
                     number = self._n_packets
                     stamp = number * self._ptime_units
-                    self.hearing.push(1, number % 2**16, stamp, False, payload, self.clock.now)
+                    packet = MediaPacket(1, number % 2**16, stamp, False, payload)
+                    self.hearing.push(packet, self.clock.now)
                 self._n_packets += 1
-            self.hearing.tick(self._index)
+            self.hearing.tick(self._index, self.clock.now)
             self._index += 1
         self.clock.now += 0.02
 

@@ -6,6 +6,7 @@ The audio goes the fast path, the default of a call, unless a test asks for anot
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from rtc_client.audio.opus import OpusDecoder, OpusError
 from rtc_client.audio.pacing import Ticket, ticker
 from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import is_voiced, level_dbfs
+from rtc_client.audio.timeline import MediaPacket
 from rtc_client.clock import MonotonicClock
 from rtc_client.config import MediaPath
 from rtc_client.peer.listener import PeerListener
@@ -78,10 +80,10 @@ class Told:
         out[offset : offset + len(SILENT_PACKET)] = SILENT_PACKET
         return len(SILENT_PACKET)
 
-    def _packet(self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, now_s: float) -> None:
+    def _packet(self, packet: MediaPacket, now_s: float) -> None:
         self.packets += 1
         with suppress(OpusError):
-            self._heard(self.decoder.decode(payload), timestamp)
+            self._heard(self.decoder.decode(packet.payload), packet.timestamp)
         self.bell.ring()
 
     def _next_frame(self, position_samples: int) -> Samples:
@@ -148,7 +150,7 @@ class Pair:
     async def up(self) -> None:
         """Return once both are up, after `begin`; from then on the clockwork drives our end."""
         await self.near.connected()
-        self.ticket = ticker().add(self.near.tick, self.near._fail)
+        self.ticket = ticker().add(lambda index: self.near.tick(index, time.monotonic()), self.near._fail)
 
     async def begin(self) -> None:
         """Exchange the descriptions."""

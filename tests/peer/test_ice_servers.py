@@ -61,7 +61,7 @@ async def _offer(ice_server: IceServer) -> str:
         ice_completed=lambda: None,
         first_rtp=lambda: None,
         next_packet=lambda index, out, offset: 0,
-        packet=lambda ssrc, sequence, timestamp, marker, payload, now_s: None,
+        packet=lambda packet, now_s: None,
         stream_ended=lambda ssrc: None,
         next_frame=lambda position_samples: SILENCE,
         heard=lambda samples, timestamp_samples: None,

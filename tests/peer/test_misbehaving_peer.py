@@ -137,7 +137,9 @@ async def test_broken_rtp_does_not_touch_the_voice(path: MediaPath) -> None:
         assert sender.n_odd > 30
 
 
-@pytest.mark.parametrize(("kind", "path"), [("Rtp", "plain"), ("Rtcp", "plain"), ("Rtp", "packets"), ("Rtcp", "fast")])
+@pytest.mark.parametrize(
+    ("kind", "path"), [("Rtp", "plain"), ("Rtcp", "plain"), ("Rtp", "packets"), ("Rtcp", "packets")]
+)
 async def test_a_packet_at_which_aiortc_stumbles_is_dropped(
     kind: str, path: MediaPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
