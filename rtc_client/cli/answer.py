@@ -24,7 +24,7 @@ _TONE_S: Final = 2.0
 def run_answer(
     port: int, host: str, *, voice: str | None, text: str | None, caller_text: str | None, verbose: bool
 ) -> int:
-    """Answer calls until a signal comes, and return its exit status.
+    """Answer calls until a signal or a `POST /_shutdown` comes; return the exit status, 0 for the latter.
 
     The agent greets when the call connects and replies whenever the caller has spoken and stopped.
     """
@@ -42,11 +42,21 @@ async def _serve(port: int, host: str, script: AgentScript) -> int:
     stopped = asyncio.Event()
     with on_signals(stopped.set) as signalled:
         async with FakeAnswerer(script=script, host=host, port=port) as answerer:
-            ready = {"base_url": answerer.base_url, "backend_url": answerer.backend_url, "port": answerer.port}
+            ready = {
+                "base_url": answerer.base_url,
+                "backend_url": answerer.backend_url,
+                "page_url": answerer.page_url,
+                "port": answerer.port,
+            }
             if say(json.dumps(ready), 0) != 0:
                 complain("rtc-client: nobody can be told where the answerer is")
                 return INTERNAL_ERROR
-            await stopped.wait()
+            shutdown = asyncio.create_task(answerer.shutdown_asked.wait(), name="answer-shutdown")
+            shutdown.add_done_callback(lambda _: stopped.set())
+            try:
+                await stopped.wait()
+            finally:
+                shutdown.cancel()
         return signalled.status or 0
 
 

@@ -17,15 +17,19 @@ from aiohttp import web
 
 from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.testing.call import AnsweredCall, CallEnd
+from rtc_client.testing.control import Control
+from rtc_client.testing.events import JsonObject
 from rtc_client.testing.faults import Faults
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.record import Record, SeenRequest, Violation
 from rtc_client.testing.relay import Impairment, Network
+from rtc_client.testing.report import report
 from rtc_client.testing.script import AgentScript
 from rtc_client.testing.seams import LOOPBACK, Interfaces
 from rtc_client.testing.server import Desk
 from rtc_client.testing.strict import API_PREFIX, BACKEND_PREFIX
 from rtc_client.testing.voices import VoiceBox
+from rtc_client.testing.wire_log import WireLog
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +78,8 @@ class FakeAnswerer:
         """Every call, in order of arrival; also those that are over, as far as they are kept."""
         self.relay = relay
         """The network of the calls to come; may be replaced between calls."""
+        self.shutdown_asked = asyncio.Event()
+        """Set when somebody has posted to `/_shutdown`; whoever runs the answerer decides what comes of it."""
         self._n_forgotten = 0
         self.port = port
         self._host = host
@@ -81,7 +87,7 @@ class FakeAnswerer:
         self._strict_refuse = strict_refuse
         self._clock = clock or MonotonicClock()
         self._new_call_id = new_call_id
-        self._record = Record()
+        self._record = Record(WireLog(self._clock))
         self._voices = VoiceBox()
         self._script = script or AgentScript()
         self._desk: Desk | None = None
@@ -103,7 +109,7 @@ class FakeAnswerer:
             calls=self.calls,
             record=self._record,
             faults=self.faults,
-            clock=self._clock,
+            control=Control(self.calls, self._record, self.faults, self.shutdown_asked),
             strict_refuse=self._strict_refuse,
         )
         self._runner = web.AppRunner(self._desk.application(), access_log=None, shutdown_timeout=SHUTDOWN_LIMIT_S)
@@ -159,6 +165,15 @@ class FakeAnswerer:
     def violations(self) -> list[Violation]:
         """Everything the clients did against the protocol, in order."""
         return self._record.violations
+
+    @property
+    def page_url(self) -> str:
+        """Where people see the calls in progress."""
+        return f"http://{self._authority}/"
+
+    async def report(self) -> JsonObject:
+        """Return what `GET /_report` tells: calls, wire traffic, violations; without keys."""
+        return await report(self.calls, self._record)
 
     async def wait_for_call(self, timeout_s: float = 5.0, *, n: int = 1) -> AnsweredCall:
         """Return the `n`-th call ever (from 1) once it is answered.

@@ -9,13 +9,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 from enum import Enum
-from typing import assert_never
+from typing import Literal, assert_never
 
 from rtc_client.audio.frames import FRAME_S, Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.clock import Clock
+from rtc_client.testing.conversation import Conversation, Said
 from rtc_client.testing.event_leg import EventLeg
 from rtc_client.testing.events import JsonObject
+from rtc_client.testing.levels import FrameLevels
 from rtc_client.testing.media import AnswererPeer
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.performance import HangUp, Performance, Speak, Tell
@@ -72,6 +74,9 @@ class AnsweredCall:
         self.ended_by: CallEnd | None = None
         self.relay = None if network is None else Relay(network)
         """The bad network between this call's peers, with what it has counted; None for a direct way."""
+        self.times_s = {"placed": post.at_s}
+        """When what happened first, in seconds since the answerer started."""
+        self._now_s = record.wire.now_s
         self._voices, self._clock = voices, clock
         self._performance = Performance(script, voices.duration_s)
         self._bell = Bell()
@@ -87,10 +92,12 @@ class AnsweredCall:
             offer.session,
             session_id=f"sess_{call_id}",
             bell=self._bell,
+            conversation=Conversation(record.wire.now_s),
             blame=lambda violations: record.blame(violations, call_id),
             on_text=self._performance.read_text,
             on_closed_by_client=lambda: self.begin_end(CallEnd.CLIENT_SIDEBAND),
         )
+        self._last_figures: dict[str, JsonObject] | None = None
         self._performing: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -138,6 +145,32 @@ class AnsweredCall:
     def packets_sent(self) -> int:
         """RTP packets of the agent."""
         return self._peer.track.n_packets
+
+    @property
+    def state(self) -> Literal["connecting", "active", "ending", "ended"]:
+        """How far the call has come; it is active once media is connected."""
+        if self._ending is not None:
+            return "ended" if self._ending.done() else "ending"
+        return "active" if self._peer.is_connected else "connecting"
+
+    @property
+    def is_sideband_joined(self) -> bool:
+        """Whether a client is on the sideband just now."""
+        return self._event_leg.is_joined
+
+    @property
+    def transcript(self) -> list[Said]:
+        """Who said what so far, as the events told it, and the texts the client sent."""
+        return self._event_leg.conversation.entries
+
+    @property
+    def levels(self) -> tuple[FrameLevels, FrameLevels]:
+        """Levels of caller and agent."""
+        return self._peer.levels, self._peer.track.levels
+
+    async def media_figures(self) -> dict[str, JsonObject]:
+        """Return what aiortc has counted of the media, by the type of its statistics; last when the call ended."""
+        return await self._peer.figures() if self._last_figures is None else self._last_figures
 
     @property
     def is_media_connected(self) -> bool:
@@ -246,6 +279,7 @@ class AnsweredCall:
             # The caller can only be met where the relay hands its datagrams on: a peer-reflexive candidate.
             answer_sdp = await self._peer.answer(with_dead_candidates(self.offer_sdp))
             self.answer_sdp = self.relay.answer_by_way_of(answer_sdp)
+        self.times_s["answered"] = self._now_s()
         self._performing = asyncio.create_task(self._perform(), name=f"answerer-agent-{self.call_id}")
         self._performing.add_done_callback(self._agent_stopped)
         return self.answer_sdp
@@ -255,12 +289,14 @@ class AnsweredCall:
         if self.ended_by is not None:  # while the handshake was answered
             sideband.drop()
             return
+        self.times_s.setdefault("sideband_joined", self._now_s())
         await self._event_leg.serve(sideband)
 
     def begin_end(self, ended_by: CallEnd) -> asyncio.Task[None]:
         """Begin to end the call, once; return the task that ends it, to be shielded."""
         if self._ending is None:
             self.ended_by = ended_by
+            self.times_s["ended"] = self._now_s()
             log.info("call ended", extra={"call_id": self.call_id, "ended_by": ended_by.name})
             self._ending = asyncio.create_task(self._end(), name=f"answerer-end-{self.call_id}")
             self._ending.add_done_callback(lambda _: self._bell.ring())
@@ -270,6 +306,7 @@ class AnsweredCall:
         if self._performing is not None:
             self._performing.cancel()
             await asyncio.wait({self._performing})
+        self._last_figures = await self._peer.figures()
         await asyncio.gather(self._peer.aclose(), self._event_leg.close(1000))
         if self.relay is not None:
             self.relay.close()
@@ -279,6 +316,7 @@ class AnsweredCall:
 
     def _media_connected(self) -> None:
         self._performance.media_connected(self._clock.now_s())
+        self.times_s.setdefault("media_connected", self._now_s())
         self._bell.ring()
 
     def _heard_frame(self, level_dbfs: float, now_s: float) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rtc_client.testing import events, strict
+from rtc_client.testing.conversation import Conversation
 from rtc_client.testing.events import JsonObject
 from rtc_client.testing.record import Violation
 from rtc_client.testing.sideband import Sideband
@@ -36,6 +37,7 @@ class EventLeg:
         *,
         session_id: str,
         bell: Bell,
+        conversation: Conversation,
         blame: Callable[[list[Violation]], None],
         on_text: Callable[[], None],
         on_closed_by_client: Callable[[], object],
@@ -45,12 +47,18 @@ class EventLeg:
         self.received_frames: list[str | bytes] = []
         self.sent: list[JsonObject] = []
         self.n_joined = 0
+        self.conversation = conversation
         self.client_close_code: int | None = None
         self._session, self._session_id, self._bell = session, session_id, bell
         self._blame, self._on_text, self._on_closed_by_client = blame, on_text, on_closed_by_client
         self._sideband: Sideband | None = None
         self._is_session_known = False
         self._held: deque[JsonObject] = deque(maxlen=MAX_EVENTS_HELD)
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether a client is at the other end just now."""
+        return self._sideband is not None
 
     async def serve(self, sideband: Sideband) -> None:
         """Read a sideband that was just joined, to its end. It takes the place of an earlier one."""
@@ -88,6 +96,7 @@ class EventLeg:
         """
         await self.send(events.dump(event))
         _keep(self.sent, event)
+        self.conversation.sent(event)
         self._bell.ring()
 
     def hold(self, event: JsonObject) -> None:
@@ -121,6 +130,7 @@ class EventLeg:
         if parsed is None:
             return
         _keep(self.received, parsed)
+        self.conversation.received(parsed)
         self._bell.ring()
         if parsed.get("type") == "session.update":
             await self._tell(events.session_updated(self._session_id))

@@ -17,9 +17,11 @@ from av.packet import Packet
 from av.stream import Stream
 
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.pcm import level_dbfs
+from rtc_client.audio.pcm import FLOOR_DBFS, level_dbfs
 from rtc_client.clock import Clock
+from rtc_client.testing.events import JsonObject
 from rtc_client.testing.hearing import CLOCK_RATE_HZ, EchoLine, HeardAudio
+from rtc_client.testing.levels import FrameLevels
 from rtc_client.testing.sdp_text import with_opus_parameters
 from rtc_client.testing.seams import (
     Connecting,
@@ -61,6 +63,7 @@ class AgentTrack(MediaStreamTrack):
     def __init__(self, clock: Clock, silence: Literal["send", "nothing"]) -> None:
         super().__init__()
         self.n_packets = 0
+        self.levels = FrameLevels()
         self._clock = clock
         self._sends_silence = silence == "send"
         self._encoder = _new_encoder()
@@ -87,6 +90,7 @@ class AgentTrack(MediaStreamTrack):
             self._n_frames += 1
             if samples is not None:
                 self.n_packets += 1
+                self.levels.add(FLOOR_DBFS if samples is SILENCE else level_dbfs(samples), self._clock.now_s())
                 return self._encode(samples, position)
         raise MediaStreamError
 
@@ -156,6 +160,7 @@ class AnswererPeer:
         """
         self.track = AgentTrack(clock, silence)
         self.heard = HeardAudio()
+        self.levels = FrameLevels()
         self.gate = Gate()
         self.is_connected = False
         self._clock = clock
@@ -194,6 +199,13 @@ class AnswererPeer:
         until_s = float("inf") if duration_s is None else self._clock.now_s() + duration_s
         self._echo_line = EchoLine(delay_s)
         self.track.echo(self._echo_line, until_s)
+
+    async def figures(self) -> dict[str, JsonObject]:
+        """Return what aiortc has counted, by the type of its statistics; nothing before media is connected."""
+        if not self.is_connected:
+            return {}
+        stats = await self._pc.getStats()
+        return {str(one.type): dict(vars(one)) for one in stats.values()}
 
     def vanish(self) -> None:
         """Send nothing and hear nothing from now on, and tell nobody. The sockets stay until `aclose`."""
@@ -244,4 +256,6 @@ class AnswererPeer:
             self.heard.place(frame.pts, samples)
             if self._echo_line is not None:
                 self._echo_line.push(samples, now_s)
-            self._on_heard(level_dbfs(samples), now_s)
+            level = level_dbfs(samples)
+            self.levels.add(level, now_s)
+            self._on_heard(level, now_s)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rtc_client.testing.waiting import Bell
+from rtc_client.testing.wire_log import WireLog
 
 LIMIT: Final = 10_000
 """Entries kept of each kind; a test double that runs for days stays small."""
@@ -59,12 +60,14 @@ class SeenRequest:
 class Record:
     """Everything seen so far, and a bell that rings at each addition."""
 
+    wire: WireLog = field(repr=False)
     requests: list[SeenRequest] = field(default_factory=list)
     handshakes: list[SeenRequest] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     n_dropped: int = 0
     """Entries not kept because a list was full."""
     bell: Bell = field(default_factory=Bell, repr=False)
+    _by_call: dict[str, list[Violation]] = field(default_factory=dict, repr=False)
 
     def saw_request(self, request: SeenRequest) -> None:
         """Keep a request."""
@@ -77,11 +80,19 @@ class Record:
     def blame(self, violations: list[Violation], call_id: str | None) -> None:
         """Keep violations of one call."""
         for violation in violations:
-            self._keep(self.violations, replace(violation, call_id=call_id))
+            blamed = replace(violation, call_id=call_id)
+            if self._keep(self.violations, blamed) and call_id is not None:
+                self._by_call.setdefault(call_id, []).append(blamed)
 
-    def _keep(self, entries: list[SeenRequest] | list[Violation], entry: object) -> None:
-        if len(entries) >= LIMIT:
-            self.n_dropped += 1
-        else:
+    def violations_of(self, call_id: str) -> list[Violation]:
+        """Return the violations of one call, in order."""
+        return self._by_call.get(call_id, [])
+
+    def _keep(self, entries: list[SeenRequest] | list[Violation], entry: object) -> bool:
+        is_room = len(entries) < LIMIT
+        if is_room:
             entries.append(entry)  # type: ignore[arg-type]
+        else:
+            self.n_dropped += 1
         self.bell.ring()
+        return is_room

@@ -14,9 +14,9 @@ from typing import Final, TypeAlias, assert_never
 
 from aiohttp import web
 
-from rtc_client.clock import Clock
 from rtc_client.testing import strict
 from rtc_client.testing.call import AnsweredCall, CallEnd
+from rtc_client.testing.control import Control, is_control
 from rtc_client.testing.faults import (
     ChangeAnswer,
     ChangeLocation,
@@ -33,12 +33,14 @@ from rtc_client.testing.offers import PostedOffer, read_offer
 from rtc_client.testing.record import Record, SeenRequest
 from rtc_client.testing.sdp_text import with_dead_candidates, with_wrong_fingerprint
 from rtc_client.testing.sideband import Sideband
+from rtc_client.testing.wire_log import WireEntry, body_fields
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 
 _SEEN: Final = web.RequestKey("seen", SeenRequest)
+_ENTRY: Final = web.RequestKey("entry", WireEntry)
 
 Answer: TypeAlias = Callable[[PostedOffer, SeenRequest], Awaitable[AnsweredCall]]
 
@@ -53,14 +55,13 @@ class Desk:
         calls: list[AnsweredCall],
         record: Record,
         faults: Faults,
-        clock: Clock,
+        control: Control,
         strict_refuse: bool,
     ) -> None:
         """`answer` makes a call of an offer, or raises `OfferUnusable`; it also adds it to `calls`."""
         self._answer, self._calls = answer, calls
-        self._record, self._faults, self._clock = record, faults, clock
+        self._record, self._faults, self._control = record, faults, control
         self._strict_refuse = strict_refuse
-        self._started_at_s = clock.now_s()
         self._closing = asyncio.Event()
 
     def application(self) -> web.Application:
@@ -70,30 +71,71 @@ class Desk:
             app.router.add_post(f"{prefix}/realtime/calls", self._place_call)
             app.router.add_post(f"{prefix}/realtime/calls/{{call_id}}/hangup", self._hang_up)
         app.router.add_get(f"{strict.API_PREFIX}/realtime", self._join_sideband)
+        self._control.add_routes(app.router)
         return app
 
     def release(self) -> None:
         """Let go of every request that a fault holds: the answerer closes."""
         self._closing.set()
+        self._control.release()
 
     @web.middleware
     async def _see(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Record a request before anything is done with it."""
+        """Record a request before anything is done with it, and what was answered."""
+        if is_control(request.path):
+            return await handler(request)
         seen = SeenRequest(
             method=request.method,
             target=request.raw_path,
             headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers],
             body=await request.read(),
-            at_s=self._clock.now_s() - self._started_at_s,
+            at_s=self._record.wire.now_s(),
         )
         request[_SEEN] = seen
-        if "websocket" in (seen.header("upgrade") or "").lower():
+        is_handshake = "websocket" in (seen.header("upgrade") or "").lower()
+        if is_handshake:
             self._record.saw_handshake(seen)
         else:
             self._record.saw_request(seen)
-        return await handler(request)
+        call = self._call(request.match_info.get("call_id") or dict(seen.query).get("call_id", ""))
+        wire = self._record.wire
+        request[_ENTRY] = wire.add(
+            "c2s",
+            "ws_open" if is_handshake else "http_request",
+            None if call is None else call.call_id,
+            method=seen.method,
+            target=wire.target(seen.target),
+            headers=wire.headers(seen.headers),
+            **body_fields(seen.body),
+        )
+        try:
+            response = await handler(request)
+        except web.HTTPException as response_raised:
+            self._keep_response(request, response_raised)
+            raise
+        self._keep_response(request, response)
+        return response
+
+    def _keep_response(self, request: web.Request, response: web.StreamResponse) -> None:
+        if not isinstance(response, web.Response):
+            return  # a sideband keeps its own
+        entry, wire, transport = request[_ENTRY], self._record.wire, request.transport
+        if transport is None or transport.is_closing():
+            # aborted by a fault; a client that went away while it waited has none any more
+            wire.add("c2s" if transport is None else "s2c", "tcp_close", entry.call_id, answers=entry.number)
+            return
+        body = response.body if isinstance(response.body, bytes) else b""
+        wire.add(
+            "s2c",
+            "http_response",
+            entry.call_id,
+            answers=entry.number,
+            status=response.status,
+            headers=wire.headers(response.headers.items()),
+            **body_fields(body),
+        )
 
     async def _place_call(self, request: web.Request) -> web.StreamResponse:
         seen = request[_SEEN]
@@ -118,6 +160,7 @@ class Desk:
             except OfferUnusable as error:
                 refusal = _error(400, str(error))
             else:
+                request[_ENTRY].call_id = call.call_id
                 self._record.blame(violations, call.call_id)
                 return await self._answer_with(call, fault)
         self._record.blame(violations, None)
@@ -161,7 +204,7 @@ class Desk:
                 pass
         if call is None or call.ended_by is not None:
             return _error(404, "no such call")
-        sideband = Sideband(request)
+        sideband = Sideband(request, self._record.wire, call.call_id)
         websocket = await sideband.accept()
         await call.serve_sideband(sideband)
         return websocket

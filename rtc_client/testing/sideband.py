@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from aiohttp import WSMsgType, web
+
+from rtc_client.testing.wire_log import WireLog
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 SEND_LIMIT_S: Final = 5.0
@@ -19,11 +22,13 @@ _NO_STATUS: Final = 1005
 class Sideband:
     """The server's end of one websocket. Ours to end: `close` (with a close frame) or `drop` (without)."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, wire: WireLog, call_id: str) -> None:
         self.is_ended_by_us = False
         self.client_close_code: int | None = None
         """The close code the client sent (1005 for a close frame without one); None for a bare TCP close."""
         self._request = request
+        self._keep_frame = partial(wire.add_frame, call_id=call_id)
+        self._keep = partial(wire.add, call_id=call_id)
         self._is_over = asyncio.Event()
         # autoping answers pings; no compression is ever agreed to (wire-protocol section 1.5). Close frames are ours:
         # aiohttp's close() does not wait for the client's answer while another task receives, and makes up its code.
@@ -32,6 +37,7 @@ class Sideband:
     async def accept(self) -> web.WebSocketResponse:
         """Answer the handshake with 101. The response is to be returned when the frames have ended."""
         await self._websocket.prepare(self._request)
+        self._keep("s2c", "ws_accept")
         return self._websocket
 
     async def frames(self) -> AsyncIterator[str | bytes]:
@@ -39,13 +45,18 @@ class Sideband:
         try:
             while True:
                 message = await self._websocket.receive()
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    self._keep_frame("c2s", message.data)
                 if message.type is WSMsgType.TEXT:
                     yield str(message.data)
                 elif message.type is WSMsgType.BINARY:
                     yield bytes(message.data)
                 else:
                     if message.type is WSMsgType.CLOSE:
+                        self._keep("c2s", "ws_close", code=message.data or _NO_STATUS, reason=message.extra or "")
                         await self._take_close_frame(message.data or _NO_STATUS)
+                    elif not self.is_ended_by_us:
+                        self._keep("c2s", "tcp_close")
                     return
         finally:
             self._is_over.set()
@@ -62,6 +73,7 @@ class Sideband:
                     await self._websocket.send_str(frame)
                 else:
                     await self._websocket.send_bytes(frame)
+            self._keep_frame("s2c", frame)
         except TimeoutError:
             self.drop()
             raise ConnectionError("the client does not read its sideband") from None
@@ -74,6 +86,7 @@ class Sideband:
         try:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await self._websocket.send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE)
+                self._keep("s2c", "ws_close", code=code, reason=reason)
                 await self._is_over.wait()
         except (TimeoutError, ConnectionError):
             self.drop()
@@ -83,11 +96,13 @@ class Sideband:
         self.is_ended_by_us = True
         if self._request.transport is not None:
             self._request.transport.abort()
+            self._keep("s2c", "tcp_close")
 
     async def _take_close_frame(self, code: int) -> None:
         self.client_close_code = code
         if not self.is_ended_by_us:
             await self._websocket.close(code=1000 if code == _NO_STATUS else code)
+            self._keep("s2c", "ws_close", code=1000 if code == _NO_STATUS else code, reason="")
         elif self._request.transport is not None:
             # Both frames are exchanged: the server closes first (RFC 6455 section 7.1.1).
             self._request.transport.close()
