@@ -18,7 +18,7 @@ from rtc_client.clock import MonotonicClock
 from rtc_client.testing import AgentScript, FakeAnswerer, Impairment, SpokenTurn, Tone
 from rtc_client.testing.events import caller_said, caller_said_piece
 from rtc_client.testing.wire_log import MAX_ENTRIES, MAX_TEXT, REDACTED, WireLog
-from tests.testing.caller import IDENTITY, SESSION, SESSION_UPDATE, compact, form, joined, post
+from tests.testing.caller import IDENTITY, SESSION, SESSION_UPDATE, compact, form, joined, post, until
 from tests.testing.conftest import Place
 
 KEY = IDENTITY["authorization"].removeprefix("Bearer ")
@@ -164,7 +164,8 @@ async def test_a_relay_tells_what_it_lost(place: Place) -> None:
     async with FakeAnswerer(relay=Impairment(loss_ratio=0.5)) as answerer:
         placed = await place(answerer, tone())
         await placed.caller.connected()
-        await (await answerer.wait_for_call()).wait_heard(0.3)
+        call = await answerer.wait_for_call()
+        await until(lambda: call.packets_received >= 10)
         relay = (await told(answerer))["calls"][0]["media"]["relay"]
 
     assert 0 < relay["to_agent"]["rtp_lost"] < relay["to_agent"]["rtp_packets"]
