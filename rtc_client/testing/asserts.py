@@ -79,8 +79,8 @@ def assert_stopped_within(
         _fail(f"there was nothing to stop: no sound before {of_ms:.0f} ms", samples, save)
     took_ms = max(0.0, parts[-1].end_ms - of_ms)
     if took_ms > within_ms:
-        said = f"the sound did not stop within {within_ms:.0f} ms of {of_ms:.0f} ms: it was last heard {took_ms:.0f} ms after that"
-        _fail(said, samples, save)
+        said = f"the sound did not stop within {within_ms:.0f} ms of {of_ms:.0f} ms"
+        _fail(f"{said}: it was last heard {took_ms:.0f} ms after that", samples, save)
     return took_ms
 
 

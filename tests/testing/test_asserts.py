@@ -185,7 +185,7 @@ def test_a_short_tone_is_not_a_long_one() -> None:
 def test_speech_noise_and_silence_are_no_tone() -> None:
     """No frequency of two spoken sentences, of noise, or of silence passes for a tone."""
     for recording in (AGENT, CALLER, noise(1000, -20), silence(300), silence(0)):
-        for frequency_hz in range(90, 4000, 37):
+        for frequency_hz in range(90, 4000, 111):
             complaint(assert_tone, recording, frequency_hz)
 
 
@@ -352,7 +352,7 @@ async def test_a_whole_call_is_asserted_on() -> None:
             await call.wait_ended()
         answered = answerer.calls[0]
 
-        assert assert_tone(answered, 440, for_ms=500)
+        assert_tone(answered, 440, for_ms=500)
         assert_no_gap(answered, 40)
         assert_heard_within(heard, 500)
         assert_tone(heard, 880, for_ms=350)
