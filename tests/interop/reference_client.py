@@ -20,13 +20,14 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
+from rtc_client import testing
 from rtc_client.testing.waiting import Bell
 
 # As in the recordings, so that what it sends can be compared byte for byte.
 KEY: Final = "dummy-api-key"
 CLIENT: Final = {"name": "capture", "title": None, "version": "0"}
-STARTUP_CONTEXT: Final = "startup context"
 
+DOCUMENTATION: Final = Path(testing.__file__).parent / "docs" / "reference-client.md"
 RPC_LIMIT_S: Final = 15.0
 LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
@@ -43,7 +44,8 @@ class ModelBackend:
     It is that client's dependency, and so the least it needs (the Responses API's event stream).
     """
 
-    sentence: str = "the final answer"
+    sentences: tuple[str, ...] = ("the final answer",)
+    """Said in this order; the last one again and again."""
     requests: list[JsonObject] = field(default_factory=list)
     """The bodies of what it was asked."""
     base_url: str = ""
@@ -63,6 +65,7 @@ class ModelBackend:
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(await request.json())
+        sentence = self.sentences[min(len(self.requests), len(self.sentences)) - 1]
         response_id = f"r{len(self.requests)}"
         message = {"type": "message", "role": "assistant", "id": f"{response_id}_m0"}
         usage = {"input_tokens": 1, "input_tokens_details": None, "output_tokens": 1, "output_tokens_details": None}
@@ -74,10 +77,10 @@ class ModelBackend:
                 "type": "response.output_item.added",
                 "item": message | {"content": [{"type": "output_text", "text": ""}]},
             },
-            {"type": "response.output_text.delta", "delta": self.sentence},
+            {"type": "response.output_text.delta", "delta": sentence},
             {
                 "type": "response.output_item.done",
-                "item": message | {"content": [{"type": "output_text", "text": self.sentence}]},
+                "item": message | {"content": [{"type": "output_text", "text": sentence}]},
             },
             {"type": "response.completed", "response": {"id": response_id, "usage": usage | {"total_tokens": 2}}},
         ):
@@ -157,23 +160,24 @@ class AppServer:
         await self.ask(f"thread/realtime/{verb}", {"threadId": self.thread_id, **params})
 
     async def is_told(
-        self, method: str, is_wanted: Callable[[JsonObject], bool] = lambda _: True, timeout_s: float = RPC_LIMIT_S
+        self, method: str, is_wanted: Callable[[JsonObject], bool] = lambda _: True, *, times: int = 1
     ) -> JsonObject:
-        """Return the parameters of the first such notification.
+        """Return the parameters of the first such notification, or of a later one.
 
         Raises:
             AssertionError: If an error of the call is told instead.
-            TimeoutError: If none came by then; the message says what came.
+            TimeoutError: If it did not come in time; the message says what came.
         """
 
         def find() -> JsonObject | None:
-            for name, params in self.told:
-                if name == method and is_wanted(params):
-                    return params
-                assert name != "thread/realtime/error", f"told instead of {method}: {params}"
+            such = [params for name, params in self.told if name == method and is_wanted(params)]
+            if len(such) >= times:
+                return such[times - 1]
+            errors = [params for name, params in self.told if name == "thread/realtime/error"]
+            assert not errors, f"told instead of {method}: {errors}"
             return None
 
-        return await self._bell.until(find, timeout_s=timeout_s, what=lambda: f"{method} ({self._last_words()})")
+        return await self._bell.until(find, timeout_s=RPC_LIMIT_S, what=lambda: f"{method} ({self._last_words()})")
 
     async def _write(self, message: JsonObject) -> None:
         assert self._process.stdin is not None
@@ -199,32 +203,18 @@ class AppServer:
         return f"told: {told}; errors: {errors}; stderr: {stderr}"
 
     def _config(self) -> str:
-        return f"""\
-model = "mock-model"
-model_provider = "local"
-approval_policy = "never"
-sandbox_mode = "read-only"
-check_for_update_on_startup = false
-cli_auth_credentials_store = "file"
-experimental_realtime_webrtc_call_base_url = "{self.answerer_url}"
-experimental_realtime_ws_base_url = "{self.answerer_url.replace("http", "ws", 1)}"
-experimental_realtime_ws_startup_context = "{STARTUP_CONTEXT}"
-
-[model_providers.local]
-name = "local"
-base_url = "{self.backend_url}"
-wire_api = "responses"
-env_key = "LOCAL_KEY"
-request_max_retries = 4
-stream_max_retries = 0
-supports_websockets = false
-
-[features]
-realtime_conversation = true
-{"".join(f"{feature} = false{chr(10)}" for feature in _UNWANTED)}
-[analytics]
-enabled = false
-"""
+        """Return the configuration that the documentation shows, with our addresses, and with what a test needs."""
+        page = DOCUMENTATION.read_text(encoding="utf-8")
+        shown = page.partition("```toml\n")[2].partition("```")[0]
+        for example, ours in (
+            ("http://127.0.0.1:8080/v1", self.answerer_url),
+            ("ws://127.0.0.1:8080/v1", self.answerer_url.replace("http", "ws", 1)),
+            ("http://127.0.0.1:8081/v1", self.backend_url),
+        ):
+            assert f'"{example}"' in shown
+            shown = shown.replace(f'"{example}"', f'"{ours}"')
+        unwanted = "".join(f"{feature} = false\n" for feature in _UNWANTED)
+        return f"check_for_update_on_startup = false\n{shown}{unwanted}[analytics]\nenabled = false\n"
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}

@@ -21,7 +21,7 @@ from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import AfterCaller, AgentScript, AnsweredCall, CallEnd, FakeAnswerer, SpokenTurn, Tone
 from tests.interop.reference_client import AppServer, ModelBackend
 from tests.interop.reference_install import INSTALL_LIMIT_S, NEWEST, PINNED, NotInstallable, installed
-from tests.testing.caller import Caller
+from tests.testing.caller import Caller, until
 from tests.wire.recordings import episode
 
 pytestmark = pytest.mark.timeout(60 + INSTALL_LIMIT_S)
@@ -53,12 +53,15 @@ def program(version: str) -> Path:
 
 
 @asynccontextmanager
-async def application(program: Path, answerer: FakeAnswerer) -> AsyncIterator[tuple[AppServer, ModelBackend, Caller]]:
-    """The reference client, the model behind it, and the peer connection of the application above it."""
+async def application(
+    program: Path, answerer: FakeAnswerer, *sentences: str
+) -> AsyncIterator[tuple[AppServer, ModelBackend, Caller]]:
+    """The reference client, the model behind it that says these sentences, and the application's peer connection."""
     caller = Caller(_tone(440, -20, 1.4))
     caller.peer.createDataChannel("oai-events")  # as its documentation of the offer wants
+    backend = ModelBackend(sentences or ModelBackend.sentences)
     try:
-        async with ModelBackend() as backend, AppServer(program, answerer.base_url, backend.base_url) as app:
+        async with backend, AppServer(program, answerer.base_url, backend.base_url) as app:
             yield app, backend, caller
     finally:
         await caller.close()
@@ -82,6 +85,7 @@ async def test_a_whole_call_of_the_reference_client(version: str, program: Path)
         await app.in_call("stop")
         closed = await app.is_told("thread/realtime/closed")
         ended = await call.ended()
+        await until(lambda: caller.peer.connectionState == "closed")
         started = await app.is_told("thread/realtime/started")
 
     assert started["version"] == "v1"
@@ -93,6 +97,7 @@ async def test_a_whole_call_of_the_reference_client(version: str, program: Path)
     assert added["item"]["active_transcript"] == [*said, {"role": "user", "text": "please do it"}]
     assert "<input>please do it</input>" in json.dumps(backend.requests[0]["input"])
     assert (closed["reason"], ended) == ("requested", CallEnd.CLIENT_SIDEBAND)
+    assert call.sideband_close_code == (None if version == PINNED else 1000)
     assert answerer.violations == []
     _is_as_recorded(version, answerer, call)
 
@@ -119,6 +124,47 @@ def _is_as_recorded(version: str, answerer: FakeAnswerer, call: AnsweredCall) ->
     assert call.received_frames == [*happy.sent_frames, handoff.sent_frames[-1]]
 
 
+@pytest.mark.parametrize(
+    "name", ["k_append_text_roles", "j_handoff_simple", "j_handoff_active_transcript", "j_standalone_output"]
+)
+async def test_it_sends_what_was_recorded(version: str, program: Path, name: str) -> None:
+    """Application, model and server do what they did when it was recorded; the client sends the same frames."""
+    recording = episode(name)
+    said = [e["event"]["item"]["content"][0]["text"] for e in recording.all("sse") if "done" in e["event"]["type"]]
+    async with (
+        FakeAnswerer() as answerer,
+        application(program, answerer, *said) as (app, _, caller),
+    ):
+        prompt = recording.all("rpc_request")[0]["params"]["prompt"]
+        call = await _start(app, caller, answerer, prompt)
+        n_frames = n_turns = 0
+        for happening in recording.events:
+            match happening:
+                case {"kind": "ws_text", "dir": "c2s"}:
+                    n_frames += 1
+                    await call.wait_received(n_frames, timeout_s=10)
+                case {"kind": "ws_text", "dir": "s2c", "text": text} if "session.updated" not in text:
+                    await call.send_frame(text)
+                case {"kind": "notification", "method": "turn/completed"}:
+                    n_turns += 1
+                    await app.is_told("turn/completed", times=n_turns)
+                case {"kind": "rpc_request", "method": method, "params": params} if not method.endswith("/start"):
+                    await app.ask(method, params | {"threadId": app.thread_id})
+                case {"kind": "rpc_request", "method": "turn/start", "params": params}:
+                    await app.ask("turn/start", params | {"threadId": app.thread_id})
+
+    assert call.received_frames == _as_sent_by(version, recording.sent_frames)
+    assert answerer.violations == []
+
+
+def _as_sent_by(version: str, frames: list[str]) -> list[str]:
+    """Return recorded frames as a version sends them: since 0.145.0 output that answers no handoff has the prefix."""
+    if version == PINNED:
+        return frames
+    bare = r'"handoff_id":"codex","output_text":"'
+    return [frame.replace(bare, bare + r"\"Agent Final Message\":\n\n") for frame in frames]
+
+
 async def test_the_reference_client_tries_again(program: Path) -> None:
     """A POST refused with 500 twice is sent a third time, and the call is held."""
     async with (
@@ -135,9 +181,11 @@ async def test_the_reference_client_tries_again(program: Path) -> None:
     assert answerer.violations == []
 
 
-async def _start(app: AppServer, caller: Caller, answerer: FakeAnswerer) -> AnsweredCall:
+async def _start(
+    app: AppServer, caller: Caller, answerer: FakeAnswerer, prompt: str = "backend prompt"
+) -> AnsweredCall:
     transport = {"type": "webrtc", "sdp": await caller.offer()}
-    await app.in_call("start", outputModality="audio", transport=transport, prompt="backend prompt")
+    await app.in_call("start", outputModality="audio", transport=transport, prompt=prompt)
     await caller.accept((await app.is_told("thread/realtime/sdp"))["sdp"])
     await caller.connected()
     call = await answerer.wait_for_call()
