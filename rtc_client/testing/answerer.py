@@ -63,6 +63,7 @@ class FakeAnswerer:
         interfaces: Interfaces = "loopback",
         relay: Network | Impairment | None = None,
         strict_refuse: bool = False,
+        lenient: bool = False,
         clock: Clock | None = None,
         new_call_id: Callable[[], str] = random_call_id,
     ) -> None:
@@ -71,8 +72,11 @@ class FakeAnswerer:
         With `relay` the media of every call passes a bad network, the same again for each; one `Impairment` stands
         for both directions.
 
-        With `strict_refuse` a POST that violates the protocol gets a 400 that says why.
+        With `strict_refuse` a POST that violates the protocol gets a 400 that says why. With `lenient` other dialects
+        are understood as far as a call can come of them, and only what had to be refused is a violation.
         """
+        if strict_refuse and lenient:
+            raise ValueError("an answerer is either lenient, or refuses what violates the protocol")
         self.faults = Faults()
         self.calls: list[AnsweredCall] = []
         """Every call, in order of arrival; also those that are over, as far as they are kept."""
@@ -87,7 +91,7 @@ class FakeAnswerer:
         self._strict_refuse = strict_refuse
         self._clock = clock or MonotonicClock()
         self._new_call_id = new_call_id
-        self._record = Record(WireLog(self._clock))
+        self._record = Record(WireLog(self._clock), is_lenient=lenient)
         self._voices = VoiceBox()
         self._script = script or AgentScript()
         self._desk: Desk | None = None

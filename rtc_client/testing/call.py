@@ -96,6 +96,8 @@ class AnsweredCall:
             blame=lambda violations: record.blame(violations, call_id),
             on_text=self._performance.read_text,
             on_closed_by_client=lambda: self.begin_end(CallEnd.CLIENT_SIDEBAND),
+            clock=clock,
+            is_lenient=record.is_lenient,
         )
         self._last_figures: dict[str, JsonObject] | None = None
         self._performing: asyncio.Task[None] | None = None

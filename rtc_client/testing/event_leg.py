@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from rtc_client.clock import Clock
 from rtc_client.testing import events, strict
 from rtc_client.testing.conversation import Conversation
 from rtc_client.testing.events import JsonObject
@@ -41,8 +42,15 @@ class EventLeg:
         blame: Callable[[list[Violation]], None],
         on_text: Callable[[], None],
         on_closed_by_client: Callable[[], object],
+        clock: Clock,
+        is_lenient: bool,
     ) -> None:
-        """`session` is that of the POST. `on_text` is told of each text for the agent."""
+        """`session` is that of the POST. `on_text` is told of each text for the agent.
+
+        If `is_lenient`, a client that never introduces its session is told events as well.
+        """
+        self._clock, self._is_lenient = clock, is_lenient
+        self._requested_handoffs: set[str] = set()
         self.received: list[JsonObject] = []
         self.received_frames: list[str | bytes] = []
         self.sent: list[JsonObject] = []
@@ -63,13 +71,19 @@ class EventLeg:
     async def serve(self, sideband: Sideband) -> None:
         """Read a sideband that was just joined, to its end. It takes the place of an earlier one."""
         self.drop()
-        self._sideband, self._is_session_known = sideband, False
+        self._sideband, self._is_session_known = sideband, self._is_lenient
         self.n_joined += 1
         self._bell.ring()
-        is_first = True
+        is_first, joined_s = True, self._clock.now_s()
         async for frame in sideband.frames():
+            if is_first:
+                self._judge_promptness(joined_s)
             await self._take(frame, is_first=is_first)
             is_first = False
+        if is_first:
+            self._judge_promptness(joined_s)
+        if not sideband.is_ended_by_us:
+            self._blame(strict.check_close_code(sideband.client_close_code))
         if self._sideband is not sideband:
             return
         self._sideband = None
@@ -86,6 +100,8 @@ class EventLeg:
         """
         if self._sideband is None:
             raise ConnectionError("no sideband is joined")
+        if isinstance(frame, str) and (handoff_id := events.requested_handoff(frame)) is not None:
+            self._requested_handoffs.add(handoff_id)
         await self._sideband.send(frame)
 
     async def send_event(self, event: JsonObject) -> None:
@@ -125,7 +141,10 @@ class EventLeg:
         if isinstance(frame, bytes):
             self._blame([strict.BINARY_FRAME])
             return
-        self._blame(strict.check_first_frame(frame, self._session) if is_first else strict.check_later_frame(frame))
+        if is_first:
+            self._blame(strict.check_first_frame(frame, self._session))
+        else:
+            self._blame(strict.check_later_frame(frame, self._requested_handoffs))
         parsed = events.parse_object(frame)
         if parsed is None:
             return
@@ -137,6 +156,10 @@ class EventLeg:
             self._is_session_known = True
         elif events.text_of(parsed) is not None:
             self._on_text()
+
+    def _judge_promptness(self, joined_s: float) -> None:
+        if self._clock.now_s() - joined_s > strict.FIRST_FRAME_LIMIT_S:
+            self._blame([strict.LATE_FIRST_FRAME])
 
     async def _tell(self, event: JsonObject) -> None:
         try:

@@ -50,6 +50,17 @@ def caller_said(transcript: str) -> JsonObject:
     return {"type": "conversation.input_transcript.turn_marked", "transcript": transcript}
 
 
+def requested_handoff(frame: str) -> str | None:
+    """Return the id of the handoff that a frame to the client requests, if it does."""
+    if '"conversation.handoff.requested"' not in frame:
+        return None
+    match parse_object(frame):
+        case {"type": "conversation.handoff.requested", "handoff_id": str() as handoff_id}:
+            return handoff_id
+        case _:
+            return None
+
+
 def text_of(frame: JsonObject) -> str | None:
     """Return the text a `conversation.item.create` gives the agent on the caller's behalf, if it is one."""
     item = frame.get("item")

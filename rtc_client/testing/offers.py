@@ -40,40 +40,56 @@ class PostedOffer:
     """The JSON as it was sent: of the session part, or of the whole body."""
     parts: tuple[FormPart, ...] = ()
     """The parts of the form, if it was one."""
+    is_framed_exactly: bool = True
+    """Whether the form is what section 1.1 shows, to the byte."""
 
 
-def read_offer(request: SeenRequest) -> PostedOffer:
+def read_offer(request: SeenRequest, *, lenient: bool = False) -> PostedOffer:
     """Return what a POST holds, by its content type.
 
+    A `lenient` reader also takes a body that is nothing but the SDP (`application/sdp`), and an offer without a
+    session, which is then empty.
+
     Raises:
-        ValueError: If it holds no SDP or no session object.
+        ValueError: If it holds no SDP or no session object; the message holds nothing of the body.
     """
     content_type = request.header("content-type") or ""
     kind = content_type.partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        return _read_form(content_type, request.body)
-    if kind == "application/json":
-        return _read_json(request.body)
+    try:
+        if kind == "multipart/form-data":
+            return _read_form(content_type, request.body, lenient=lenient)
+        if kind == "application/json":
+            return _read_json(request.body, lenient=lenient)
+        if kind == "application/sdp" and lenient:
+            return PostedOffer(request.body.decode(), {}, "{}")
+    except UnicodeDecodeError:
+        raise ValueError("the body is not UTF-8") from None
     raise ValueError("the content type is neither multipart/form-data nor application/json")
 
 
-def _read_form(content_type: str, body: bytes) -> PostedOffer:
+def _read_form(content_type: str, body: bytes, *, lenient: bool) -> PostedOffer:
     parts = parse_form(content_type, body)
     by_name = {part.name: part for part in parts}
+    if lenient:
+        by_name.setdefault("session", FormPart((), b"{}"))
     if "sdp" not in by_name or "session" not in by_name:
         raise ValueError("the form needs the parts sdp and session")
     json_text = by_name["session"].body.decode()
     session = parse_object(json_text)
     if session is None:
         raise ValueError("the part session is not a JSON object")
-    return PostedOffer(by_name["sdp"].body.decode(), session, json_text, tuple(parts))
+    sdp = by_name["sdp"].body
+    exact = framed(boundary_of(content_type), sdp, by_name["session"].body)
+    return PostedOffer(sdp.decode(), session, json_text, tuple(parts), body == exact)
 
 
-def _read_json(body: bytes) -> PostedOffer:
+def _read_json(body: bytes, *, lenient: bool) -> PostedOffer:
     text = body.decode()
     whole = parse_object(text)
     if whole is None:
         raise ValueError("the body is not a JSON object")
+    if lenient:
+        whole.setdefault("session", {})
     match whole:
         case {"sdp": str() as sdp, "session": dict() as session}:
             return PostedOffer(sdp, session, text)
@@ -87,14 +103,44 @@ def parse_form(content_type: str, body: bytes) -> list[FormPart]:
     Raises:
         ValueError: If boundary or framing are not as they must be.
     """
-    boundary = re.search(r'boundary=(?:"([^"]+)"|([^\s;"]+))', content_type)
-    if boundary is None:
-        raise ValueError("the content type names no boundary")
-    fence = b"--" + (boundary[1] or boundary[2]).encode()
+    fence = b"--" + boundary_of(content_type).encode()
     pieces = (b"\r\n" + body).split(b"\r\n" + fence)
     if len(pieces) < 3 or pieces[0] or pieces[-1] not in (b"--", b"--\r\n"):
         raise ValueError("the body is not framed by its boundary")
     return [_parse_part(piece) for piece in pieces[1:-1]]
+
+
+def boundary_of(content_type: str) -> str:
+    """Return the boundary that a content type names.
+
+    Raises:
+        ValueError: If it names none.
+    """
+    boundary = re.search(r'boundary=(?:"([^"]+)"|([^\s;"]+))', content_type)
+    if boundary is None:
+        raise ValueError("the content type names no boundary")
+    return boundary[1] or boundary[2]
+
+
+def framed(boundary: str, sdp: bytes, session: bytes) -> bytes:
+    """Return a form as section 1.1 shows it."""
+    fence = b"--" + boundary.encode()
+    return b"\r\n".join(
+        (
+            fence,
+            b'Content-Disposition: form-data; name="sdp"',
+            b"Content-Type: application/sdp",
+            b"",
+            sdp,
+            fence,
+            b'Content-Disposition: form-data; name="session"',
+            b"Content-Type: application/json",
+            b"",
+            session,
+            fence + b"--",
+            b"",
+        )
+    )
 
 
 def _parse_part(piece: bytes) -> FormPart:

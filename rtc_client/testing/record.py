@@ -35,6 +35,7 @@ class SeenRequest:
     body: bytes = field(repr=False)
     at_s: float
     """Seconds since the answerer started."""
+    http_version: str = "1.1"
 
     @property
     def path(self) -> str:
@@ -66,6 +67,8 @@ class Record:
     violations: list[Violation] = field(default_factory=list)
     n_dropped: int = 0
     """Entries not kept because a list was full."""
+    is_lenient: bool = False
+    """Whether only what was refused is kept of the violations."""
     bell: Bell = field(default_factory=Bell, repr=False)
     _by_call: dict[str, list[Violation]] = field(default_factory=dict, repr=False)
 
@@ -77,9 +80,9 @@ class Record:
         """Keep a request to join a sideband."""
         self._keep(self.handshakes, request)
 
-    def blame(self, violations: list[Violation], call_id: str | None) -> None:
-        """Keep violations of one call."""
-        for violation in violations:
+    def blame(self, violations: list[Violation], call_id: str | None, *, refused: bool = False) -> None:
+        """Keep violations of one call; `refused` says that no call, or no sideband, can come of them."""
+        for violation in violations if refused or not self.is_lenient else []:
             blamed = replace(violation, call_id=call_id)
             if self._keep(self.violations, blamed) and call_id is not None:
                 self._by_call.setdefault(call_id, []).append(blamed)

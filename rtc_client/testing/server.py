@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, assert_never
 
@@ -30,14 +31,19 @@ from rtc_client.testing.faults import (
 )
 from rtc_client.testing.media import OfferUnusable
 from rtc_client.testing.offers import PostedOffer, read_offer
-from rtc_client.testing.record import Record, SeenRequest
+from rtc_client.testing.record import Record, SeenRequest, Violation
 from rtc_client.testing.sdp_text import with_dead_candidates, with_wrong_fingerprint
 from rtc_client.testing.sideband import Sideband
+from rtc_client.testing.strict_tries import Tries
 from rtc_client.testing.wire_log import WireEntry, body_fields
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
+MAX_LOCATIONS: Final = 2_000
+"""Locations remembered that were told; the oldest are forgotten."""
+LIVE_PATH: Final = f"{strict.API_PREFIX}/live"
+"""Where a later dialect (section 11) posts its offers, and joins its sidebands below; only a lenient desk is there."""
 
 _SEEN: Final = web.RequestKey("seen", SeenRequest)
 _ENTRY: Final = web.RequestKey("entry", WireEntry)
@@ -62,6 +68,9 @@ class Desk:
         self._answer, self._calls = answer, calls
         self._record, self._faults, self._control = record, faults, control
         self._strict_refuse = strict_refuse
+        self._is_lenient = record.is_lenient
+        self._tries = Tries()
+        self._told: deque[str] = deque(maxlen=MAX_LOCATIONS)
         self._closing = asyncio.Event()
 
     def application(self) -> web.Application:
@@ -72,6 +81,11 @@ class Desk:
             app.router.add_post(f"{prefix}/realtime/calls/{{call_id}}/hangup", self._hang_up)
         app.router.add_get(f"{strict.API_PREFIX}/realtime", self._join_sideband)
         self._control.add_routes(app.router)
+        if self._is_lenient:
+            app.router.add_post(LIVE_PATH, self._place_call)
+            app.router.add_get(LIVE_PATH + "/{call_id}", self._join_sideband)
+        for prefix in (strict.API_PREFIX, strict.BACKEND_PREFIX):
+            app.router.add_route("*", prefix + "/realtime{rest:(/.*)?}", self._find_nothing)
         return app
 
     def release(self) -> None:
@@ -92,6 +106,7 @@ class Desk:
             headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers],
             body=await request.read(),
             at_s=self._record.wire.now_s(),
+            http_version=f"{request.version.major}.{request.version.minor}",
         )
         request[_SEEN] = seen
         is_handshake = "websocket" in (seen.header("upgrade") or "").lower()
@@ -116,6 +131,8 @@ class Desk:
             self._keep_response(request, response_raised)
             raise
         self._keep_response(request, response)
+        if (location := response.headers.get("Location")) is not None:
+            self._told.append(location)
         return response
 
     def _keep_response(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -139,11 +156,17 @@ class Desk:
 
     async def _place_call(self, request: web.Request) -> web.StreamResponse:
         seen = request[_SEEN]
-        violations = strict.check_post(seen)
+        repeated = self._tries.post_came(seen)
+        response = await self._place(request, seen, repeated)
+        self._tries.post_answered(seen, response.status, response.headers.get("Retry-After"))
+        return response
+
+    async def _place(self, request: web.Request, seen: SeenRequest, repeated: list[Violation]) -> web.StreamResponse:
+        violations = strict.check_post(seen) + repeated
         offer: PostedOffer | None = None
         complaint = ""
         try:
-            offer = read_offer(seen)
+            offer = read_offer(seen, lenient=self._is_lenient)
             violations += strict.check_posted_offer(offer)
         except ValueError as error:
             complaint = str(error)
@@ -151,6 +174,7 @@ class Desk:
         if isinstance(fault, Refuse | Drop):
             refusal = _refuse(request, fault)
         elif offer is None:
+            self._record.blame([strict.unreadable(seen, complaint)], None, refused=True)
             refusal = _error(400, complaint)
         elif violations and self._strict_refuse:
             refusal = _error(400, "; ".join(f"section {v.section}: {v.message}" for v in violations))
@@ -158,6 +182,7 @@ class Desk:
             try:
                 call = await self._answer(offer, seen)
             except OfferUnusable as error:
+                self._record.blame([strict.unreadable(seen, str(error))], None, refused=True)
                 refusal = _error(400, str(error))
             else:
                 request[_ENTRY].call_id = call.call_id
@@ -192,30 +217,53 @@ class Desk:
 
     async def _join_sideband(self, request: web.Request) -> web.StreamResponse:
         seen = request[_SEEN]
-        call = self._call(dict(seen.query).get("call_id", ""))
+        call_id = request.match_info.get("call_id") or dict(seen.query).get("call_id", "")
+        call = self._call(call_id)
         violations = strict.check_handshake(seen, call.post if call else None)
+        violations += self._tries.handshake_came(seen, call_id)
         self._record.blame(violations, call.call_id if call else None)
+        if call is None and not self._is_told(call_id):
+            self._record.blame([strict.UNKNOWN_CALL], None, refused=True)
+        refusal: web.StreamResponse | None = None
         match self._faults.next_for_handshake():
             case Refuse() | Drop() as fault:
-                return _refuse(request, fault)
+                refusal = _refuse(request, fault)
             case Hold(for_s):
                 await self._hold(for_s)
             case None:
                 pass
-        if call is None or call.ended_by is not None:
-            return _error(404, "no such call")
+        if refusal is None and (call is None or call.ended_by is not None):
+            refusal = _error(404, "no such call")
+        self._tries.handshake_answered(seen, call_id, 101 if refusal is None else refusal.status)
+        if refusal is not None or call is None:
+            return refusal or _error(404, "no such call")
         sideband = Sideband(request, self._record.wire, call.call_id)
         websocket = await sideband.accept()
         await call.serve_sideband(sideband)
         return websocket
 
     async def _hang_up(self, request: web.Request) -> web.StreamResponse:
+        seen = request[_SEEN]
         call = self._call(request.match_info["call_id"])
         if call is None:
+            if not self._is_told(request.match_info["call_id"]):
+                self._record.blame([strict.UNKNOWN_CALL], None, refused=True)
             return _error(404, "no such call")
+        violations = strict.check_hangup(seen, call.post, is_repeated=call.hung_up_by_client)
+        self._record.blame(violations, call.call_id)
         call.hung_up_by_client = True
         call.begin_end(CallEnd.CLIENT_HANGUP)
         return web.json_response({})
+
+    async def _find_nothing(self, request: web.Request) -> web.StreamResponse:
+        """Answer what is no request of the protocol; a redirect of ours may lead here."""
+        if not any(location.partition("?")[0].endswith(request[_SEEN].path) for location in self._told):
+            self._record.blame([strict.NOTHING_THERE], None, refused=True)
+        return _error(404, "there is nothing at this path, or not for this method")
+
+    def _is_told(self, call_id: str) -> bool:
+        """Whether a Location of ours, as a fault may have changed it, names this call."""
+        return any(strict.call_id_of(location) == call_id for location in self._told)
 
     def _call(self, call_id: str) -> AnsweredCall | None:
         return next((call for call in self._calls if call.call_id == call_id), None)

@@ -15,7 +15,7 @@ VOICES: Final = frozenset({"juniper", "maple", "spruce", "ember", "vale", "breez
 
 _AUDIO: Final[Shape] = {
     "input": {"format": {"type": "audio/pcm", "rate": 24_000}},
-    "output": {"voice": VOICES},
+    "output": {"voice": str},
 }
 
 POSTED_SESSION: Final[Shape] = {"audio": _AUDIO, "type": "quicksilver", "model": str, "instructions": str}

@@ -1,7 +1,7 @@
-"""What the protocol demands of a client, and where a request or frame falls short; pure.
+"""What the protocol demands of a client's requests and frames, and where one falls short; pure.
 
 Every rule names the section of the protocol notes it comes from. No violation holds a value the client sent: those
-may be keys or speech.
+may be keys or speech. The offer's SDP is judged in `strict_sdp.py`, repeated requests in `strict_tries.py`.
 """
 
 from __future__ import annotations
@@ -9,33 +9,63 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Collection
 from typing import Final
 
 from rtc_client.testing.events import JsonObject, parse_object
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.record import SeenRequest, Violation
-from rtc_client.testing.sdp_text import OPUS_FMTP, media_sections
 from rtc_client.testing.shapes import (
     COMMANDS,
     POSTED_SESSION,
     SESSION_UPDATE,
+    VOICES,
     has_repeated_key,
     is_compact,
     is_unescaped,
     misfits,
 )
+from rtc_client.testing.strict_sdp import check_offer
 
 API_PREFIX: Final = "/v1"
 BACKEND_PREFIX: Final = "/backend-api/codex"
 
+FIRST_FRAME_LIMIT_S: Final = 2.0
+"""The reference client's first frame follows the handshake within 10 ms; this leaves room for a busy machine."""
+MAX_OUTPUT_BYTES: Final = 4_000
+"""1,000 "tokens" of 4 bytes; what is longer is cut in the middle, and the cut is marked."""
+STANDALONE: Final = "codex"
+"""The handoff id of output that answers no handoff."""
+
+_ORDER: Final = "1"
 _POST: Final = "1.1"
 _POST_JSON: Final = "1.2"
 _BASES: Final = "1.3"
+_CALL_ID: Final = "1.4"
 _SIDEBAND: Final = "1.5"
+_REFUSED: Final = "2"
 _COMMANDS: Final = "6"
+_HANDOFFS: Final = "9"
+_CLOSING: Final = "11"
 
 _AVAS: Final = [("intent", "quicksilver"), ("architecture", "avas")]
 _IDENTITY: Final = ("x-session-id", "originator", "user-agent", "authorization")
+_PROVIDER_HEADER: Final = re.compile(r"x-.+|openai-.+|version|session-id|thread-id")
+"""Names of headers that belong to the provider or the call, not to one request of it."""
+_CUT: Final = re.compile(r"…\d+ tokens truncated…")
+_CALL_ID_SEGMENT: Final = re.compile(r"rtc_.+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+BINARY_FRAME: Final = Violation(_COMMANDS, "a client sends no binary frame")
+NOTHING_THERE: Final = Violation(_BASES, "a client sends no request to this path, or none by this method")
+UNKNOWN_CALL: Final = Violation(_CALL_ID, "the call id must be that of a Location")
+LATE_FIRST_FRAME: Final = Violation(
+    _SIDEBAND, f"the first frame must follow the handshake at once, and within {FIRST_FRAME_LIMIT_S:g} s in any case"
+)
+
+
+def unreadable(request: SeenRequest, complaint: str) -> Violation:
+    """Return what is wrong with a POST that holds no offer."""
+    return Violation(_POST_JSON if request.path.startswith(BACKEND_PREFIX) else _POST, complaint)
 
 
 def check_post(request: SeenRequest) -> list[Violation]:
@@ -48,7 +78,12 @@ def check_post(request: SeenRequest) -> list[Violation]:
         found.append(Violation(_POST, "the query must name intent and architecture once"))
     if "application/sdp" not in (accept := request.header("accept") or "") and "*/*" not in accept:
         found.append(Violation(_POST, "the header accept must be there and allow application/sdp"))
-    kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
+    if request.header_values("content-length") != [str(len(request.body))]:
+        found.append(Violation(_POST, "the header content-length must be there and tell how long the body is"))
+    if request.header("content-encoding") is not None:
+        found.append(Violation(_POST, "the body must not be compressed"))
+    kinds = request.header_values("content-type")
+    kind = kinds[0].partition(";")[0].strip().lower() if len(kinds) == 1 else ""
     if request.path.startswith(BACKEND_PREFIX):
         if kind != "application/json":
             found.append(Violation(_POST_JSON, "a base with /backend-api takes application/json"))
@@ -60,32 +95,16 @@ def check_post(request: SeenRequest) -> list[Violation]:
 def check_posted_offer(offer: PostedOffer) -> list[Violation]:
     """Judge the body of a POST: form, session and offer."""
     found = [Violation(_POST, text) for text in misfits(offer.session, POSTED_SESSION, "session")]
+    found += _check_voice(offer.session)
+    if offer.session.get("model") == "":
+        found.append(Violation(_POST, "session.model must not be empty"))
     found += _check_json_text(offer.json_text, "the session", _POST if offer.parts else _POST_JSON)
     if offer.parts:
         found += _check_parts(offer)
     else:
         whole = misfits(parse_object(offer.json_text), {"sdp": str, "session": dict}, "body")
         found += [Violation(_POST_JSON, text) for text in whole]
-    return found + check_offer(offer.sdp)
-
-
-def check_offer(sdp: str) -> list[Violation]:
-    """Judge the offer: one audio m-line, sendrecv, Opus with its format parameters; a data channel is free."""
-    sections = media_sections(sdp)
-    audio = [section for section in sections if section.kind == "audio"]
-    found: list[str] = []
-    if len(audio) != 1:
-        found.append(f"the offer must have one audio m-line, not {len(audio)}")
-    if any(section.kind not in ("audio", "application") for section in sections):
-        found.append("the offer must hold audio (and at most a data channel), nothing else")
-    for section in audio[:1]:
-        if section.direction != "sendrecv":
-            found.append("the audio m-line must be sendrecv")
-        if section.opus_payload_type is None:
-            found.append("the audio m-line must offer opus/48000/2")
-        elif not section.opus_parameters >= frozenset(OPUS_FMTP.split(";")):
-            found.append(f"the format parameters of Opus must hold {OPUS_FMTP}")
-    return [Violation(_POST, text) for text in found]
+    return found + [Violation(_POST, text) for text in check_offer(offer.sdp)]
 
 
 def check_handshake(handshake: SeenRequest, post: SeenRequest | None) -> list[Violation]:
@@ -104,11 +123,22 @@ def check_handshake(handshake: SeenRequest, post: SeenRequest | None) -> list[Vi
     if handshake.header("sec-websocket-extensions") is not None:
         found.append(Violation(_SIDEBAND, "no extension may be offered, permessage-deflate neither"))
     if post is not None:
-        found += [
-            Violation(_SIDEBAND, f"the header {name} must be the same as on the POST")
-            for name in _IDENTITY
-            if handshake.header(name) != post.header(name)
-        ]
+        found += _check_same_caller(handshake, post, _SIDEBAND) + _check_provider_query(handshake, post)
+    return found
+
+
+def check_hangup(hangup: SeenRequest, post: SeenRequest, *, is_repeated: bool) -> list[Violation]:
+    """Judge the request that ends a call, against the POST that placed it.
+
+    The reference client sends none (section 1, step 6). What is demanded is what holds for every request of a call:
+    the same caller, at the same base, with the provider's query.
+    """
+    found = _check_headers(hangup, _POST) + _check_same_caller(hangup, post, _POST)
+    if not hangup.path.startswith(f"{post.path}/"):
+        found.append(Violation(_BASES, "a call is hung up at the base where it was placed"))
+    found += _check_provider_query(hangup, post)
+    if is_repeated:
+        found.append(Violation(_ORDER, "a call is hung up once"))
     return found
 
 
@@ -128,8 +158,8 @@ def check_first_frame(text: str, posted_session: JsonObject) -> list[Violation]:
     return found + _check_json_text(text, "session.update", _SIDEBAND)
 
 
-def check_later_frame(text: str) -> list[Violation]:
-    """Judge a frame behind the first: only the client messages of section 6."""
+def check_later_frame(text: str, requested_handoffs: Collection[str] = ()) -> list[Violation]:
+    """Judge a frame behind the first: only the client messages of section 6, and only to handoffs of this call."""
     frame = parse_object(text)
     if frame is None:
         return [Violation(_COMMANDS, "a frame must be a JSON object")]
@@ -138,14 +168,25 @@ def check_later_frame(text: str) -> list[Violation]:
     if shape is None:
         return [Violation(_COMMANDS, "a client sends no message of this type")]
     found = [Violation(_COMMANDS, text) for text in misfits(frame, shape, str(kind))]
-    if not found and kind == "conversation.item.create":
-        found += _check_item(frame)
-    if not found and kind == "input_audio_buffer.append" and not _is_base64(frame["audio"]):
-        found.append(Violation(_COMMANDS, "input_audio_buffer.append.audio must be base64"))
+    if not found:
+        found += _check_item(frame) + _check_audio(frame) + _check_handoff(frame, requested_handoffs)
     return found + _check_json_text(text, str(kind), _COMMANDS)
 
 
-BINARY_FRAME: Final = Violation(_COMMANDS, "a client sends no binary frame")
+def check_close_code(code: int | None) -> list[Violation]:
+    """Judge how a client ended its sideband: None is a bare TCP close, 1005 a close frame without a code.
+
+    A code for a failure (1002 and above) is a websocket's own matter (RFC 6455 section 7.4.1).
+    """
+    if code in (1001, 1005):
+        return [Violation(_CLOSING, "a client ends its sideband by closing TCP, or by a close frame 1000")]
+    return []
+
+
+def call_id_of(location: str) -> str | None:
+    """Return the call id in a Location (section 1.4): of its segments the last that is `rtc_` and more, or a UUID."""
+    segments = location.partition("?")[0].split("/")
+    return next((segment for segment in reversed(segments) if _CALL_ID_SEGMENT.fullmatch(segment)), None)
 
 
 def _check_headers(request: SeenRequest, section: str) -> list[Violation]:
@@ -159,7 +200,46 @@ def _check_headers(request: SeenRequest, section: str) -> list[Violation]:
     authorization = request.header("authorization")
     if authorization and not re.fullmatch(r"Bearer \S+", authorization):
         found.append(Violation(section, "the header authorization must be Bearer and a key"))
+    agent = request.header("user-agent")
+    if agent and not re.match(r"[^\s/]+/[^\s/]+", agent):
+        found.append(Violation(section, "the header user-agent must begin with a name, a slash and a version"))
+    if request.http_version != "1.1":
+        found.append(Violation(section, "the request must be HTTP/1.1"))
     return found
+
+
+def _check_same_caller(request: SeenRequest, post: SeenRequest, section: str) -> list[Violation]:
+    found = [
+        Violation(section, f"the header {name} must be the same as on the POST")
+        for name in _IDENTITY
+        if request.header(name) != post.header(name)
+    ]
+    names = dict.fromkeys(name.lower() for name, _ in post.headers)
+    provider = [name for name in names if _PROVIDER_HEADER.fullmatch(name) and name not in (*_IDENTITY, "openai-alpha")]
+    if any(request.header_values(name) != post.header_values(name) for name in provider):
+        found.append(Violation(_BASES, "the provider's headers must be the same as on the POST"))
+    return found
+
+
+def _check_provider_query(request: SeenRequest, post: SeenRequest) -> list[Violation]:
+    """Judge whether the provider's pairs, which stand before the pair of the POST, are there as well."""
+    provider = [pair for pair in post.query if pair not in _AVAS]
+    ours = [pair for pair in request.query if pair in provider]
+    if ours != provider:
+        return [Violation(_BASES, "the provider's query must be there, as on the POST")]
+    names = [name for name, _ in request.query]
+    if "intent" in names:
+        between = request.query[names.index("intent") + 1 : -1]
+        if any(pair not in post.query for pair in between if pair[0] not in ("model", "architecture", "call_id")):
+            return [Violation(_BASES, "between intent and call_id stands the provider's query, as on the POST")]
+    return []
+
+
+def _check_voice(session: JsonObject) -> list[Violation]:
+    match session:
+        case {"audio": {"output": {"voice": str() as voice}}} if voice not in VOICES:
+            return [Violation(_REFUSED, f"session.audio.output.voice must be one of {', '.join(sorted(VOICES))}")]
+    return []
 
 
 def _check_parts(offer: PostedOffer) -> list[Violation]:
@@ -168,10 +248,12 @@ def _check_parts(offer: PostedOffer) -> list[Violation]:
         found.append("the form must have the parts sdp and session, in this order, and no other")
     kinds = {"sdp": "application/sdp", "session": "application/json"}
     for part in offer.parts:
-        if part.header("content-type") != kinds.get(part.name or "", ""):
-            found.append(f"the content type of the part {part.name} is wrong")
+        if part.name in kinds and part.header("content-type") != kinds[part.name]:
+            found.append(f"the content type of the part {part.name} must be {kinds[part.name]}")
         if "filename" in part.header("content-disposition"):
-            found.append(f"the part {part.name} must have no filename")
+            found.append("the parts of the form must have no filename")
+    if not found and not offer.is_framed_exactly:
+        found.append("the form must be framed as the notes show it, to the byte: CRLF, two headers a part, no more")
     return [Violation(_POST, text) for text in found]
 
 
@@ -184,6 +266,29 @@ def _check_item(frame: JsonObject) -> list[Violation]:
     return []
 
 
+def _check_audio(frame: JsonObject) -> list[Violation]:
+    if frame["type"] != "input_audio_buffer.append":
+        return []
+    try:
+        base64.b64decode(str(frame["audio"]), validate=True)
+    except (binascii.Error, ValueError):
+        return [Violation(_COMMANDS, "input_audio_buffer.append.audio must be base64")]
+    return []
+
+
+def _check_handoff(frame: JsonObject, requested: Collection[str]) -> list[Violation]:
+    if frame["type"] != "conversation.handoff.append":
+        return []
+    found: list[Violation] = []
+    if (handoff_id := frame["handoff_id"]) != STANDALONE and handoff_id not in requested:
+        found.append(
+            Violation(_HANDOFFS, f"a handoff_id must be one that was requested in this call, or {STANDALONE!r}")
+        )
+    if len(_CUT.sub("", str(frame["output_text"]), count=1).encode()) > MAX_OUTPUT_BYTES:
+        found.append(Violation(_HANDOFFS, f"an output_text of more than {MAX_OUTPUT_BYTES} bytes is cut in the middle"))
+    return found
+
+
 def _check_json_text(text: str, what: str, section: str) -> list[Violation]:
     found: list[str] = []
     if not is_compact(text):
@@ -193,11 +298,3 @@ def _check_json_text(text: str, what: str, section: str) -> list[Violation]:
     if has_repeated_key(text):
         found.append(f"{what} must name each key once")
     return [Violation(section, text) for text in found]
-
-
-def _is_base64(value: object) -> bool:
-    try:
-        base64.b64decode(str(value), validate=True)
-    except binascii.Error:
-        return False
-    return True
