@@ -13,12 +13,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import AfterCaller, AgentScript, AnsweredCall, CallEnd, FakeAnswerer, SpokenTurn, Tone
+from tests.cli.command import running
 from tests.interop.reference_client import AppServer, ModelBackend
 from tests.interop.reference_install import INSTALL_LIMIT_S, NEWEST, PINNED, NotInstallable, installed
 from tests.testing.caller import Caller, until
@@ -54,14 +56,14 @@ def program(version: str) -> Path:
 
 @asynccontextmanager
 async def application(
-    program: Path, answerer: FakeAnswerer, *sentences: str
+    program: Path, answerer_url: str, *sentences: str
 ) -> AsyncIterator[tuple[AppServer, ModelBackend, Caller]]:
     """The reference client, the model behind it that says these sentences, and the application's peer connection."""
     caller = Caller(_tone(440, -20, 1.4))
     caller.peer.createDataChannel("oai-events")  # as its documentation of the offer wants
     backend = ModelBackend(sentences or ModelBackend.sentences)
     try:
-        async with backend, AppServer(program, answerer.base_url, backend.base_url) as app:
+        async with backend, AppServer(program, answerer_url, backend.base_url) as app:
             yield app, backend, caller
     finally:
         await caller.close()
@@ -71,7 +73,7 @@ async def test_a_whole_call_of_the_reference_client(version: str, program: Path)
     """Audio both ways, text, transcripts, a handoff that is carried out and answered, and an end in good order."""
     async with (
         FakeAnswerer(script=SCRIPT) as answerer,
-        application(program, answerer) as (app, backend, caller),
+        application(program, answerer.base_url) as (app, backend, caller),
     ):
         call = await _start(app, caller, answerer)
         await app.in_call("appendText", text="hello from app")
@@ -124,6 +126,37 @@ def _is_as_recorded(version: str, answerer: FakeAnswerer, call: AnsweredCall) ->
     assert call.received_frames == [*happy.sent_frames, handoff.sent_frames[-1]]
 
 
+async def test_it_calls_the_command(program: Path) -> None:
+    """With `rtc-client answer` it holds a call too: the same audio, text and handoff, told by the command's report."""
+    options = ("--voice", "tone:660", "--text", "beep boop", "--caller-text", "a steady hum")
+    async with running("answer", *options, key=None) as command, httpx.AsyncClient(trust_env=False) as http:
+        ready = json.loads(await command.first_line())
+        async with application(program, ready["base_url"]) as (app, backend, caller):
+            await _place(app, caller)
+            await app.in_call("appendText", text="hello from app")
+            await app.is_told("thread/realtime/transcript/done", lambda params: params["role"] == "user")
+            await app.is_told("thread/realtime/transcript/done", lambda params: params["role"] == "assistant", times=2)
+            (call,) = (await http.get(f"{ready['page_url']}_report")).json()["calls"]
+            response = await http.post(f"{ready['page_url']}_calls/{call['call_id']}/event", json=HANDOFF)
+            await app.is_told("turn/completed")
+            await app.in_call("stop")
+            await until(lambda: caller.peer.connectionState == "closed")
+        report = (await http.get(f"{ready['page_url']}_report")).json()
+        await http.post(f"{ready['page_url']}_shutdown")
+        ended = await command.finished()
+
+    (call,) = report["calls"]
+    frames = [entry["text"] for entry in report["wire"] if entry["kind"] == "ws_text" and entry["direction"] == "c2s"]
+    assert frames == [*episode("a_v1_webrtc_happy").sent_frames, episode("j_handoff_simple").sent_frames[-1]]
+    assert (response.status_code, call["ended_by"], ended.status) == (200, "client_sideband", 0)
+    said = sorted(turn["text"] for turn in call["transcript"])
+    assert said == ["a steady hum", "beep boop", "beep boop", "hello from app"]
+    assert call["media"]["received"]["packets_lost"] == call["media"]["sent"]["packets_lost"] == 0
+    assert "<input>please do it</input>" in json.dumps(backend.requests[0]["input"])
+    _is_tone(_from_the_first_sound(caller.heard()), 660, -20)
+    assert report["violations"] == []
+
+
 @pytest.mark.parametrize(
     "name", ["k_append_text_roles", "j_handoff_simple", "j_handoff_active_transcript", "j_standalone_output"]
 )
@@ -133,7 +166,7 @@ async def test_it_sends_what_was_recorded(version: str, program: Path, name: str
     said = [e["event"]["item"]["content"][0]["text"] for e in recording.all("sse") if "done" in e["event"]["type"]]
     async with (
         FakeAnswerer() as answerer,
-        application(program, answerer, *said) as (app, _, caller),
+        application(program, answerer.base_url, *said) as (app, _, caller),
     ):
         prompt = recording.all("rpc_request")[0]["params"]["prompt"]
         call = await _start(app, caller, answerer, prompt)
@@ -169,7 +202,7 @@ async def test_the_reference_client_tries_again(program: Path) -> None:
     """A POST refused with 500 twice is sent a third time, and the call is held."""
     async with (
         FakeAnswerer(script=SCRIPT) as answerer,
-        application(program, answerer) as (app, _, caller),
+        application(program, answerer.base_url) as (app, _, caller),
     ):
         answerer.faults.refuse_post(500, times=2)
         call = await _start(app, caller, answerer)
@@ -184,13 +217,17 @@ async def test_the_reference_client_tries_again(program: Path) -> None:
 async def _start(
     app: AppServer, caller: Caller, answerer: FakeAnswerer, prompt: str = "backend prompt"
 ) -> AnsweredCall:
+    await _place(app, caller, prompt)
+    call = await answerer.wait_for_call()
+    await call.sideband_joined()
+    return call
+
+
+async def _place(app: AppServer, caller: Caller, prompt: str = "backend prompt") -> None:
     transport = {"type": "webrtc", "sdp": await caller.offer()}
     await app.in_call("start", outputModality="audio", transport=transport, prompt=prompt)
     await caller.accept((await app.is_told("thread/realtime/sdp"))["sdp"])
     await caller.connected()
-    call = await answerer.wait_for_call()
-    await call.sideband_joined()
-    return call
 
 
 def _is(kind: str) -> Any:
