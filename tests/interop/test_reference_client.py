@@ -23,7 +23,7 @@ from rtc_client.testing import AfterCaller, AgentScript, AnsweredCall, CallEnd, 
 from tests.cli.command import running
 from tests.interop.reference_client import AppServer, ModelBackend
 from tests.interop.reference_install import INSTALL_LIMIT_S, NEWEST, PINNED, NotInstallable, installed
-from tests.testing.caller import Caller, until
+from tests.testing.caller import Caller, loopback, until
 from tests.wire.recordings import episode
 
 pytestmark = pytest.mark.timeout(60 + INSTALL_LIMIT_S)
@@ -224,7 +224,9 @@ async def _start(
 
 
 async def _place(app: AppServer, caller: Caller, prompt: str = "backend prompt") -> None:
-    transport = {"type": "webrtc", "sdp": await caller.offer()}
+    loopback(caller.peer)
+    await caller.peer.setLocalDescription(await caller.peer.createOffer())
+    transport = {"type": "webrtc", "sdp": caller.peer.localDescription.sdp}
     await app.in_call("start", outputModality="audio", transport=transport, prompt=prompt)
     await caller.accept((await app.is_told("thread/realtime/sdp"))["sdp"])
     await caller.connected()
