@@ -92,9 +92,10 @@ class DrivenPage:
 
     async def choose(self, selector: str, value: str) -> None:
         """Choose an option of a select element, which must have it."""
+        chosen = json.dumps(value)
         has_it = await self.evaluate(
-            f"""(() => {{ const node = document.querySelector({json.dumps(selector)});
-            node.value = {json.dumps(value)}; node.dispatchEvent(new Event("change", {{bubbles: true}})); return node.value === {json.dumps(value)}; }})()"""
+            f"""(() => {{ const node = document.querySelector({json.dumps(selector)}); node.value = {chosen};
+            node.dispatchEvent(new Event("change", {{bubbles: true}})); return node.value === {chosen}; }})()"""
         )
         assert has_it, f"{selector} has no option {value}"
 
