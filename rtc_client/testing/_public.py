@@ -2,11 +2,29 @@
 
 from rtc_client.testing.answerer import FakeAnswerer
 from rtc_client.testing.call import AnsweredCall, CallEnd
-from rtc_client.testing.faults import Faults
+from rtc_client.testing.faults import Fault, Faults
+from rtc_client.testing.patterns import ANY, CALLER_TEXT, Pattern
 from rtc_client.testing.record import SeenRequest, Violation
+from rtc_client.testing.rehearsal import Rehearsal, rehearse
 from rtc_client.testing.relay import Impairment, Network
+from rtc_client.testing.scenario import (
+    EndCall,
+    Expect,
+    ExpectHangUp,
+    ExpectNot,
+    ExpectSilence,
+    ExpectSpeech,
+    RequestHandoff,
+    Scenario,
+    SendEvent,
+    SendFrame,
+    StartFault,
+    UpdateSession,
+)
+from rtc_client.testing.scenario_file import ScenarioInvalid, load_scenario, parse_scenario
 from rtc_client.testing.script import (
     AfterCaller,
+    AfterMessage,
     AfterPrevious,
     AgentScript,
     AtTime,
@@ -18,9 +36,14 @@ from rtc_client.testing.script import (
     When,
 )
 from rtc_client.testing.vad import VadSettings
+from rtc_client.testing.verdict import Outcome, ScenarioFailed, ScenarioReport, StepReport
 
 __all__ = [
-    "FakeAnswerer", "AnsweredCall", "CallEnd", "Faults", "SeenRequest", "Violation",
+    "FakeAnswerer", "AnsweredCall", "CallEnd", "Fault", "Faults", "SeenRequest", "Violation",
     "AgentScript", "SpokenTurn", "Voice", "Tone", "Clip", "Echo", "When", "AtTime", "AfterCaller", "AfterPrevious",
+    "AfterMessage", "Scenario", "SendEvent", "SendFrame", "UpdateSession", "RequestHandoff", "StartFault", "EndCall",
+    "Expect", "ExpectNot", "ExpectSpeech", "ExpectSilence", "ExpectHangUp", "Pattern", "ANY", "CALLER_TEXT",
+    "ScenarioReport", "StepReport", "Outcome", "ScenarioFailed", "load_scenario", "parse_scenario", "ScenarioInvalid",
+    "rehearse", "Rehearsal",
     "VadSettings", "Impairment", "Network",
 ]  # fmt: skip

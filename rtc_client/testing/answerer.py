@@ -19,15 +19,18 @@ from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.testing.call import AnsweredCall, CallEnd
 from rtc_client.testing.control import Control
 from rtc_client.testing.events import JsonObject
-from rtc_client.testing.faults import Faults
+from rtc_client.testing.fault_names import begin_fault
+from rtc_client.testing.faults import Fault, Faults
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.record import Record, SeenRequest, Violation
 from rtc_client.testing.relay import Impairment, Network
 from rtc_client.testing.report import report
+from rtc_client.testing.scenario import Scenario, scenario_of
 from rtc_client.testing.script import AgentScript
 from rtc_client.testing.seams import LOOPBACK, Interfaces
 from rtc_client.testing.server import Desk
 from rtc_client.testing.strict import API_PREFIX, BACKEND_PREFIX
+from rtc_client.testing.verdict import ScenarioFailed, ScenarioReport
 from rtc_client.testing.voices import VoiceBox
 from rtc_client.testing.wire_log import WireLog
 
@@ -58,6 +61,8 @@ class FakeAnswerer:
         self,
         *,
         script: AgentScript | None = None,
+        scenario: Scenario | None = None,
+        check_on_exit: bool = True,
         host: str = LOOPBACK,
         port: int = 0,
         interfaces: Interfaces = "loopback",
@@ -67,7 +72,10 @@ class FakeAnswerer:
         clock: Clock | None = None,
         new_call_id: Callable[[], str] = random_call_id,
     ) -> None:
-        """`interfaces="all"` offers the media on every address of the machine, so that others can call.
+        """What the agent does is a `script`, or a `scenario`, which also says what the client does. When it did not,
+        leaving the block raises `ScenarioFailed`, unless another exception leaves it or `check_on_exit` is false.
+
+        `interfaces="all"` offers the media on every address of the machine, so that others can call.
 
         With `relay` the media of every call passes a bad network, the same again for each; one `Impairment` stands
         for both directions.
@@ -77,7 +85,9 @@ class FakeAnswerer:
         """
         if strict_refuse and lenient:
             raise ValueError("an answerer is either lenient, or refuses what violates the protocol")
-        self.faults = Faults()
+        if script is not None and scenario is not None:
+            raise ValueError("an answerer has a script or a scenario, not both")
+        self.faults = Faults(self._listen)
         self.calls: list[AnsweredCall] = []
         """Every call, in order of arrival; also those that are over, as far as they are kept."""
         self.relay = relay
@@ -94,6 +104,12 @@ class FakeAnswerer:
         self._record = Record(WireLog(self._clock), is_lenient=lenient)
         self._voices = VoiceBox()
         self._script = script or AgentScript()
+        self._scenario = scenario or scenario_of(self._script)
+        self._check_on_exit = check_on_exit
+        self._opening: tuple[Faults, list[Fault]] = (Faults(), [])
+        self._forgotten_failures: list[ScenarioReport] = []
+        self._site: web.TCPSite | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._desk: Desk | None = None
         self._runner: web.AppRunner | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -103,23 +119,25 @@ class FakeAnswerer:
 
         Raises:
             OSError: If the address or the port cannot be had.
-            AudioFileUnreadable: If a clip of the script cannot be read.
+            AudioFileUnreadable: If a clip of the scenario cannot be read.
         """
         if self._runner is not None or self._closing is not None:
             raise RuntimeError("an answerer serves once: make another")
-        self.script = self._script
+        self.scenario = self._scenario
         self._desk = Desk(
             answer=self._answer,
             calls=self.calls,
             record=self._record,
             faults=self.faults,
             control=Control(self.calls, self._record, self.faults, self.shutdown_asked),
+            opening=lambda: self._opening[0],
             strict_refuse=self._strict_refuse,
         )
         self._runner = web.AppRunner(self._desk.application(), access_log=None, shutdown_timeout=SHUTDOWN_LIMIT_S)
         try:
             await self._runner.setup()
-            await web.TCPSite(self._runner, self._host, self.port).start()
+            self._site = web.TCPSite(self._runner, self._host, self.port)
+            await self._site.start()
         except BaseException:
             await self.aclose()
             raise
@@ -130,10 +148,45 @@ class FakeAnswerer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+        if self._check_on_exit and error is None:
+            self.check()
+
+    @property
+    def scenario(self) -> Scenario:
+        """What the agent and the client do in the calls to come; may be replaced between calls.
+
+        Raises:
+            AudioFileUnreadable: When it is replaced, if a clip in it cannot be read.
+        """
+        return self._scenario
+
+    @scenario.setter
+    def scenario(self, scenario: Scenario) -> None:
+        self._voices.warm_up(scenario)
+        self._scenario = scenario
+        self._open()
+
+    def scenario_reports(self) -> list[ScenarioReport]:
+        """Return what has come of the scenario in each call; of calls that are forgotten only the failures."""
+        return [*self._forgotten_failures, *(call.scenario_report for call in self.calls)]
+
+    def check(self) -> None:
+        """Return if the scenario was met in every call so far, and there was one.
+
+        Raises:
+            ScenarioFailed: If not; the text is a report of each call in which it was not.
+        """
+        failed = [report for report in self.scenario_reports() if not report.is_met]
+        if failed:
+            raise ScenarioFailed(failed)
+        is_idle = not self.calls and not self._n_forgotten
+        if is_idle and self._scenario.must_finish and self._scenario.steps:
+            name = f" {self._scenario.name!r}" if self._scenario.name else ""
+            raise ScenarioFailed([], f"scenario{name}: nobody has placed a call ({len(self.requests)} requests came)")
 
     @property
     def script(self) -> AgentScript:
-        """What the agent does in the calls to come; may be replaced between calls.
+        """The script of the calls to come; may be replaced between calls. It stands in for a `scenario`.
 
         Raises:
             AudioFileUnreadable: When it is replaced, if a clip in it cannot be read.
@@ -142,7 +195,7 @@ class FakeAnswerer:
 
     @script.setter
     def script(self, script: AgentScript) -> None:
-        self._voices.warm_up(script)
+        self.scenario = scenario_of(script)
         self._script = script
 
     @property
@@ -213,6 +266,8 @@ class FakeAnswerer:
     async def _close(self) -> None:
         if self._runner is None or self._desk is None:
             return
+        if self._listening is not None:
+            await asyncio.wait({self._listening})
         for site in self._runner.sites:
             await site.stop()
         self._desk.release()
@@ -229,7 +284,9 @@ class FakeAnswerer:
             self._new_call_id(),
             offer,
             post,
-            script=self.script,
+            scenario=self._scenario,
+            faults=(self.faults, self._opening[0]),
+            opening=self._opening[1],
             voices=self._voices,
             clock=self._clock,
             record=self._record,
@@ -241,13 +298,38 @@ class FakeAnswerer:
         except BaseException:
             await asyncio.shield(call.begin_end(CallEnd.ANSWERER_CLOSED))
             raise
+        self._open()
         self.calls.append(call)
         over = next((other for other in self.calls if other.ended_by is not None), None)
         if len(self.calls) > MAX_CALLS_KEPT and over is not None:
             self.calls.remove(over)
+            if not over.scenario_report.is_met and len(self._forgotten_failures) < MAX_CALLS_KEPT:
+                self._forgotten_failures.append(over.scenario_report)
             self._n_forgotten += 1
         self._record.bell.ring()
         return call
+
+    def _open(self) -> None:
+        """Begin the faults that the next call begins with."""
+        faults = Faults()
+        self._opening = faults, [begin_fault(faults, step.name, step.options) for step in self._scenario.opening_faults]
+
+    def _listen(self, is_open: bool) -> asyncio.Task[None]:
+        before = self._listening
+
+        async def change() -> None:
+            if before is not None:
+                await asyncio.wait({before})
+            if self._site is None or self._runner is None or self._closing is not None:
+                return
+            if is_open:
+                self._site = web.TCPSite(self._runner, self._host, self.port)
+                await self._site.start()
+            else:
+                await self._site.stop()
+
+        self._listening = asyncio.create_task(change(), name="answerer-listen")
+        return self._listening
 
     @property
     def _authority(self) -> str:

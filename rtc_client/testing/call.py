@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Literal, assert_never
 
 from rtc_client.audio.frames import FRAME_S, Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.clock import Clock
+from rtc_client.testing.call_faults import CallFaults
 from rtc_client.testing.conversation import Conversation, Said
 from rtc_client.testing.event_leg import EventLeg
 from rtc_client.testing.events import JsonObject
+from rtc_client.testing.fault_names import ANSWERER_WIDE, begin_fault
+from rtc_client.testing.faults import Fault, Faults
 from rtc_client.testing.levels import FrameLevels
 from rtc_client.testing.media import AnswererPeer
 from rtc_client.testing.offers import PostedOffer
-from rtc_client.testing.performance import HangUp, Performance, Speak, Tell
+from rtc_client.testing.performance import Act, BeginFault, EndFault, HangUp, Performance, Speak, Tell
 from rtc_client.testing.record import Record, SeenRequest
 from rtc_client.testing.relay import Network, Relay
-from rtc_client.testing.script import AgentScript, Echo, Voice
+from rtc_client.testing.scenario import Scenario
+from rtc_client.testing.script import Echo, Voice
 from rtc_client.testing.sdp_text import with_dead_candidates
 from rtc_client.testing.seams import Interfaces
 from rtc_client.testing.sideband import Sideband
+from rtc_client.testing.verdict import Outcome, ScenarioReport
 from rtc_client.testing.voices import VoiceBox
 from rtc_client.testing.waiting import Bell
 
@@ -41,6 +46,7 @@ class CallEnd(Enum):
     CLIENT_MEDIA = "the client closed its media path, or fell silent"
     AGENT = "the agent hung up"
     AGENT_FAILED = "the agent raised; see the log"
+    SESSION_EXPIRED = "the session expired"
     ANSWERER_CLOSED = "the answerer was closed"
 
 
@@ -53,18 +59,24 @@ class AnsweredCall:
         offer: PostedOffer,
         post: SeenRequest,
         *,
-        script: AgentScript,
+        scenario: Scenario,
+        faults: tuple[Faults, Faults],
+        opening: Sequence[Fault],
         voices: VoiceBox,
         clock: Clock,
         record: Record,
         interfaces: Interfaces,
         network: Network | None = None,
     ) -> None:
+        """`faults` are those of the answerer and of this call, `opening` those that the scenario began for it."""
         self.call_id = call_id
         self.post = post
         """The request that placed the call."""
-        self.script = script
+        self.scenario = scenario
         """What the agent does in this call."""
+        self._answerer_faults, self.faults = faults
+        self._scenario_faults = dict(enumerate(opening, start=1))
+        """Those that the scenario began, by the numbers of their steps."""
         self.session = offer.session
         """The session object of the POST."""
         self.offer_sdp = offer.sdp
@@ -78,23 +90,25 @@ class AnsweredCall:
         """When what happened first, in seconds since the answerer started."""
         self._now_s = record.wire.now_s
         self._voices, self._clock = voices, clock
-        self._performance = Performance(script, voices.duration_s)
+        self._performance = Performance(scenario, voices.duration_s, session_id=f"sess_{call_id}")
         self._bell = Bell()
         self._peer = AnswererPeer(
             clock=clock,
-            silence=script.silence,
+            silence=scenario.silence,
             interfaces=interfaces,
             on_connected=self._media_connected,
             on_lost=lambda: self.begin_end(CallEnd.CLIENT_MEDIA),
             on_heard=self._heard_frame,
         )
+        self._call_faults = CallFaults(faults, self._peer)
         self._event_leg = EventLeg(
             offer.session,
             session_id=f"sess_{call_id}",
             bell=self._bell,
             conversation=Conversation(record.wire.now_s),
             blame=lambda violations: record.blame(violations, call_id),
-            on_text=self._performance.read_text,
+            on_message=lambda message: self._performance.read(message, clock.now_s()),
+            faults=self._call_faults.now,
             on_closed_by_client=lambda: self.begin_end(CallEnd.CLIENT_SIDEBAND),
             clock=clock,
             is_lenient=record.is_lenient,
@@ -222,6 +236,17 @@ class AnsweredCall:
         assert self.ended_by is not None  # noqa: S101 - set before the end begins
         return self.ended_by
 
+    @property
+    def scenario_report(self) -> ScenarioReport:
+        """What has come of the scenario in this call; settled once the call is over."""
+        report = self._performance.report(self.call_id)
+        for step in report.steps:
+            fault = self._scenario_faults.get(step.number)
+            if fault is not None and report.ended and (not fault.n_met or fault.n_left):
+                step.outcome = Outcome.FAILED
+                step.why = "nobody has met it" if not fault.n_met else f"to be met {fault.n_left} times more"
+        return report
+
     # Doing.
 
     async def send_event(self, event: JsonObject) -> None:
@@ -275,6 +300,7 @@ class AnsweredCall:
         Raises:
             OfferUnusable: If the offer cannot be answered.
         """
+        self._call_faults.tick(self._event_leg, self._clock.now_s())
         if self.relay is None:
             self.answer_sdp = await self._peer.answer(self.offer_sdp)
         else:
@@ -282,6 +308,7 @@ class AnsweredCall:
             answer_sdp = await self._peer.answer(with_dead_candidates(self.offer_sdp))
             self.answer_sdp = self.relay.answer_by_way_of(answer_sdp)
         self.times_s["answered"] = self._now_s()
+        self._performance.answered(self._clock.now_s())
         self._performing = asyncio.create_task(self._perform(), name=f"answerer-agent-{self.call_id}")
         self._performing.add_done_callback(self._agent_stopped)
         return self.answer_sdp
@@ -299,6 +326,8 @@ class AnsweredCall:
         if self._ending is None:
             self.ended_by = ended_by
             self.times_s["ended"] = self._now_s()
+            by_client = ended_by in (CallEnd.CLIENT_HANGUP, CallEnd.CLIENT_SIDEBAND, CallEnd.CLIENT_MEDIA)
+            self._performance.end(ended_by.value, self._clock.now_s(), by_client=by_client)
             log.info("call ended", extra={"call_id": self.call_id, "ended_by": ended_by.name})
             self._ending = asyncio.create_task(self._end(), name=f"answerer-end-{self.call_id}")
             self._ending.add_done_callback(lambda _: self._bell.ring())
@@ -309,6 +338,8 @@ class AnsweredCall:
             self._performing.cancel()
             await asyncio.wait({self._performing})
         self._last_figures = await self._peer.figures()
+        for fault in self._scenario_faults.values():
+            fault.end()
         await asyncio.gather(self._peer.aclose(), self._event_leg.close(1000))
         if self.relay is not None:
             self.relay.close()
@@ -329,19 +360,31 @@ class AnsweredCall:
         """Ask the performance every 20 ms what is due, and do it."""
         next_tick_s = self._clock.now_s()
         while True:
+            self._call_faults.tick(self._event_leg, self._clock.now_s())
             for act in self._performance.tick(self._clock.now_s()):
-                match act:
-                    case Speak(voice):
-                        self.speak(voice)
-                    case Tell(event):
-                        self._event_leg.hold(event)
-                    case HangUp():
-                        self.begin_end(CallEnd.AGENT)
-                    case _:
-                        assert_never(act)
+                await self._do(act)
             await self._event_leg.flush()
+            if self._call_faults.has_expired:
+                self.begin_end(CallEnd.SESSION_EXPIRED)
             next_tick_s = max(next_tick_s + FRAME_S, self._clock.now_s() - FRAME_S)
             await self._clock.sleep_until(next_tick_s)
+
+    async def _do(self, act: Act) -> None:
+        match act:
+            case Speak(voice):
+                self.speak(voice)
+            case Tell(event):
+                self._event_leg.hold(event)
+            case BeginFault(number, step):
+                whose = self._answerer_faults if step.name in ANSWERER_WIDE else self.faults
+                self._scenario_faults[number] = begin_fault(whose, step.name, step.options)
+            case EndFault(number):
+                self._scenario_faults[number].end()
+            case HangUp():
+                await self._event_leg.flush()
+                self.begin_end(CallEnd.AGENT)
+            case _:
+                assert_never(act)
 
     def _agent_stopped(self, performing: asyncio.Task[None]) -> None:
         if not performing.cancelled() and (failure := performing.exception()) is not None:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from rtc_client.clock import Clock
 from rtc_client.testing import events, strict
 from rtc_client.testing.conversation import Conversation
 from rtc_client.testing.events import JsonObject
+from rtc_client.testing.fault_kinds import LoseSideband
+from rtc_client.testing.faults import Fault
 from rtc_client.testing.record import Violation
 from rtc_client.testing.sideband import Sideband
+from rtc_client.testing.spoiling import Spoiler
 from rtc_client.testing.waiting import Bell
 
 log = logging.getLogger(__name__)
@@ -40,12 +44,13 @@ class EventLeg:
         bell: Bell,
         conversation: Conversation,
         blame: Callable[[list[Violation]], None],
-        on_text: Callable[[], None],
+        on_message: Callable[[JsonObject], None],
+        faults: Callable[[], Sequence[Fault]],
         on_closed_by_client: Callable[[], object],
         clock: Clock,
         is_lenient: bool,
     ) -> None:
-        """`session` is that of the POST. `on_text` is told of each text for the agent.
+        """`session` is that of the POST. `on_message` is told of each message, `faults` tells those there are.
 
         If `is_lenient`, a client that never introduces its session is told events as well.
         """
@@ -58,10 +63,15 @@ class EventLeg:
         self.conversation = conversation
         self.client_close_code: int | None = None
         self._session, self._session_id, self._bell = session, session_id, bell
-        self._blame, self._on_text, self._on_closed_by_client = blame, on_text, on_closed_by_client
+        self._blame, self._on_message, self._on_closed_by_client = blame, on_message, on_closed_by_client
+        self._faults = faults
         self._sideband: Sideband | None = None
-        self._is_session_known = False
-        self._held: deque[JsonObject] = deque(maxlen=MAX_EVENTS_HELD)
+        self.is_session_known = False
+        """Whether the client on the sideband has introduced its session."""
+        self._held: deque[JsonObject | str | bytes] = deque(maxlen=MAX_EVENTS_HELD)
+        self._spoiler = Spoiler()
+        self._n_sent_since_joined = 0
+        self._n_lost: dict[Fault, int] = {}
 
     @property
     def is_joined(self) -> bool:
@@ -71,7 +81,7 @@ class EventLeg:
     async def serve(self, sideband: Sideband) -> None:
         """Read a sideband that was just joined, to its end. It takes the place of an earlier one."""
         self.drop()
-        self._sideband, self._is_session_known = sideband, self._is_lenient
+        self._sideband, self.is_session_known, self._n_sent_since_joined = sideband, self._is_lenient, 0
         self.n_joined += 1
         self._bell.ring()
         is_first, joined_s = True, self._clock.now_s()
@@ -110,19 +120,28 @@ class EventLeg:
         Raises:
             ConnectionError: If no sideband is joined, or it has just ended.
         """
-        await self.send(events.dump(event))
+        if self._sideband is None:
+            raise ConnectionError("no sideband is joined")
+        for frame in self._spoiler.spoil(events.dump(event), self._faults(), self._clock.now_s()):
+            await self.send(frame)
         _keep(self.sent, event)
         self.conversation.sent(event)
         self._bell.ring()
+        self._n_sent_since_joined += 1
+        await self._lose()
 
-    def hold(self, event: JsonObject) -> None:
-        """Let an event go out as soon as a client has joined and introduced its session."""
+    def hold(self, event: JsonObject | str | bytes) -> None:
+        """Let an event, or a frame as it is, go out as soon as a client has joined and introduced its session."""
         self._held.append(event)
 
     async def flush(self) -> None:
         """Send the events held, if there is somebody to send them to."""
-        while self._held and self._is_session_known and self._sideband is not None:
+        while self._held and self.is_session_known and self._sideband is not None:
             await self._tell(self._held.popleft())
+        with suppress(ConnectionError):
+            for frame in self._spoiler.overdue(self._faults(), self._clock.now_s()):
+                await self.send(frame)
+            await self._lose()
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close the sideband, if there is one, with this close frame."""
@@ -151,19 +170,32 @@ class EventLeg:
         _keep(self.received, parsed)
         self.conversation.received(parsed)
         self._bell.ring()
+        self._on_message(parsed)
         if parsed.get("type") == "session.update":
             await self._tell(events.session_updated(self._session_id))
-            self._is_session_known = True
-        elif events.text_of(parsed) is not None:
-            self._on_text()
+            self.is_session_known = True
 
     def _judge_promptness(self, joined_s: float) -> None:
         if self._clock.now_s() - joined_s > strict.FIRST_FRAME_LIMIT_S:
             self._blame([strict.LATE_FIRST_FRAME])
 
-    async def _tell(self, event: JsonObject) -> None:
+    async def _lose(self) -> None:
+        """Break the sideband, if a fault wants that of it now."""
+        for fault in self._faults():
+            loss, n_lost = fault.effect, self._n_lost.get(fault, 0)
+            if not isinstance(loss, LoseSideband) or n_lost >= loss.times or self._sideband is None:
+                continue
+            if self.is_session_known and self._n_sent_since_joined >= loss.after_events:
+                self._n_lost[fault] = n_lost + 1
+                fault.met()
+                if loss.code is None:
+                    self.drop()
+                else:
+                    await self.close(loss.code)
+
+    async def _tell(self, event: JsonObject | str | bytes) -> None:
         try:
-            await self.send_event(event)
+            await (self.send_event(event) if isinstance(event, dict) else self.send(event))
         except ConnectionError:
             log.debug("an event was not sent: the sideband has just ended")
 

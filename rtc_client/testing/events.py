@@ -6,6 +6,7 @@ Written from the protocol alone: nothing here is shared with the client's codec,
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TypeAlias
 
 JsonObject: TypeAlias = dict[str, object]
@@ -25,9 +26,19 @@ def parse_object(text: str) -> JsonObject | None:
     return value if isinstance(value, dict) else None
 
 
-def session_updated(session_id: str) -> JsonObject:
-    """The server has applied a `session.update`."""
-    return {"type": "session.updated", "session": {"id": session_id, "type": "quicksilver"}}
+def session_updated(session_id: str, session: Mapping[str, object] | None = None) -> JsonObject:
+    """The server has applied a `session.update`, or changed the session itself: `session` is what it tells of it."""
+    return {"type": "session.updated", "session": {"id": session_id, "type": "quicksilver", **(session or {})}}
+
+
+def handoff_requested(handoff_id: str, item_id: str, input_transcript: str) -> JsonObject:
+    """The agent hands a task over (section 9)."""
+    return {
+        "type": "conversation.handoff.requested",
+        "handoff_id": handoff_id,
+        "item_id": item_id,
+        "input_transcript": input_transcript,
+    }
 
 
 def agent_said_piece(delta: str) -> JsonObject:

@@ -1,110 +1,179 @@
-"""Simple named faults, queued: each POST and each handshake takes the next one; applying them is `server.py`'s.
+"""Named faults: a program under test meets what it must survive. Applying them is `server.py`'s and `call_faults.py`'s.
 
-A program under test meets what it must survive: `answerer.faults.refuse_post(503, times=2)`.
+    answerer.faults.refuse_post(503, times=2)        the next two POSTs meet it
+
+    with answerer.faults.stop_audio():               every call meets it, up to the end of the block
+        ...
+
+A fault begins when its method is called. It ends when its block is left, by `end()` or by `clear()`, or when it has
+been met as often as it was asked for. `answerer.faults` is for all calls, `call.faults` for that call alone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self, TypeAlias, TypeVar
+
+from rtc_client.testing import sdp_text
+from rtc_client.testing.fault_kinds import (
+    ERRORS,
+    BlockDtls,
+    CallFault,
+    ChangeAnswer,
+    ChangeLocation,
+    ChangeSdp,
+    Drop,
+    ExpireSession,
+    Headers,
+    Hold,
+    LoseSideband,
+    PostFault,
+    Refuse,
+    SendError,
+    SidebandFault,
+    SpoilEvents,
+    StopAudio,
+    Vanish,
+)
 
 LIMIT: Final = 10_000
 """Faults waiting at once, of each kind."""
 
-Headers: TypeAlias = tuple[tuple[str, str], ...]
+Effect: TypeAlias = PostFault | SidebandFault | CallFault | None
+E_ = TypeVar("E_", bound=Effect)
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Answer with this status instead of doing what was asked."""
+class Fault:
+    """One fault that has begun; as a context manager (plain or async) it ends with its block."""
 
-    status: int
-    headers: Headers = ()
-    body: bytes = field(default=b"", repr=False)
+    def __init__(self, name: str, effect: Effect, end: Callable[[Fault], None], n_left: int | None = None) -> None:
+        self.name = name
+        self.n_met = 0
+        """How often it was met: by requests, by calls, or by events, whatever it is about."""
+        self.n_left = n_left
+        """How often it may still be met; None for as often as it comes."""
+        self.effect = effect
+        self._end = end
+        self.change: asyncio.Task[None] | None = None
+        """What still has to happen for it to begin, or to end; an `async with` waits for that."""
 
+    def __repr__(self) -> str:
+        return f"Fault({self.name!r}, n_met={self.n_met})"
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Do what was asked, but answer only after so many seconds; `math.inf` for never."""
+    def __enter__(self) -> Self:
+        return self
 
-    for_s: float
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end()
 
+    async def __aenter__(self) -> Self:
+        await self._settle()
+        return self
 
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Close the TCP connection without an answer."""
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end()
+        await self._settle()
 
+    def met(self) -> None:
+        """Count that it was met."""
+        self.n_met += 1
+        if self.n_left is not None:
+            self.n_left -= 1
+            if self.n_left == 0:
+                self.end()
 
-@dataclass(frozen=True, slots=True)
-class ChangeLocation:
-    """Answer the offer with another Location (`{call_id}` in it is replaced), or none."""
+    def end(self) -> None:
+        """End it. Safe to call twice."""
+        self._end(self)
 
-    location: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeAnswer:
-    """Answer the offer with another body, content type or status."""
-
-    body: bytes | None = field(default=None, repr=False)
-    content_type: str | None = None
-    status: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadCandidates:
-    """Answer with candidates at which nobody is, and send nothing: ICE never connects."""
-
-
-@dataclass(frozen=True, slots=True)
-class WrongFingerprint:
-    """Answer with the fingerprint of another certificate: ICE connects, DTLS must not."""
-
-
-PostFault: TypeAlias = Refuse | Hold | Drop | ChangeLocation | ChangeAnswer | DeadCandidates | WrongFingerprint
-SidebandFault: TypeAlias = Refuse | Hold | Drop
-
-_F = TypeVar("_F")
+    async def _settle(self) -> None:
+        if self.change is not None:
+            await asyncio.wait({self.change})
 
 
 class Faults:
-    """The faults still to come, for POSTs and for sideband handshakes, each in the order they were asked for."""
+    """The faults that have begun, of one answerer or of one call. Every method that begins one is a fault by its name.
 
-    def __init__(self) -> None:
-        self._posts: deque[PostFault] = deque()
-        self._handshakes: deque[SidebandFault] = deque()
+    `times` says how many requests meet a fault, one after the other; None: all of them, up to its end. Faults of the
+    same kind are met in the order in which they began.
+    """
+
+    def __init__(self, listen: Callable[[bool], asyncio.Task[None]] | None = None) -> None:
+        """`listen` opens and closes the answerer's port; None where there is none to close."""
+        self._listen = listen
+        self._posts: deque[Fault] = deque()
+        self._handshakes: deque[Fault] = deque()
+        self._in_calls: deque[Fault] = deque()
+        self._refusing: deque[Fault] = deque()
 
     @property
     def n_waiting(self) -> int:
-        """Faults that nobody has met yet."""
-        return len(self._posts) + len(self._handshakes)
+        """Faults that nobody has met yet; one that is to be met so many times counts as so many."""
+        queued = [*self._posts, *self._handshakes]
+        return sum(fault.n_left or 0 for fault in queued) + sum(
+            not fault.n_met for fault in (*queued, *self._in_calls) if fault.n_left is None
+        )
+
+    @property
+    def in_calls(self) -> tuple[Fault, ...]:
+        """The faults about the media, the sideband and the events of calls, in the order in which they began."""
+        return tuple(self._in_calls)
 
     def clear(self) -> None:
-        """Forget the faults that nobody has met yet."""
-        self._posts.clear()
-        self._handshakes.clear()
+        """End all faults."""
+        for waiting in (self._posts, self._handshakes, self._in_calls, self._refusing):
+            for fault in list(waiting):
+                fault.end()
 
-    def refuse_post(self, status: int, *, headers: Headers = (), body: str | bytes = b"", times: int = 1) -> None:
-        """Answer the next POSTs with this status; no call comes of them."""
-        _queue(self._posts, Refuse(status, headers, _bytes(body)), times)
+    # The offer.
 
-    def redirect_post(self, location: str, *, status: int = 302, times: int = 1) -> None:
-        """Answer the next POSTs with a redirect."""
-        _queue(self._posts, Refuse(status, (("Location", location),)), times)
+    def refuse_connections(self) -> Fault:
+        """Close the port: nobody can connect (connections that are there stay). It opens again when this ends."""
+        listen = self._listen
+        if listen is None:
+            raise ValueError("refuse_connections is about the whole answerer: begin it by answerer.faults")
 
-    def drop_post(self, *, times: int = 1) -> None:
-        """Close the connection of the next POSTs once they were read."""
-        _queue(self._posts, Drop(), times)
+        def end(fault: Fault) -> None:
+            if fault in self._refusing:
+                self._refusing.remove(fault)
+                if not self._refusing:
+                    fault.change = listen(True)
 
-    def hold_answer(self, for_s: float = math.inf, *, times: int = 1) -> None:
-        """Hold the answers to the next POSTs for so many seconds, or for ever. The call exists meanwhile."""
-        _queue(self._posts, Hold(for_s), times)
+        fault = Fault("refuse_connections", None, end)
+        if not self._refusing:
+            fault.change = listen(False)
+        self._refusing.append(fault)
+        return fault
 
-    def change_location(self, location: str | None, *, times: int = 1) -> None:
-        """Answer the next POSTs with this Location, in which `{call_id}` is replaced; None leaves it out."""
-        _queue(self._posts, ChangeLocation(location), times)
+    def refuse_post(
+        self, status: int, *, headers: Headers = (), body: str | bytes = b"", times: int | None = 1
+    ) -> Fault:
+        """Answer POSTs with this status; no call comes of them."""
+        return self._queue(self._posts, "refuse_post", _refusal(status, headers, body), times)
+
+    def redirect_post(self, location: str, *, status: int = 302, times: int | None = 1) -> Fault:
+        """Answer POSTs with a redirect."""
+        return self._queue(self._posts, "redirect_post", _refusal(status, (("Location", location),)), times)
+
+    def drop_post(self, *, times: int | None = 1) -> Fault:
+        """Close the connection of POSTs once they were read, without an answer."""
+        return self._queue(self._posts, "drop_post", Drop(), times)
+
+    def hold_answer(self, for_s: float = math.inf, *, times: int | None = 1) -> Fault:
+        """Hold the answers to POSTs for so many seconds, or for ever. The call exists meanwhile."""
+        return self._queue(self._posts, "hold_answer", Hold(_seconds(for_s)), times)
+
+    def change_location(self, location: str | None = None, *, times: int | None = 1) -> Fault:
+        """Answer POSTs with this Location, in which `{call_id}` is replaced; None leaves it out."""
+        return self._queue(self._posts, "change_location", ChangeLocation(location), times)
 
     def change_answer(
         self,
@@ -112,48 +181,173 @@ class Faults:
         *,
         content_type: str | None = None,
         status: int | None = None,
-        times: int = 1,
-    ) -> None:
-        """Answer the next POSTs with this body, content type or status; None leaves a thing as it is."""
-        _queue(self._posts, ChangeAnswer(None if body is None else _bytes(body), content_type, status), times)
+        times: int | None = 1,
+    ) -> Fault:
+        """Answer POSTs with this body, content type or status; None leaves a thing as it is."""
+        effect = ChangeAnswer(None if body is None else _bytes(body), content_type, status)
+        return self._queue(self._posts, "change_answer", effect, times)
 
-    def dead_candidates(self, *, times: int = 1) -> None:
-        """Answer the next POSTs with candidates that lead nowhere."""
-        _queue(self._posts, DeadCandidates(), times)
+    def garble_answer(self, *, times: int | None = 1) -> Fault:
+        """Answer POSTs with a body that is not UTF-8."""
+        return self._queue(self._posts, "garble_answer", ChangeAnswer(b"v=0\r\n\xff\xfe\r\n"), times)
 
-    def wrong_fingerprint(self, *, times: int = 1) -> None:
-        """Answer the next POSTs with a fingerprint that no certificate has."""
-        _queue(self._posts, WrongFingerprint(), times)
+    def answer_without_audio(self, *, times: int | None = 1) -> Fault:
+        """Answer POSTs with an answer that holds no audio m-line."""
+        return self._queue(self._posts, "answer_without_audio", ChangeSdp(sdp_text.without_audio), times)
 
-    def refuse_sideband(self, status: int, *, headers: Headers = (), body: str | bytes = b"", times: int = 1) -> None:
-        """Refuse the next sideband handshakes with this status."""
-        _queue(self._handshakes, Refuse(status, headers, _bytes(body)), times)
+    def answer_without_candidates(self, *, times: int | None = 1) -> Fault:
+        """Answer POSTs with an answer that names no candidate; the answerer still asks for the caller's."""
+        return self._queue(self._posts, "answer_without_candidates", ChangeSdp(sdp_text.without_candidates), times)
 
-    def redirect_sideband(self, location: str, *, status: int = 302, times: int = 1) -> None:
-        """Answer the next sideband handshakes with a redirect."""
-        _queue(self._handshakes, Refuse(status, (("Location", location),)), times)
+    def dead_candidates(self, *, times: int | None = 1) -> Fault:
+        """Answer POSTs with candidates at which nobody is, and send nothing: ICE never completes."""
+        effect = ChangeSdp(sdp_text.with_dead_candidates, is_mute=True)
+        return self._queue(self._posts, "dead_candidates", effect, times)
 
-    def hold_sideband(self, for_s: float = math.inf, *, times: int = 1) -> None:
-        """Answer the next sideband handshakes only after so many seconds, or never."""
-        _queue(self._handshakes, Hold(for_s), times)
+    def wrong_fingerprint(self, *, times: int | None = 1) -> Fault:
+        """Answer POSTs with a fingerprint that no certificate has: ICE connects, DTLS must not."""
+        return self._queue(self._posts, "wrong_fingerprint", ChangeSdp(sdp_text.with_wrong_fingerprint), times)
 
-    def drop_sideband(self, *, times: int = 1) -> None:
-        """Close the connection of the next sideband handshakes without an answer."""
-        _queue(self._handshakes, Drop(), times)
+    # The media.
+
+    def block_dtls(self) -> Fault:
+        """Let no DTLS through: ICE connects, and the handshake above it never completes."""
+        return self._add("block_dtls", BlockDtls())
+
+    def late_audio(self, for_s: float) -> Fault:
+        """Send no RTP for so many seconds after media connected."""
+        return self._add("late_audio", StopAudio(_seconds(for_s)))
+
+    def stop_audio(self) -> Fault:
+        """Send no RTP, while ICE and the sideband live on. What the agent says meanwhile is lost."""
+        return self._add("stop_audio", StopAudio())
+
+    def vanish(self) -> Fault:
+        """Send no datagram and answer none, and tell nobody. The sideband stays."""
+        return self._add("vanish", Vanish())
+
+    # The sideband.
+
+    def refuse_sideband(
+        self, status: int, *, headers: Headers = (), body: str | bytes = b"", times: int | None = 1
+    ) -> Fault:
+        """Refuse sideband handshakes with this status."""
+        return self._queue(self._handshakes, "refuse_sideband", _refusal(status, headers, body), times)
+
+    def redirect_sideband(self, location: str, *, status: int = 302, times: int | None = 1) -> Fault:
+        """Answer sideband handshakes with a redirect."""
+        return self._queue(self._handshakes, "redirect_sideband", _refusal(status, (("Location", location),)), times)
+
+    def hold_sideband(self, for_s: float = math.inf, *, times: int | None = 1) -> Fault:
+        """Answer sideband handshakes only after so many seconds, or never."""
+        return self._queue(self._handshakes, "hold_sideband", Hold(_seconds(for_s)), times)
+
+    def drop_sideband(self, *, times: int | None = 1) -> Fault:
+        """Close the connection of sideband handshakes without an answer."""
+        return self._queue(self._handshakes, "drop_sideband", Drop(), times)
+
+    def lose_sideband(self, code: int | None = None, *, after_events: int = 0, times: int = 1) -> Fault:
+        """Break the sideband of each call so many events after it was joined, so many times in a row.
+
+        With a code by a close frame; without one by closing TCP.
+        """
+        if code is not None and not 1000 <= code < 5000:
+            raise ValueError("need 1000 <= code < 5000, or None")
+        if after_events < 0 or not 1 <= times <= LIMIT:
+            raise ValueError(f"need after_events >= 0 and 1 <= times <= {LIMIT}")
+        return self._add("lose_sideband", LoseSideband(code, after_events, times))
+
+    # The events.
+
+    def duplicate_events(self, copies: int = 2) -> Fault:
+        """Send every event so many times."""
+        if not 2 <= copies <= 100:
+            raise ValueError("need 2 <= copies <= 100")
+        return self._add("duplicate_events", SpoilEvents("duplicate", copies))
+
+    def reorder_events(self, seed: int = 0) -> Fault:
+        """Send events by threes, each three in another order; the seed says in which."""
+        return self._add("reorder_events", SpoilEvents("reorder", seed))
+
+    def malformed_events(self) -> Fault:
+        """Before every event send the first half of it, which is no JSON."""
+        return self._add("malformed_events", SpoilEvents("malformed"))
+
+    def unknown_events(self) -> Fault:
+        """Before every event send one of a type that nobody knows."""
+        return self._add("unknown_events", SpoilEvents("unknown"))
+
+    def binary_events(self) -> Fault:
+        """Before every event send a binary frame."""
+        return self._add("binary_events", SpoilEvents("binary"))
+
+    def huge_events(self, n_bytes: int = 5_000_000) -> Fault:
+        """Before every event send one that is so long, and well-formed."""
+        if not 100 <= n_bytes <= 100_000_000:
+            raise ValueError("need 100 <= n_bytes <= 100000000")
+        return self._add("huge_events", SpoilEvents("huge", n_bytes))
+
+    # The session.
+
+    def expire_session(self, after_s: float = 0.0) -> Fault:
+        """So long after the answer say in each call that its session has expired, and end it."""
+        return self._add("expire_session", ExpireSession(_seconds(after_s)))
+
+    def error_event(self, kind: str) -> Fault:
+        """Send each call one error event of this kind; `fault_kinds.ERRORS` has them."""
+        if kind not in ERRORS:
+            raise ValueError(f"there is no error event {kind!r}; there are {', '.join(ERRORS)}")
+        return self._add("error_event", SendError(ERRORS[kind]))
+
+    # What the answerer asks.
 
     def next_for_post(self) -> PostFault | None:
         """Take the fault that the POST just read shall meet."""
-        return self._posts.popleft() if self._posts else None
+        return _meet(self._posts)  # type: ignore[return-value]
 
     def next_for_handshake(self) -> SidebandFault | None:
         """Take the fault that the handshake just read shall meet."""
-        return self._handshakes.popleft() if self._handshakes else None
+        return _meet(self._handshakes)  # type: ignore[return-value]
+
+    def _add(self, name: str, effect: CallFault) -> Fault:
+        if len(self._in_calls) >= LIMIT:
+            raise ValueError(f"at most {LIMIT} faults at once")
+        fault = Fault(name, effect, lambda fault: _remove(self._in_calls, fault))
+        self._in_calls.append(fault)
+        return fault
+
+    def _queue(self, waiting: deque[Fault], name: str, effect: Effect, times: int | None) -> Fault:
+        n_waiting = sum(fault.n_left or 1 for fault in waiting)
+        if (times is not None and times < 1) or n_waiting + (times or 1) > LIMIT:
+            raise ValueError(f"need 1 <= times, and at most {LIMIT} faults waiting")
+        fault = Fault(name, effect, lambda fault: _remove(waiting, fault), times)
+        waiting.append(fault)
+        return fault
 
 
-def _queue(waiting: deque[_F], fault: _F, times: int) -> None:
-    if times < 1 or len(waiting) + times > LIMIT:
-        raise ValueError(f"need 1 <= times, and at most {LIMIT} faults waiting")
-    waiting.extend([fault] * times)
+def _meet(waiting: deque[Fault]) -> Effect:
+    if not waiting:
+        return None
+    fault = waiting[0]
+    fault.met()
+    return fault.effect
+
+
+def _remove(waiting: deque[Fault], fault: Fault) -> None:
+    if fault in waiting:
+        waiting.remove(fault)
+
+
+def _refusal(status: int, headers: Headers = (), body: str | bytes = b"") -> Refuse:
+    if not 200 <= status <= 599:
+        raise ValueError("need a status from 200 to 599")
+    return Refuse(status, headers, _bytes(body))
+
+
+def _seconds(value: float) -> float:
+    if not value >= 0:
+        raise ValueError("need 0 or more seconds")
+    return value
 
 
 def _bytes(body: str | bytes) -> bytes:

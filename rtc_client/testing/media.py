@@ -27,6 +27,7 @@ from rtc_client.testing.seams import (
     Connecting,
     Gate,
     Interfaces,
+    ask_consent_again,
     close_peer,
     confine,
     ice_transports,
@@ -64,6 +65,8 @@ class AgentTrack(MediaStreamTrack):
         super().__init__()
         self.n_packets = 0
         self.levels = FrameLevels()
+        self.is_stopped = False
+        """Whether nothing is sent; what is spoken meanwhile is lost."""
         self._clock = clock
         self._sends_silence = silence == "send"
         self._encoder = _new_encoder()
@@ -88,7 +91,7 @@ class AgentTrack(MediaStreamTrack):
             samples = self._next_frame(self._clock.now_s())
             position = self._n_frames
             self._n_frames += 1
-            if samples is not None:
+            if samples is not None and not self.is_stopped:
                 self.n_packets += 1
                 self.levels.add(FLOOR_DBFS if samples is SILENCE else level_dbfs(samples), self._clock.now_s())
                 return self._encode(samples, position)
@@ -212,6 +215,12 @@ class AnswererPeer:
         self.gate.is_shut = True
         for transport in ice_transports(self._pc):
             stop_asking_consent(transport)
+
+    def come_back(self) -> None:
+        """Take part again after `vanish`."""
+        self.gate.is_shut = False
+        for transport in ice_transports(self._pc):
+            ask_consent_again(transport)
 
     async def aclose(self) -> None:
         """Close the media path. Safe to call twice, and safe to cancel while waiting; at most 3 s."""

@@ -41,6 +41,7 @@ async def call_report(call: AnsweredCall, record: Record) -> JsonObject:
         "offer_sdp": call.offer_sdp,
         "answer_sdp": call.answer_sdp,
         "media": await media_report(call, record.wire.started_at_s),
+        "scenario": call.scenario_report.as_json(),
     }
 
 

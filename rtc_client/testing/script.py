@@ -1,4 +1,7 @@
-"""What the agent of a fake call does, as frozen values; who does it, and how, is elsewhere."""
+"""What the agent of a fake call says and when, as frozen values; who does it, and how, is elsewhere.
+
+An `AgentScript` is the short form; `scenario.py` has the long one, with messages, expectations and faults.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from rtc_client.audio.frames import Samples
+from rtc_client.testing.patterns import Pattern, check_pattern
 from rtc_client.testing.vad import VadSettings
 
 
@@ -55,26 +59,85 @@ class Echo:
 Voice: TypeAlias = Tone | Clip | Echo
 
 
+Pause: TypeAlias = float | tuple[float, float]
+"""Seconds; of two numbers a time between them is drawn by the scenario's seed."""
+
+
 @dataclass(frozen=True, slots=True)
 class AtTime:
     """Begin `at_s` seconds after media connected, and not before the previous turn is over."""
 
     at_s: float
 
+    def __post_init__(self) -> None:
+        check_seconds("at_s", self.at_s)
+
 
 @dataclass(frozen=True, slots=True)
 class AfterCaller:
-    """Begin once the caller has spoken and then stopped (`AgentScript.hearing` says when that is)."""
+    """Begin once the caller has spoken and then stopped (`hearing` says when that is), and `pause_s` have passed."""
+
+    pause_s: Pause = 0.0
+    within_s: float | None = None
+    """How long to wait for that; None for as long as the call lasts."""
+
+    def __post_init__(self) -> None:
+        check_pause(self.pause_s)
+        check_limit(self.within_s)
+
+
+@dataclass(frozen=True, slots=True)
+class AfterMessage:
+    """Begin `pause_s` seconds after a message of the client that fits a pattern (see `patterns.py`)."""
+
+    message: Pattern = field(repr=False)
+    pause_s: Pause = 0.0
+    within_s: float | None = None
+    """How long to wait for it; None for as long as the call lasts."""
+
+    def __post_init__(self) -> None:
+        check_pattern(self.message)
+        check_pause(self.pause_s)
+        check_limit(self.within_s)
 
 
 @dataclass(frozen=True, slots=True)
 class AfterPrevious:
     """Begin `pause_s` seconds after the previous turn; the first turn counts from media connected."""
 
-    pause_s: float = 0.0
+    pause_s: Pause = 0.0
+
+    def __post_init__(self) -> None:
+        check_pause(self.pause_s)
 
 
-When: TypeAlias = AtTime | AfterCaller | AfterPrevious
+When: TypeAlias = AtTime | AfterCaller | AfterMessage | AfterPrevious
+
+
+def check_seconds(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a number of seconds, 0 or more and less than a day."""
+    if isinstance(value, bool) or not 0 <= value < 86_400:
+        raise ValueError(f"need 0 <= {name} < 86400, in seconds")
+
+
+def check_limit(value: float | None, name: str = "within_s") -> None:
+    """Raise ValueError unless `value` is a limit in seconds, or None."""
+    if value is not None:
+        check_seconds(name, value)
+
+
+def check_pause(pause_s: Pause) -> None:
+    """Raise ValueError unless `pause_s` is a time, or a shortest and a longest one."""
+    if isinstance(pause_s, tuple):
+        if len(pause_s) != 2:
+            raise ValueError("need a pause_s of one number, or of two: the shortest and the longest")
+        shortest_s, longest_s = pause_s
+        check_seconds("pause_s", shortest_s)
+        check_seconds("pause_s", longest_s)
+        if shortest_s > longest_s:
+            raise ValueError("need a pause_s whose first number is not the greater one")
+    else:
+        check_seconds("pause_s", pause_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +149,13 @@ class SpokenTurn:
     text: str = field(default="", repr=False)
     """Sent as transcript deltas spread over the voice, then as one final. Empty: no events."""
     when: When = AfterPrevious()
+    wait: bool = True
+    """Whether what comes next waits for the end of this turn."""
+
+
+def is_endless(turn: object) -> bool:
+    """Return whether nothing can come after a turn: an echo without end that is waited for."""
+    return isinstance(turn, SpokenTurn) and turn.wait and isinstance(turn.voice, Echo) and turn.voice.duration_s is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +177,7 @@ class AgentScript:
     hearing: VadSettings = field(default_factory=VadSettings)
 
     def __post_init__(self) -> None:
-        endless = [turn for turn in self.turns[:-1] if isinstance(turn.voice, Echo) and turn.voice.duration_s is None]
-        if endless:
+        if any(is_endless(turn) for turn in self.turns[:-1]):
             raise ValueError("an echo without duration_s never ends, so it must be the last turn")
 
     @property

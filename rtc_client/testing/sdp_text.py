@@ -77,3 +77,14 @@ def with_wrong_fingerprint(sdp: str) -> str:
     """Return the description with fingerprints that belong to no certificate."""
     flipped = str.maketrans("0123456789ABCDEFabcdef", "FEDCBA9876543210543210")
     return re.sub(r"(?m)^(a=fingerprint:\S+) (\S+)", lambda line: f"{line[1]} {line[2].translate(flipped)}", sdp)
+
+
+def without_audio(sdp: str) -> str:
+    """Return the description without its audio m-lines."""
+    head, *blocks = re.split(r"(?m)^(?=m=)", sdp)
+    return head + "".join(block for block in blocks if not block.startswith("m=audio"))
+
+
+def without_candidates(sdp: str) -> str:
+    """Return the description with no candidate in it."""
+    return re.sub(r"(?m)^a=(?:candidate:.*|end-of-candidates)\r?\n", "", sdp)

@@ -35,6 +35,7 @@ class Gate:
 
     def __init__(self) -> None:
         self.is_shut = False
+        self.is_dtls_blocked = False
         self.n_rtp_received = 0
         self.n_dropped = 0
 
@@ -43,7 +44,7 @@ class Gate:
         receive, send_data, send_stun = protocol.datagram_received, protocol.send_data, protocol.send_stun
 
         def datagram_received(data: bytes | str, addr: tuple[Any, ...]) -> None:
-            if self.is_shut:
+            if self._stops(data):
                 return
             is_sized = isinstance(data, bytes) and 1 < len(data) <= MAX_DATAGRAM_BYTES
             if not is_sized or connection._queue.qsize() >= MAX_QUEUED_DATAGRAMS:
@@ -56,7 +57,7 @@ class Gate:
                 self.n_dropped += 1
 
         async def send_data_unless_shut(data: bytes, addr: tuple[str, int]) -> None:
-            if not self.is_shut:
+            if not self._stops(data):
                 await send_data(data, addr)
 
         def send_stun_unless_shut(message: Any, addr: tuple[str, int]) -> None:
@@ -66,6 +67,11 @@ class Gate:
         protocol.datagram_received = datagram_received  # type: ignore[method-assign]
         protocol.send_data = send_data_unless_shut  # type: ignore[method-assign]
         protocol.send_stun = send_stun_unless_shut  # type: ignore[method-assign]
+
+    def _stops(self, data: bytes | str) -> bool:
+        # RFC 7983: the first byte of DTLS lies at 20..63.
+        is_dtls = isinstance(data, bytes) and len(data) > 0 and 20 <= data[0] <= 63
+        return self.is_shut or (self.is_dtls_blocked and is_dtls)
 
 
 def is_rtp(data: bytes | str) -> bool:
@@ -104,6 +110,14 @@ def stop_asking_consent(transport: RTCIceTransport) -> None:
     task = transport._connection._query_consent_task
     if task is not None:
         task.cancel()
+
+
+def ask_consent_again(transport: RTCIceTransport) -> None:
+    """Take up what `stop_asking_consent` has ended, if it has."""
+    connection = transport._connection
+    task = connection._query_consent_task
+    if task is not None and (task.cancelled() or task.cancelling()) and not connection._closing:
+        connection._query_consent_task = asyncio.create_task(connection.query_consent())
 
 
 class Connecting:

@@ -18,21 +18,11 @@ from aiohttp import web
 from rtc_client.testing import strict
 from rtc_client.testing.call import AnsweredCall, CallEnd
 from rtc_client.testing.control import Control, is_control
-from rtc_client.testing.faults import (
-    ChangeAnswer,
-    ChangeLocation,
-    DeadCandidates,
-    Drop,
-    Faults,
-    Hold,
-    PostFault,
-    Refuse,
-    WrongFingerprint,
-)
+from rtc_client.testing.fault_kinds import ChangeAnswer, ChangeLocation, ChangeSdp, Drop, Hold, PostFault, Refuse
+from rtc_client.testing.faults import Faults
 from rtc_client.testing.media import OfferUnusable
 from rtc_client.testing.offers import PostedOffer, read_offer
 from rtc_client.testing.record import Record, SeenRequest, Violation
-from rtc_client.testing.sdp_text import with_dead_candidates, with_wrong_fingerprint
 from rtc_client.testing.sideband import Sideband
 from rtc_client.testing.strict_tries import Tries
 from rtc_client.testing.wire_log import WireEntry, body_fields
@@ -62,11 +52,16 @@ class Desk:
         record: Record,
         faults: Faults,
         control: Control,
+        opening: Callable[[], Faults],
         strict_refuse: bool,
     ) -> None:
-        """`answer` makes a call of an offer, or raises `OfferUnusable`; it also adds it to `calls`."""
+        """`answer` makes a call of an offer, or raises `OfferUnusable`; it also adds it to `calls`.
+
+        `opening` tells the faults that the next call begins with.
+        """
         self._answer, self._calls = answer, calls
         self._record, self._faults, self._control = record, faults, control
+        self._opening = opening
         self._strict_refuse = strict_refuse
         self._is_lenient = record.is_lenient
         self._tries = Tries()
@@ -170,7 +165,7 @@ class Desk:
             violations += strict.check_posted_offer(offer)
         except ValueError as error:
             complaint = str(error)
-        fault = self._faults.next_for_post()
+        fault = self._faults.next_for_post() or self._opening().next_for_post()
         if isinstance(fault, Refuse | Drop):
             refusal = _refuse(request, fault)
         elif offer is None:
@@ -205,11 +200,10 @@ class Desk:
             case ChangeAnswer(other_body, other_type, other_status):
                 body = body if other_body is None else other_body
                 content_type, status = other_type or content_type, other_status or status
-            case DeadCandidates():
-                call.vanish()
-                body = with_dead_candidates(call.answer_sdp).encode()
-            case WrongFingerprint():
-                body = with_wrong_fingerprint(call.answer_sdp).encode()
+            case ChangeSdp(change, is_mute):
+                if is_mute:
+                    call.vanish()
+                body = change(call.answer_sdp).encode()
             case _:
                 assert_never(fault)
         headers = {"Content-Type": content_type} | ({} if location is None else {"Location": location})
@@ -225,7 +219,7 @@ class Desk:
         if call is None and not self._is_told(call_id):
             self._record.blame([strict.UNKNOWN_CALL], None, refused=True)
         refusal: web.StreamResponse | None = None
-        match self._faults.next_for_handshake():
+        match (call.faults.next_for_handshake() if call else None) or self._faults.next_for_handshake():
             case Refuse() | Drop() as fault:
                 refusal = _refuse(request, fault)
             case Hold(for_s):

@@ -6,7 +6,8 @@ import numpy as np
 
 from rtc_client.audio.files import read_audio
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
-from rtc_client.testing.script import AgentScript, Clip, Echo, Tone, Voice
+from rtc_client.testing.scenario import Scenario
+from rtc_client.testing.script import Clip, Echo, SpokenTurn, Tone, Voice
 
 
 def tone_samples(tone: Tone) -> Samples:
@@ -24,11 +25,11 @@ class VoiceBox:
     def __init__(self) -> None:
         self._rendered: dict[int, tuple[Voice, Samples]] = {}
 
-    def warm_up(self, script: AgentScript) -> None:
-        """Render the voices of a script now, so that no call waits for a file."""
-        for turn in (*script.turns, script.reply_to_text):
-            if turn is not None and turn.voice is not None:
-                self.duration_s(turn.voice)
+    def warm_up(self, scenario: Scenario) -> None:
+        """Render the voices of a scenario now, so that no call waits for a file."""
+        for step in (*scenario.steps, *scenario.whenever):
+            if isinstance(step, SpokenTurn) and step.voice is not None:
+                self.duration_s(step.voice)
 
     def samples(self, voice: Tone | Clip) -> Samples:
         """Return the sound of a voice: int16, mono, 24 kHz.

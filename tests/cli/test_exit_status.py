@@ -14,7 +14,7 @@ from typing import Any
 from rtc_client.testing import FakeAnswerer
 from tests.cli.command import Finished, run, running
 
-Spoil = Callable[[FakeAnswerer], None]
+Spoil = Callable[[FakeAnswerer], object]
 
 
 @dataclass(frozen=True)

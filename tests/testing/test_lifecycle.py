@@ -88,7 +88,7 @@ async def test_a_new_script_is_for_the_calls_to_come(answerer: FakeAnswerer) -> 
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Tone())])
     await post(answerer.base_url, *form(SDP_OF_A_RECORDING))
 
-    assert [len(call.script.turns) for call in answerer.calls] == [0, 1]
+    assert [len(call.scenario.steps) for call in answerer.calls] == [0, 1]
 
 
 async def test_an_answerer_serves_once(answerer: FakeAnswerer) -> None:

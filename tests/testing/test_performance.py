@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client.testing import AfterCaller, AfterPrevious, AgentScript, AtTime, Echo, SpokenTurn, Tone
-from rtc_client.testing.performance import Act, HangUp, Performance, Speak, Tell, pace_words
+from rtc_client.testing.events import JsonObject
+from rtc_client.testing.pacing import pace_words
+from rtc_client.testing.performance import Act, HangUp, Performance, Speak, Tell
+from rtc_client.testing.scenario import scenario_of
 from rtc_client.testing.script import Voice
 
 ONE = Tone(duration_s=1.0)
+TEXT: JsonObject = {
+    "type": "conversation.item.create",
+    "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]},
+}
 
 
 def duration_s(voice: Voice) -> float | None:
@@ -23,7 +30,7 @@ def perform(
     script: AgentScript, until_s: float, happening: Callable[[Performance, float], None] | None = None
 ) -> list[tuple[float, Act]]:
     """Run a performance on ticks of 20 ms; media connects at 0."""
-    performance = Performance(script, duration_s)
+    performance = Performance(scenario_of(script), duration_s)
     performance.media_connected(0.0)
     done: list[tuple[float, Act]] = []
     for n in range(round(until_s / 0.02)):
@@ -42,7 +49,7 @@ def told(done: list[tuple[float, Act]]) -> list[tuple[float, object, object]]:
     return [
         (at_s, act.event["type"], act.event.get("delta", act.event.get("transcript")))
         for at_s, act in done
-        if isinstance(act, Tell)
+        if isinstance(act, Tell) and isinstance(act.event, dict)
     ]
 
 
@@ -94,7 +101,8 @@ def test_turns_wait_for_their_time_and_for_the_turn_before_them() -> None:
 
 def test_nothing_happens_before_media_is_connected() -> None:
     """A call whose media never comes up hears nothing, not even a hang-up."""
-    performance = Performance(AgentScript(turns=[SpokenTurn(voice=ONE)], hang_up_after_s=0.0), duration_s)
+    script = AgentScript(turns=[SpokenTurn(voice=ONE)], hang_up_after_s=0.0)
+    performance = Performance(scenario_of(script), duration_s)
 
     assert performance.tick(100.0) == []
 
@@ -139,7 +147,7 @@ def test_each_text_of_the_caller_is_answered() -> None:
 
     def write(performance: Performance, now_s: float) -> None:
         if now_s in (1.0, 1.5):
-            performance.read_text()
+            performance.read(TEXT, now_s)
 
     done = perform(script, 6.0, write)
 
@@ -149,7 +157,7 @@ def test_each_text_of_the_caller_is_answered() -> None:
 
 def test_a_text_is_read_in_silence_without_a_reply() -> None:
     """An agent with no reply does nothing about texts."""
-    assert perform(AgentScript(), 1.0, lambda performance, _: performance.read_text()) == []
+    assert perform(AgentScript(), 1.0, lambda performance, now_s: performance.read(TEXT, now_s)) == []
 
 
 def test_the_agent_hangs_up_when_done_and_only_once() -> None:
