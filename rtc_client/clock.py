@@ -22,6 +22,15 @@ class Clock(Protocol):
         ...
 
 
+def age_s(seconds: int, nanoseconds: int) -> float:
+    """Return how long ago an instant of the wall clock was, as the kernel stamps datagrams; 0 if that makes no sense.
+
+    It makes none where the wall clock was set meanwhile: a datagram is read within a second.
+    """
+    age = time.time() - (seconds + nanoseconds * 1e-9)  # noqa: TID251 - this is where time is read
+    return age if 0 < age < 1 else 0.0
+
+
 class MonotonicClock:
     """The machine's monotonic clock (CLOCK_MONOTONIC), never moved by a change of wall time."""
 

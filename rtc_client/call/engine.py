@@ -185,9 +185,10 @@ class Engine:
             self._tend(peer, now_s)
         # What a stall of our process held up is played, for a recording must be whole, but not said in one burst, which
         # the far side's buffer would have to get rid of: while we are late, one packet goes out in 20 ms.
-        if now_s - self._connected_s < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S:
+        sends = now_s - self._connected_s < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S
+        if sends:
             self._said_s = now_s
-            peer.tick(index, now_s)
+        peer.tick(index, now_s, sends=sends)
         self.voices.tick(index, now_s)
 
     def _on_tick_failure(self, error: Exception) -> None:

@@ -10,6 +10,7 @@ prebuilt packet, protect in place, one send. Nothing is allocated on the way out
 
 from __future__ import annotations
 
+import asyncio
 import random
 import struct
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Final, Protocol
 
 from rtc_client.audio.timeline import MediaPacket
 from rtc_client.peer import seams
-from rtc_client.peer.guard import IngressGuard
+from rtc_client.peer.guard import MAX_DATAGRAM_BYTES, IngressGuard
 from rtc_client.peer.rtcp import MalformedRtcp, ReceivedStream, Reports, is_rtcp
 
 MAX_PAYLOAD_BYTES: Final = 1_300
@@ -30,7 +31,14 @@ STREAM_IS_OVER_S: Final = 5.0
 _HEADER: Final = struct.Struct("!BBHII")
 _TAIL: Final = struct.Struct("!BHI")
 _HEADER_BYTES: Final = 12
-_MAX_PACKET_BYTES: Final = 1_500
+_READ_BYTES: Final = 2_048
+"""More than a datagram may have, so that one that is too long shows."""
+_MAX_AT_ONCE: Final = 256
+"""Datagrams that are taken in one go, about as many as a socket holds."""
+_FLOOD: Final = 32
+"""More than half a second of audio at once is none, but a flood."""
+_HURRY_S: Final = 0.002
+"""How soon is looked again while it lasts."""
 _TRAILER_BYTES: Final = 144
 """What protection may add, at most (SRTP_MAX_TRAILER_LEN of libsrtp)."""
 _CLOCK_TICKS: Final = 960
@@ -73,8 +81,13 @@ class FastPath:
         stream_ended: Callable[[int], None] = lambda ssrc: None,
         first_rtp: Callable[[], None] = lambda: None,
         failed: Callable[[Exception], None] | None = None,
+        polls: bool = True,
     ) -> None:
-        """`failed` is told what `read` raises; without it the guard logs and counts it."""
+        """`failed` is told what `read` raises; without it the guard logs and counts it.
+
+        Without `polls` the loop goes on reading the socket, and each packet is taken when it comes.
+        """
+        self._polls = polls
         self._media = media
         self._guard = guard
         self._write = write
@@ -84,7 +97,8 @@ class FastPath:
         self._payload_types = media.payload_types
         self._session_in = media.srtp_in()
         self._session_out = media.srtp_out()
-        self._packet_in = bytearray(_MAX_PACKET_BYTES)
+        self._packet_in = bytearray(_READ_BYTES)
+        self._buffers = [self._packet_in]
         self._packet_out = bytearray(_HEADER_BYTES + MAX_PAYLOAD_BYTES + _TRAILER_BYTES)
         self._view_in = memoryview(self._packet_in)
         self._view_out = memoryview(self._packet_out)
@@ -99,7 +113,8 @@ class FastPath:
         self._report_at = rng.randrange(*_REPORT_EVERY)
         self._silent = True
         self._is_stopped = False
-        self._out: seams.Outlet | None = None
+        self._line: seams.Line | None = None
+        self._hurry: asyncio.TimerHandle | None = None
         self.reports = Reports(media.ssrc, media.cname)
         self._streams = self.reports.streams
         self._write_head()
@@ -112,7 +127,7 @@ class FastPath:
     def start(self) -> None:
         """Take over from aiortc's packet machinery."""
         self._media.rest()
-        self._guard.on_media = self._receive
+        self._guard.on_media = self._take_copy
 
     def stop(self) -> None:
         """Say goodbye; from now on nothing is sent or received here. Safe to call twice."""
@@ -122,9 +137,48 @@ class FastPath:
         self._guard.on_media = None
         if self.packets_sent:
             self._send_report(self.reports.goodbye())
-        if self._out is not None:
-            self._out.close()
-            self._out = None
+        if self._hurry is not None:
+            self._hurry.cancel()
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def receive(self, now_s: float) -> None:
+        """Take what has come; to be called before each `tick`, and as often.
+
+        A wake-up of the loop for each packet would cost as much as all that is done with it, and nothing is played
+        between two ticks anyway. When it came, the kernel tells. What else came on that socket, checks of ICE and DTLS,
+        is handed on.
+        """
+        if self._is_stopped:
+            return
+        line = self._current_line()
+        if line is None or line.receive is None:
+            return
+        guard, buffers, packet, view = self._guard, self._buffers, self._packet_in, self._view_in
+        for n_taken in range(_MAX_AT_ONCE):
+            try:
+                n_bytes, notes, _, address = line.receive(buffers, seams.NOTES_BYTES)
+            except BlockingIOError:
+                if n_taken < _FLOOD:
+                    return
+                break
+            except OSError:  # an ICMP error of an earlier send
+                continue
+            if address == guard.speaker and 2 <= n_bytes <= MAX_DATAGRAM_BYTES and 128 <= packet[0] <= 191:
+                guard.last_datagram_s = now_s
+                self._take(n_bytes, now_s - seams.stamp_age_s(notes))
+            else:
+                line.hand_on(bytes(view[:n_bytes]), address)
+            if line.receive is None:  # what came has ended the call
+                return
+        # In a flood the socket's buffer would be full, and voice lost, before the next tick.
+        if self._hurry is None:
+            self._hurry = asyncio.get_running_loop().call_later(_HURRY_S, self._receive_in_a_hurry)
+
+    def _receive_in_a_hurry(self) -> None:
+        self._hurry = None
+        self.receive(asyncio.get_running_loop().time())
 
     def tick(self, index: int, now_s: float) -> None:
         """Send what is due in period `index`; to be called every 20 ms."""
@@ -178,19 +232,27 @@ class FastPath:
 
     def _send(self, n_bytes: int) -> bool:
         """Send the packet that lies ready; return False when the system would not take it, which loses it."""
-        out = self._out
+        line = self._current_line()
+        if line is None:
+            return False
         try:
-            pair = self._nominated.get(1)
-            if out is None or out.pair is not pair:  # the first packet, or the pair has changed
-                if out is not None:
-                    out.close()
-                self._out = out = None if pair is None else seams.Outlet(pair)
-                if out is None:
-                    return False
-            out.send(self._view_out[:n_bytes], out.address)
+            line.send(self._view_out[:n_bytes], line.address)
         except OSError:
             return False
         return True
+
+    def _current_line(self) -> seams.Line | None:
+        """Return the way over the pair that is nominated now, None if there is none."""
+        pair = self._nominated.get(1)
+        line = self._line
+        if line is None or line.pair is not pair:
+            if line is not None:
+                line.close()
+            try:
+                self._line = line = None if pair is None else seams.Line(pair, reads=self._polls)
+            except OSError:  # its socket is closed already, or there is no descriptor left
+                self._line = line = None
+        return line
 
     def _forget_one(self, now_s: float) -> bool:
         """Make room for a new stream, if one has been silent for long; return whether there is room."""
@@ -200,13 +262,17 @@ class FastPath:
         self.reports.forget(ssrc)
         return True
 
-    def _receive(self, data: bytes, now_s: float) -> None:
+    def _take_copy(self, data: bytes, now_s: float) -> None:
         n_bytes = len(data)
-        packet, length = self._packet_in, self._length
         self._view_in[:n_bytes] = data
+        self._take(n_bytes, now_s)
+
+    def _take(self, n_bytes: int, now_s: float) -> None:
+        """Take the datagram that lies in the buffer; it came at `now_s`."""
+        packet, length = self._packet_in, self._length
         length[0] = n_bytes
-        if is_rtcp(data):
-            self._receive_report(now_s)
+        if is_rtcp(packet):
+            self._take_report(now_s)
             return
         status = seams.srtp_unprotect(self._session_in, self._native_in, length)
         if status != 0:
@@ -244,7 +310,7 @@ class FastPath:
         except Exception as error:  # noqa: BLE001 - raised by whoever waits for the peer
             self._fail(error)
 
-    def _receive_report(self, now_s: float) -> None:
+    def _take_report(self, now_s: float) -> None:
         status = seams.srtcp_unprotect(self._session_in, self._native_in, self._length)
         if status != 0:
             self._guard.count("replayed" if status in seams.REPLAYS else "unauthentic")

@@ -35,7 +35,7 @@ class IngressGuard:
         self._clock = clock
         self._checked: tuple[str, int] | None = None
         self._proven: set[tuple[str, int]] = set()
-        self._speaker: Any = None
+        self.speaker: Any = None
         """The whole address that RTP came from last; known to be the peer's."""
         self._is_installed = False
         self._accept = seams.gate_data(connection, self._refuse)
@@ -69,7 +69,7 @@ class IngressGuard:
             take = self.on_media
             if (
                 take is not None
-                and addr == self._speaker
+                and addr == self.speaker
                 and 2 <= len(data) <= MAX_DATAGRAM_BYTES
                 and 128 <= data[0] <= 191
             ):
@@ -100,7 +100,7 @@ class IngressGuard:
             elif not self._is_known(address):
                 self.count("unchecked_source")
             elif take is not None and first >= 128:
-                self._speaker = addr  # from now on by the short way above
+                self.speaker = addr  # from now on by the short way above
                 datagram_received(data, addr)
             elif seams.queued_datagrams(connection) >= MAX_QUEUED:
                 self.count("overflow")

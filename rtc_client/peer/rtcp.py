@@ -185,7 +185,7 @@ class Reports:
             self.round_trip_s = max(0.0, now_s - sent_s - held_s)
 
 
-def is_rtcp(datagram: bytes) -> bool:
+def is_rtcp(datagram: bytes | bytearray) -> bool:
     """Return whether a datagram of at least two bytes that may be RTP is RTCP (RFC 5761 section 4)."""
     return 192 <= datagram[1] <= 223
 

@@ -29,6 +29,7 @@ from aiortc.rtp import RtcpByePacket, RtpPacket
 from pylibsrtp import Error as SrtpError
 from pylibsrtp import Policy, Session
 
+from rtc_client.clock import age_s
 from rtc_client.errors import RtcClientError
 
 try:
@@ -45,6 +46,12 @@ _CIPHERS: Final = (
 )
 """aiortc's own, and behind them two for peers with an RSA certificate."""
 _READ_BYTES: Final = 2_048
+_READING: Final = ("_add_reader", "_remove_reader")
+_SO_TIMESTAMPNS: Final = 35
+"""Of Linux, on all machines with a time of 64 bits; Python has no name for it."""
+_TIMESPEC: Final = struct.Struct("@qq")
+NOTES_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
+"""Room for what comes with a datagram."""
 _PARSE_ERRORS: Final = (ValueError, IndexError, KeyError, struct.error)
 
 
@@ -378,32 +385,60 @@ def ntp_time() -> int:
     return current_ntp_time()
 
 
-class Outlet:
-    """The way out over one candidate pair, past asyncio's transport when that is a plain UDP socket."""
+class Line:
+    """The socket of one candidate pair, past asyncio's transport in both directions where that is plain UDP."""
 
-    def __init__(self, pair: CandidatePair) -> None:
-        """Open it.
+    def __init__(self, pair: CandidatePair, *, reads: bool = True) -> None:
+        """Take it over; without `reads` in the direction of sending only.
+
+        Relies on the transports of asyncio's selector loop having `_read_ready`, and on that loop's `_add_reader` and
+        `_remove_reader`. Where the loop is another, or the kernel stamps no datagrams, reading stays with the loop.
 
         Raises:
             OSError: Its socket is closed already, or there is no descriptor left.
         """
         self.pair = pair
         self.address = pair.remote_addr
-        transport = pair.protocol.transport
-        sock = transport.get_extra_info("socket")
+        self.hand_on: Callable[[bytes, Any], None] = pair.protocol.datagram_received
+        """Takes a datagram that is not for the one who reads."""
+        self._transport: Any = pair.protocol.transport
+        self._loop = cast("Any", asyncio.get_running_loop())
         self._socket: socket.socket | None = None
-        self.send: Callable[[memoryview, Any], object] = _copying(transport.sendto)
+        self._shared: socket.socket | None = self._transport.get_extra_info("socket")
+        self.send: Callable[[memoryview, Any], object] = _copying(self._transport.sendto)
         """Sends one datagram to `address`; an OSError means that the system would not take it."""
-        if sock is not None:  # a TURN transport has none
-            # The duplicate is ours to close; the socket itself stays aioice's.
-            self._socket = socket.fromfd(sock.fileno(), sock.family, sock.type)
-            self._socket.setblocking(False)
-            self.send = self._socket.sendto
+        self.receive: Callable[[list[bytearray], int], tuple[int, list[Any], int, Any]] | None = None
+        """`recvmsg_into` of the socket, which stamps datagrams (see `stamp_age_s`); None where the loop reads."""
+        if self._shared is None:  # a TURN transport has none
+            return
+        # The duplicate is ours to close; the socket itself stays aioice's.
+        self._socket = own = socket.fromfd(self._shared.fileno(), self._shared.family, self._shared.type)
+        own.setblocking(False)
+        self.send = own.sendto
+        if reads and all(hasattr(self._loop, name) for name in _READING) and hasattr(self._transport, "_read_ready"):
+            try:
+                own.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            except OSError:
+                return
+            self._loop._remove_reader(self._shared.fileno())
+            self.receive = own.recvmsg_into
 
     def close(self) -> None:
-        """Close the duplicate of the socket."""
-        if self._socket is not None:
-            self._socket.close()
+        """Hand the socket back."""
+        if self._socket is None or self._shared is None:
+            return
+        self._socket.close()
+        if self.receive is not None and not self._transport.is_closing():
+            self._loop._add_reader(self._shared.fileno(), self._transport._read_ready)
+        self.receive = None
+
+
+def stamp_age_s(notes: list[Any]) -> float:
+    """Return how long ago the kernel took a datagram that was received with these notes; 0 if they do not tell."""
+    for level, kind, data in notes:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
+            return age_s(*_TIMESPEC.unpack(data))
+    return 0.0
 
 
 def _copying(send: Callable[[bytes, Any], object]) -> Callable[[memoryview, Any], object]:

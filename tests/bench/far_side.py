@@ -75,7 +75,9 @@ class FarSide:
     def tick(self, index: int) -> None:
         """Send what is due in period `index`."""
         if self._fast is not None:
-            self._fast.tick(index, self._clock.now_s())
+            now_s = self._clock.now_s()
+            self._fast.receive(now_s)
+            self._fast.tick(index, now_s)
 
     def fraction_lost(self) -> float:
         """Return how much of what was sent got lost lately, 0 to 1, by the client's reports."""
@@ -101,6 +103,7 @@ class FarSide:
             write=self._write,
             read=self._read,
             rng=random.Random(),
+            polls=self._stamped is None,
         )
         self._fast.start()
         self._on_connected()

@@ -477,7 +477,7 @@ async def test_a_change_of_the_nominated_pair_is_followed() -> None:
         await _until(pair, lambda: len(wire.packets) >= 5)
         connection, gate = pair.near._connection, pair.far.peer.gate
         old = connection._nominated[1]
-        outlet = pair.near._fast._out  # type: ignore[union-attr]
+        line = pair.near._fast._line  # type: ignore[union-attr]
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
         far_transport = pair.far.peer._pc.getTransceivers()[0].receiver.transport.transport
@@ -491,7 +491,7 @@ async def test_a_change_of_the_nominated_pair_is_followed() -> None:
             receive(data, addr)
 
         far_protocol.datagram_received = note  # type: ignore[method-assign, assignment]
-        stand_in = cast("Any", type("Protocol", (), {"transport": transport})())
+        stand_in = cast("Any", type("Protocol", (), {"transport": transport, "datagram_received": None})())
         pair_now = CandidatePair(stand_in, old.remote_candidate)
 
         connection._nominated[1] = pair_now
@@ -499,15 +499,15 @@ async def test_a_change_of_the_nominated_pair_is_followed() -> None:
         await _until(pair, lambda: ours in addresses or gate.n_rtp_received < 0, what="packets from the other socket")
         fast = pair.near._fast
         assert fast is not None
-        followed = fast._out
+        followed = fast._line
         connection._nominated[1] = old
         n_seen = len(addresses)
         await _until(pair, lambda: len(addresses) > n_seen + 3)
         transport.close()
 
-    assert followed is not outlet
-    assert outlet is not None
-    assert outlet._socket is None or outlet._socket.fileno() == -1
+    assert followed is not line
+    assert line is not None
+    assert line._socket is None or line._socket.fileno() == -1
     assert addresses[-1] != ours
     assert (await pair.near.counters()).packets_discarded_on_send == 0
 
@@ -521,8 +521,8 @@ async def test_what_the_system_will_not_take_is_counted_and_lost(code: int, monk
         wire = Wire.of(pair)
         await pair.up()
         await _until(pair, lambda: len(wire.packets) >= 5)
-        outlet = pair.near._fast._out  # type: ignore[union-attr]
-        assert outlet is not None
+        line = pair.near._fast._line  # type: ignore[union-attr]
+        assert line is not None
         n_refused = 0
 
         def refuse(data: memoryview, address: object) -> None:
@@ -532,7 +532,7 @@ async def test_what_the_system_will_not_take_is_counted_and_lost(code: int, monk
             raise OSError(code, "refused")
 
         with monkeypatch.context() as patch:
-            patch.setattr(outlet, "send", refuse)
+            patch.setattr(line, "send", refuse)
             await _until(pair, lambda: n_refused == 10)
         n_before = len(wire.packets)
         await _until(pair, lambda: len(wire.packets) >= n_before + 5)
@@ -578,7 +578,7 @@ async def test_a_pair_whose_socket_is_closed_is_no_error() -> None:
             while sock.fileno() != -1:  # noqa: ASYNC110 - a few turns of the loop, which nobody announces
                 await asyncio.sleep(0)
         old = nominated[1]
-        stand_in = cast("Any", type("Protocol", (), {"transport": transport})())
+        stand_in = cast("Any", type("Protocol", (), {"transport": transport, "datagram_received": None})())
 
         nominated[1] = CandidatePair(stand_in, old.remote_candidate)
         asked = told.asked
@@ -595,7 +595,7 @@ async def test_after_stop_nothing_leaves_and_no_socket_is_left() -> None:
         await _until(pair, lambda: told.asked)
         fast = pair.near._fast
         assert fast is not None
-        outlet = fast._out
+        line = fast._line
 
         fast.stop()
         fast.stop()
@@ -603,10 +603,10 @@ async def test_after_stop_nothing_leaves_and_no_socket_is_left() -> None:
         for index in range(1_000, 1_010):
             pair.near.tick(index, time.monotonic())
 
-        assert outlet is not None
-        assert outlet._socket is not None
-        assert outlet._socket.fileno() == -1
-        assert fast._out is None
+        assert line is not None
+        assert line._socket is not None
+        assert line._socket.fileno() == -1
+        assert fast._line is None
         assert fast.packets_sent == sent
 
 
@@ -630,7 +630,7 @@ async def test_a_stop_in_the_midst_of_a_tick_sends_nothing_more() -> None:
             pair.near.tick(index, time.monotonic())
 
         assert pair.near._fast.packets_sent == 3
-        assert pair.near._fast._out is None
+        assert pair.near._fast._line is None
 
 
 async def test_a_payload_that_fits_into_no_packet_is_refused() -> None:
