@@ -33,6 +33,9 @@ LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 JsonObject = dict[str, Any]
 
+_ERROR: Final = "thread/realtime/error"
+_CLOSED: Final = "thread/realtime/closed"
+"""Told after an error of a call that had begun."""
 _UNWANTED: Final = ("apps", "plugins", "remote_plugin", "plugin_sharing", "shell_snapshot")
 """Features that would ask hosts on the internet, or start processes, and have no part in a call."""
 
@@ -93,12 +96,14 @@ class ModelBackend:
 class AppServer:
     """One running `app-server` with a thread in which calls can be placed; use it as an `async with` block.
 
-    Its calls go to `answerer_url` (an API base), its model is at `backend_url`.
+    Its offers go to `call_url`, an API base or one of the backend shape, and its sidebands to `answerer_url`, an API
+    base; its model is at `backend_url`.
     """
 
     program: Path
     answerer_url: str
     backend_url: str
+    call_url: str
     thread_id: str = ""
     told: list[tuple[str, JsonObject]] = field(default_factory=list)
     """The notifications it gave, in order: method and parameters."""
@@ -173,8 +178,8 @@ class AppServer:
             such = [params for name, params in self.told if name == method and is_wanted(params)]
             if len(such) >= times:
                 return such[times - 1]
-            errors = [params for name, params in self.told if name == "thread/realtime/error"]
-            assert not errors, f"told instead of {method}: {errors}"
+            errors = [params for name, params in self.told if name == _ERROR]
+            assert not errors or method in (_ERROR, _CLOSED), f"told instead of {method}: {errors}"
             return None
 
         return await self._bell.until(find, timeout_s=RPC_LIMIT_S, what=lambda: f"{method} ({self._last_words()})")
@@ -207,7 +212,7 @@ class AppServer:
         page = DOCUMENTATION.read_text(encoding="utf-8")
         shown = page.partition("```toml\n")[2].partition("```")[0]
         for example, ours in (
-            ("http://127.0.0.1:8080/v1", self.answerer_url),
+            ("http://127.0.0.1:8080/v1", self.call_url),
             ("ws://127.0.0.1:8080/v1", self.answerer_url.replace("http", "ws", 1)),
             ("http://127.0.0.1:8081/v1", self.backend_url),
         ):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,9 @@ from rtc_client.audio.frames import Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import AfterCaller, AgentScript, AnsweredCall, CallEnd, FakeAnswerer, SpokenTurn, Tone
 from tests.cli.command import running
-from tests.interop.reference_client import AppServer, ModelBackend
-from tests.interop.reference_install import INSTALL_LIMIT_S, NEWEST, PINNED, NotInstallable, installed
-from tests.testing.caller import Caller, loopback, until
+from tests.interop.reference_application import application, place, start
+from tests.interop.reference_install import INSTALL_LIMIT_S, PINNED
+from tests.testing.caller import until
 from tests.wire.recordings import episode
 
 pytestmark = pytest.mark.timeout(60 + INSTALL_LIMIT_S)
@@ -40,42 +38,13 @@ HANDOFF: dict[str, object] = {
 }
 
 
-@pytest.fixture(params=[PINNED, NEWEST])
-def version(request: pytest.FixtureRequest) -> str:
-    value: str = request.param
-    return value
-
-
-@pytest.fixture
-def program(version: str) -> Path:
-    try:
-        return installed(version)
-    except NotInstallable as error:
-        pytest.skip(f"the reference client {version} cannot be had: {error}")
-
-
-@asynccontextmanager
-async def application(
-    program: Path, answerer_url: str, *sentences: str
-) -> AsyncIterator[tuple[AppServer, ModelBackend, Caller]]:
-    """The reference client, the model behind it that says these sentences, and the application's peer connection."""
-    caller = Caller(_tone(440, -20, 1.4))
-    caller.peer.createDataChannel("oai-events")  # as its documentation of the offer wants
-    backend = ModelBackend(sentences or ModelBackend.sentences)
-    try:
-        async with backend, AppServer(program, answerer_url, backend.base_url) as app:
-            yield app, backend, caller
-    finally:
-        await caller.close()
-
-
 async def test_a_whole_call_of_the_reference_client(version: str, program: Path) -> None:
     """Audio both ways, text, transcripts, a handoff that is carried out and answered, and an end in good order."""
     async with (
         FakeAnswerer(script=SCRIPT) as answerer,
         application(program, answerer.base_url) as (app, backend, caller),
     ):
-        call = await _start(app, caller, answerer)
+        call = await start(app, caller, answerer)
         await app.in_call("appendText", text="hello from app")
         await call.wait_received(_is("conversation.item.create"))
         heard = await app.is_told("thread/realtime/transcript/done")
@@ -132,7 +101,7 @@ async def test_it_calls_the_command(program: Path) -> None:
     async with running("answer", *options, key=None) as command, httpx.AsyncClient(trust_env=False) as http:
         ready = json.loads(await command.first_line())
         async with application(program, ready["base_url"]) as (app, backend, caller):
-            await _place(app, caller)
+            await place(app, caller)
             await app.in_call("appendText", text="hello from app")
             await app.is_told("thread/realtime/transcript/done", lambda params: params["role"] == "user")
             await app.is_told("thread/realtime/transcript/done", lambda params: params["role"] == "assistant", times=2)
@@ -169,7 +138,7 @@ async def test_it_sends_what_was_recorded(version: str, program: Path, name: str
         application(program, answerer.base_url, *said) as (app, _, caller),
     ):
         prompt = recording.all("rpc_request")[0]["params"]["prompt"]
-        call = await _start(app, caller, answerer, prompt)
+        call = await start(app, caller, answerer, prompt)
         n_frames = n_turns = 0
         for happening in recording.events:
             match happening:
@@ -198,40 +167,6 @@ def _as_sent_by(version: str, frames: list[str]) -> list[str]:
     return [frame.replace(bare, bare + r"\"Agent Final Message\":\n\n") for frame in frames]
 
 
-async def test_the_reference_client_tries_again(program: Path) -> None:
-    """A POST refused with 500 twice is sent a third time, and the call is held."""
-    async with (
-        FakeAnswerer(script=SCRIPT) as answerer,
-        application(program, answerer.base_url) as (app, _, caller),
-    ):
-        answerer.faults.refuse_post(500, times=2)
-        call = await _start(app, caller, answerer)
-        await call.hang_up()
-        closed = await app.is_told("thread/realtime/closed")
-
-    assert [request.method for request in answerer.requests] == ["POST"] * 3
-    assert closed["reason"] == "transport_closed"
-    assert answerer.violations == []
-
-
-async def _start(
-    app: AppServer, caller: Caller, answerer: FakeAnswerer, prompt: str = "backend prompt"
-) -> AnsweredCall:
-    await _place(app, caller, prompt)
-    call = await answerer.wait_for_call()
-    await call.sideband_joined()
-    return call
-
-
-async def _place(app: AppServer, caller: Caller, prompt: str = "backend prompt") -> None:
-    loopback(caller.peer)
-    await caller.peer.setLocalDescription(await caller.peer.createOffer())
-    transport = {"type": "webrtc", "sdp": caller.peer.localDescription.sdp}
-    await app.in_call("start", outputModality="audio", transport=transport, prompt=prompt)
-    await caller.accept((await app.is_told("thread/realtime/sdp"))["sdp"])
-    await caller.connected()
-
-
 def _is(kind: str) -> Any:
     return lambda frame: frame["type"] == kind
 
@@ -245,12 +180,6 @@ def _canonical(headers: list[Any]) -> list[tuple[str, str]]:
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", text)
         same.append((name, "CHANGING" if name.lower() in ("content-length", "sec-websocket-key") else text))
     return same
-
-
-def _tone(frequency_hz: float, level: float, duration_s: float) -> Samples:
-    amplitude = 32_767 * 10 ** (level / 20) * 2**0.5
-    phase = 2 * np.pi * frequency_hz * np.arange(round(duration_s * 24_000)) / 24_000
-    return np.asarray(np.round(amplitude * np.sin(phase)), dtype=np.int16)
 
 
 def _from_the_first_sound(samples: Samples) -> Samples:
