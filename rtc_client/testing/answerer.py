@@ -32,7 +32,7 @@ from rtc_client.testing.server import Desk
 from rtc_client.testing.strict import API_PREFIX, BACKEND_PREFIX
 from rtc_client.testing.verdict import ScenarioFailed, ScenarioReport
 from rtc_client.testing.voices import VoiceBox
-from rtc_client.testing.wire_log import WireLog
+from rtc_client.testing.wire_log import WireEntry, WireLog
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +222,11 @@ class FakeAnswerer:
     def violations(self) -> list[Violation]:
         """Everything the clients did against the protocol, in order."""
         return self._record.violations
+
+    @property
+    def wire(self) -> list[WireEntry]:
+        """Everything that went over the wire, in order, as far as it is kept; without keys."""
+        return self._record.wire.since(0)
 
     @property
     def page_url(self) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.pcm import VOICED_DBFS, level_dbfs
 from rtc_client.testing import sound
-from rtc_client.testing.saving import save_failure
+from rtc_client.testing.saving import keep_failure
 from rtc_client.testing.sound import Found, Recording, Stretch
 
 __all__ = [
@@ -276,6 +276,6 @@ def _channels(first: Recording, second: Recording | None) -> tuple[Samples, Samp
 def _fail(said: str, samples: Samples, save: Path | str | None) -> NoReturn:
     __tracebackhide__ = True
     lines = [said, f"heard: {sound.describe(samples)}"]
-    if (path := save_failure(samples, save)) is not None:
+    if (path := keep_failure(samples, save)) is not None:
         lines.append(f"saved: {path}")
     raise AssertionError("\n".join(lines))
