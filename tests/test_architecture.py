@@ -86,7 +86,7 @@ ALLOWED = {
     "cli.a": "import typer, rich; from rtc_client.testing import a; from rtc_client.call import b",
     "call.a": "from rtc_client.peer import a; from rtc_client.signaling import a",
     "testing.a": "import aiohttp, aiortc, numpy, av; from rtc_client.audio import a; from rtc_client import errors",
-    "testing.pytest_plugin": "import pytest",
+    "testing.pytest_plugin": "import pytest, pytest_asyncio; from rtc_client import config",
     "signaling.__init__": "import httpx",
     "signaling.a": "import httpx; from rtc_client import config",
     "sideband.a": "import websockets.asyncio.client; from rtc_client.protocol import a",
@@ -109,6 +109,7 @@ TRESPASSES = {
     ),
     "the-fake-uses-the-codec": Trespass({"testing.a": "from rtc_client.protocol import a"}, {"fake"}),
     "the-fake-uses-the-config": Trespass({"testing.a": "import rtc_client.config"}, {"fake"}),
+    "the-plugin-uses-a-call": Trespass({"testing.pytest_plugin": "from rtc_client.call import a"}, {"fake"}),
     "the-fake-uses-the-peer": Trespass({"testing.b": "from rtc_client.peer.a import x"}, {"fake"}),
     "httpx-in-a-call": Trespass({"call.a": "import httpx"}, {"httpx"}),
     "websockets-in-the-fake": Trespass({"testing.a": "import websockets"}, {"websockets"}),
@@ -224,3 +225,17 @@ print("loaded", [name for name in {heavy!r} if name in sys.modules])
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert finished.stdout.splitlines()[-2:] == ["status 0", "loaded []"], finished.stdout + finished.stderr
+
+
+def test_the_plugin_makes_no_start_of_pytest_slower() -> None:
+    """pytest loads our plugin in every project that has us installed: it imports nothing that pytest has not."""
+    script = """
+import sys
+import pytest
+before = set(sys.modules)
+import rtc_client.testing.pytest_plugin
+print(sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert finished.stdout.strip() == "['rtc_client']"

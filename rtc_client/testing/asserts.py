@@ -146,7 +146,7 @@ def assert_tone(
     part = sound.cut(samples, from_ms, to_ms)
     found = sound.find_tone(part, frequency_hz, within_hz=within_hz, share=share, above_dbfs=above_dbfs)
     if found.longest is None:
-        held = f", which never holds more than {found.best_share:.0%} of the power" if found.best_share else ""
+        held = f", which never holds more than {found.best_share:.0%} of the power" if found.best_share >= 0.01 else ""
         _fail(f"there is no tone of {frequency_hz:g} ± {within_hz:g} Hz{held}", part, save)
     where = Stretch(found.longest.start_ms + from_ms, found.longest.end_ms + from_ms)
     if where.duration_ms < for_ms:

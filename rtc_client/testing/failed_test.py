@@ -20,13 +20,16 @@ MAX_CHARACTERS: Final = 200
 _ARROWS: Final = {"c2s": "→", "s2c": "←"}
 
 
-def sections(answerers: Sequence[FakeAnswerer], shelf: Shelf) -> list[tuple[str, str]]:
-    """Return titles and texts; sound that was heard is saved. Keys are in none of it, what was said may be."""
+def sections(answerers: Sequence[FakeAnswerer], shelf: Shelf, *, violations: bool) -> list[tuple[str, str]]:
+    """Return titles and texts, `violations` among them; sound that was heard is saved.
+
+    Keys are in none of it, what was said may be.
+    """
     told: list[tuple[str, str]] = []
     for number, answerer in enumerate(answerers, start=1):
         title = "fake answerer" if len(answerers) == 1 else f"fake answerer {number}"
         told.append((f"{title}: on the wire", wire_text(answerer)))
-        if answerer.violations:
+        if violations and answerer.violations:
             told.append((f"{title}: violations of the protocol", violations_text(answerer.violations)))
         if answerer.calls:
             told.append((f"{title}: calls", "\n".join(_call_text(call, shelf) for call in answerer.calls)))

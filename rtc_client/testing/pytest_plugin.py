@@ -41,11 +41,13 @@ class Stage:
         self._loop = loop
         self._shelf = shelf
         self._answerers: list[FakeAnswerer] = []
-        self._lenient: list[FakeAnswerer] = []
-        self._is_told = False
+        self._judged: list[FakeAnswerer] = []
+        self._is_told = self._is_judged = False
 
-    async def open(self, *, lenient: bool = False, **arguments: Any) -> FakeAnswerer:
-        """Start an answerer. Unless `lenient`, what its clients do against the protocol fails the test.
+    async def open(self, *, allow_violations: bool = False, **arguments: Any) -> FakeAnswerer:
+        """Start an answerer. What its clients do against the protocol fails the test, unless that is allowed.
+
+        A `lenient` answerer is meant for clients of other dialects, so there it is.
 
         Raises:
             TypeError: If an argument is not one of `FakeAnswerer`.
@@ -54,8 +56,8 @@ class Stage:
 
         answerer = await FakeAnswerer(**arguments).__aenter__()
         self._answerers.append(answerer)
-        if lenient:
-            self._lenient.append(answerer)
+        if not (allow_violations or arguments.get("lenient")):
+            self._judged.append(answerer)
         return answerer
 
     def open_now(self, arguments: dict[str, Any]) -> FakeAnswerer:
@@ -66,12 +68,12 @@ class Stage:
         """Fail the test if a client did anything against the protocol."""
         from rtc_client.testing.failed_test import violations_text
 
-        found = [one for answerer in self._answerers if answerer not in self._lenient for one in answerer.violations]
+        found = [one for answerer in self._judged for one in answerer.violations]
         if found and not self.has_failed:
-            self.has_failed = True
+            self.has_failed = self._is_judged = True
             pytest.fail(
                 f"the client broke the protocol:\n{violations_text(found)}\n"
-                "(a test that means to is marked @pytest.mark.answerer(lenient=True))",
+                "(allow_violations=True lets them be, lenient=True is for clients of other dialects)",
                 pytrace=False,
             )
 
@@ -83,7 +85,7 @@ class Stage:
         try:
             from rtc_client.testing.failed_test import sections
 
-            return sections(self._answerers, self._shelf)
+            return sections(self._answerers, self._shelf, violations=not self._is_judged)
         except Exception as error:  # noqa: BLE001 - in a hook of pytest it would end the whole run
             return [("fake answerer", f"nothing can be told of it: {error!r}")]
 
@@ -114,7 +116,7 @@ def answerer(request: pytest.FixtureRequest) -> FakeAnswerer:
 
 @pytest.fixture
 def answerer_factory(request: pytest.FixtureRequest) -> Callable[..., Awaitable[FakeAnswerer]]:
-    """`await answerer_factory(...)` starts one more FakeAnswerer, of these arguments; `lenient=True` is one too."""
+    """`await answerer_factory(...)` starts one more FakeAnswerer, of the same arguments as the marker."""
     return _stage_of(request).open
 
 
@@ -192,8 +194,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Announce the markers, and make the fixtures that need the plugin which runs coroutines."""
     config.addinivalue_line(
         "markers",
-        "answerer(script=..., relay=..., lenient=False, ...): how the fixture `answerer` is made, by the arguments of "
-        "FakeAnswerer; lenient=True lets violations of the protocol pass",
+        "answerer(script=..., relay=..., lenient=False, allow_violations=False, ...): how the fixture `answerer` is "
+        "made, by the arguments of FakeAnswerer; violations of the protocol fail the test unless one of these is True",
     )
     config.addinivalue_line("markers", "call_config(**settings): settings of the fixture `call_config`")
     # Only where they are at work: importing them would cost every start of pytest.
