@@ -49,7 +49,7 @@ class Run:
 
     def outcome(self, test: str) -> str:
         """Return PASSED, FAILED, ERROR, … of a test; the last that is told."""
-        told = re.findall(rf"^([A-Z]+) test_it\.py::{re.escape(test)}(?: |$)", self.output, re.MULTILINE)
+        told: list[str] = re.findall(rf"^([A-Z]+) test_it\.py::{re.escape(test)}(?: |$)", self.output, re.MULTILINE)
         assert told, f"{test} was not run:\n{self.output}"
         return told[-1]
 
