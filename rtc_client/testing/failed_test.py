@@ -10,6 +10,7 @@ from rtc_client.testing.call import AnsweredCall
 from rtc_client.testing.record import Violation
 from rtc_client.testing.saving import Shelf
 from rtc_client.testing.sound import describe
+from rtc_client.testing.verdict import ScenarioFailed
 from rtc_client.testing.wire_log import WireEntry
 
 MAX_LINES: Final = 60
@@ -39,6 +40,17 @@ def sections(answerers: Sequence[FakeAnswerer], shelf: Shelf, *, violations: boo
 def violations_text(violations: Sequence[Violation]) -> str:
     """Return one line for each violation, with its section of the protocol."""
     return "\n".join(f"[{one.section}] {one.message} ({one.call_id or 'no call'})" for one in violations)
+
+
+def scenario_text(answerer: FakeAnswerer, *, is_over: bool) -> str:
+    """Return why the scenario was not met; empty if it was, or if calls go on and it may yet be (unless `is_over`)."""
+    if not is_over and not (answerer.calls and all(call.state == "ended" for call in answerer.calls)):
+        return ""
+    try:
+        answerer.check()
+    except ScenarioFailed as failure:
+        return str(failure)
+    return ""
 
 
 def wire_text(answerer: FakeAnswerer) -> str:

@@ -35,47 +35,63 @@ _MAX_NAME: Final = 100
 class Stage:
     """The answerers of one test, in the loop of that test."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, shelf: Shelf) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, shelf: Shelf, folder: Path) -> None:
+        """`folder` is that of the test, where files of scenarios are looked for."""
         self.has_failed = False
         """Whether the test has failed already, so that nothing more needs to be found."""
-        self._loop = loop
-        self._shelf = shelf
+        self._loop, self._shelf, self._folder = loop, shelf, folder
         self._answerers: list[FakeAnswerer] = []
         self._judged: list[FakeAnswerer] = []
-        self._is_told = self._is_judged = False
+        """Of which violations fail the test."""
+        self._checked: list[FakeAnswerer] = []
+        """Of which scenarios that were not met fail the test."""
+        self._is_told = self._has_blamed = False
 
     async def open(self, *, allow_violations: bool = False, **arguments: Any) -> FakeAnswerer:
         """Start an answerer. What its clients do against the protocol fails the test, unless that is allowed.
 
-        A `lenient` answerer is meant for clients of other dialects, so there it is.
+        A `lenient` answerer is meant for clients of other dialects, so there it is. A `scenario` may be the path of a
+        file, from the folder of the test.
 
         Raises:
             TypeError: If an argument is not one of `FakeAnswerer`.
+            ScenarioInvalid: If the file holds no scenario.
         """
         from rtc_client.testing.answerer import FakeAnswerer
+        from rtc_client.testing.scenario_file import load_scenario
 
+        if isinstance(path := arguments.get("scenario"), str | Path):
+            arguments["scenario"] = load_scenario(self._folder / path)
         answerer = await FakeAnswerer(**arguments).__aenter__()
         self._answerers.append(answerer)
         if not (allow_violations or arguments.get("lenient")):
             self._judged.append(answerer)
+        if arguments.get("check_on_exit", True):
+            self._checked.append(answerer)
         return answerer
 
     def open_now(self, arguments: dict[str, Any]) -> FakeAnswerer:
         """Start an answerer while the loop stands still."""
         return self._loop.run_until_complete(self.open(**arguments))
 
-    def judge(self) -> None:
-        """Fail the test if a client did anything against the protocol."""
-        from rtc_client.testing.failed_test import violations_text
+    def judge(self, *, is_over: bool) -> None:
+        """Fail the test, once, if a client broke the protocol, or did not meet a scenario as far as that is over."""
+        if self.has_failed:
+            return
+        from rtc_client.testing.failed_test import scenario_text, violations_text
 
-        found = [one for answerer in self._judged for one in answerer.violations]
-        if found and not self.has_failed:
-            self.has_failed = self._is_judged = True
+        violations = [one for answerer in self._judged for one in answerer.violations]
+        unmet = [text for answerer in self._checked if (text := scenario_text(answerer, is_over=is_over))]
+        self.has_failed = bool(violations or unmet)
+        self._has_blamed = bool(violations)
+        if violations:
             pytest.fail(
-                f"the client broke the protocol:\n{violations_text(found)}\n"
+                f"the client broke the protocol:\n{violations_text(violations)}\n"
                 "(allow_violations=True lets them be, lenient=True is for clients of other dialects)",
                 pytrace=False,
             )
+        if unmet:
+            pytest.fail("\n".join(unmet), pytrace=False)
 
     def sections(self) -> list[tuple[str, str]]:
         """Return what to tell of the failed test; once."""
@@ -85,7 +101,7 @@ class Stage:
         try:
             from rtc_client.testing.failed_test import sections
 
-            return sections(self._answerers, self._shelf, violations=not self._is_judged)
+            return sections(self._answerers, self._shelf, violations=not self._has_blamed)
         except Exception as error:  # noqa: BLE001 - in a hook of pytest it would end the whole run
             return [("fake answerer", f"nothing can be told of it: {error!r}")]
 
@@ -94,10 +110,7 @@ class Stage:
         import asyncio
 
         await asyncio.gather(*(answerer.aclose() for answerer in self._answerers))
-        self.judge()
-        if not self.has_failed:
-            for answerer in self._answerers:
-                await answerer.__aexit__(None, None, None)
+        self.judge(is_over=True)
 
 
 _stage = pytest.StashKey[Stage]()
@@ -161,6 +174,9 @@ def _marked(node: pytest.Item, name: str) -> dict[str, Any]:
     for marker in reversed(list(node.iter_markers(name))):
         if marker.args:
             _refuse(f"@pytest.mark.{name} takes keyword arguments only")
+        for one, other in (("script", "scenario"), ("scenario", "script")):
+            if one in marker.kwargs:
+                arguments.pop(other, None)  # an answerer has one of them
         arguments |= marker.kwargs
     return arguments
 
@@ -179,7 +195,7 @@ def _new_stage_fixture() -> Callable[[pytest.FixtureRequest, pytest.TempPathFact
 
         item = request.node
         item.stash[_folder] = lambda: tmp_path_factory.mktemp("answerer")
-        item.stash[_stage] = opened = Stage(asyncio.get_running_loop(), _shelf_of(item))
+        item.stash[_stage] = opened = Stage(asyncio.get_running_loop(), _shelf_of(item), item.path.parent)
         yield opened
         await opened.aclose()
 
@@ -194,8 +210,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Announce the markers, and make the fixtures that need the plugin which runs coroutines."""
     config.addinivalue_line(
         "markers",
-        "answerer(script=..., relay=..., lenient=False, allow_violations=False, ...): how the fixture `answerer` is "
-        "made, by the arguments of FakeAnswerer; violations of the protocol fail the test unless one of these is True",
+        "answerer(script=..., scenario=..., relay=..., lenient=False, allow_violations=False, ...): how the fixture "
+        "`answerer` is made, by the arguments of FakeAnswerer; violations of the protocol fail the test unless one of "
+        "the last two is True",
     )
     config.addinivalue_line("markers", "call_config(**settings): settings of the fixture `call_config`")
     # Only where they are at work: importing them would cost every start of pytest.
@@ -256,7 +273,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail the test itself, rather than its end, for what a client did against the protocol."""
     outcome = yield
     if (stage := item.stash.get(_stage, None)) is not None:
-        stage.judge()
+        stage.judge(is_over=False)
     return outcome
 
 

@@ -39,6 +39,17 @@ async def violate(answerer, key="sesame-open-4711"):
 
 """
 
+ASKS = """
+name = "asks"
+
+[[steps]]
+expect_text = "When?"
+within_s = 2
+
+[[steps]]
+hang_up = true
+"""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -255,6 +266,47 @@ def test_what_was_heard_in_a_failed_test_is_saved(failed: tuple[Run, Path]) -> N
     saved = re.findall(r"saved: (\S+\.wav)", ran.of("test_sound_is_wrong"))
     assert [Path(path).name for path in saved] == ["failed-1.wav", "caller-1.wav"]
     assert_tone(saved[0], 440, for_ms=300)
+
+
+def test_a_scenario_that_is_not_met_fails_the_test(tmp_path: Path) -> None:
+    """A scenario comes from Python or from a file beside the test; what the client left undone is told step by step."""
+    (tmp_path / "asks.toml").write_text(ASKS)
+    ran = run(
+        tmp_path,
+        """
+from rtc_client.testing import CALLER_TEXT, EndCall, Expect, Scenario
+
+ASKS = Scenario(name="asks", steps=[Expect(message=CALLER_TEXT, within_s=2), EndCall()])
+SCENARIOS = enumerate((ASKS, "asks.toml"))
+pytestmark = [pytest.mark.asyncio, pytest.mark.answerer(script=BEEP)]
+
+@pytest.mark.parametrize("n", [pytest.param(n, marks=pytest.mark.answerer(scenario=s)) for n, s in SCENARIOS])
+async def test_met(answerer, call_config, n):
+    async with connect(call_config, source=SilenceSource(), sink=NullSink()) as call:
+        await call.send_text("When?")
+        await call.wait_ended()
+
+@pytest.mark.answerer(scenario=ASKS)
+async def test_unmet(answerer, call_config):
+    await place(call_config)
+    await answerer.calls[0].ended()
+
+@pytest.mark.answerer(scenario=ASKS)
+async def test_nobody_called(answerer): ...
+
+@pytest.mark.answerer(scenario=ASKS, check_on_exit=False)
+async def test_left_to_the_test(answerer): ...
+
+async def test_other_script(answerer):
+    assert answerer.script is BEEP
+""",
+    )
+
+    assert ran.status == 1
+    assert "1 failed, 5 passed, 1 error" in ran.output
+    assert ran.outcome("test_unmet") == "FAILED"
+    assert re.search(r"^  FAIL +1  expect ", ran.of("test_unmet"), re.MULTILINE)
+    assert "nobody has placed a call" in ran.of("test_nobody_called")
 
 
 def test_the_place_for_sound_can_be_chosen(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""What the pages about the plugin and about sound show, runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import rtc_client.testing
+from tests.test_readme import Snippet, execute, find_snippets, folder
+
+__all__ = ["folder"]
+
+DOCS = Path(rtc_client.testing.__file__).parent / "docs"
+SNIPPETS = {
+    f"{page}-{snippet}": snippet
+    for page in ("pytest", "sound")
+    for snippet in find_snippets((DOCS / f"{page}.md").read_text(encoding="utf-8"))
+}
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=SNIPPETS.keys())
+async def test_snippet_of_the_page_works(snippet: Snippet, folder: Path) -> None:
+    """As it stands there."""
+    await execute(snippet, folder)
