@@ -285,13 +285,15 @@ class FakeAnswerer:
         await asyncio.gather(*(call.begin_end(CallEnd.ANSWERER_CLOSED) for call in self.calls))
 
     async def _answer(self, offer: PostedOffer, post: SeenRequest) -> AnsweredCall:
+        faults, opening = self._opening
+        self._open()  # for the call after this one
         call = AnsweredCall(
             self._new_call_id(),
             offer,
             post,
             scenario=self._scenario,
-            faults=(self.faults, self._opening[0]),
-            opening=self._opening[1],
+            faults=(self.faults, faults),
+            opening=opening,
             voices=self._voices,
             clock=self._clock,
             record=self._record,
@@ -303,7 +305,6 @@ class FakeAnswerer:
         except BaseException:
             await asyncio.shield(call.begin_end(CallEnd.ANSWERER_CLOSED))
             raise
-        self._open()
         self.calls.append(call)
         over = next((other for other in self.calls if other.ended_by is not None), None)
         if len(self.calls) > MAX_CALLS_KEPT and over is not None:

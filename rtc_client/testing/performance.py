@@ -103,7 +103,7 @@ class Performance:
         self._began_at_s: float | None = None
         self._ended: tuple[str, float] | None = None
         self._free_at_s = 0.0
-        self._sound_until_s = 0.0
+        self._sound_until_s = float("-inf")
         self._agent_words: deque[tuple[float, JsonObject]] = deque()
         self._caller_words: deque[tuple[float, JsonObject]] = deque()
         self._caller_final = ""
@@ -329,7 +329,7 @@ class Performance:
         ends_at_s = float("inf") if duration_s is None else now_s + duration_s
         if turn.wait:
             self._free_at_s = ends_at_s
-            self._sound_until_s = 0.0 if turn.voice is None or duration_s is None else ends_at_s
+            self._sound_until_s = float("-inf") if turn.voice is None or duration_s is None else ends_at_s
         if report is not None:
             report.ended_s = None if duration_s is None else self._since_began(ends_at_s)
         if turn.text:

@@ -58,12 +58,12 @@ def rehearse(
     n_tick, now_s = 0, 0.0
     end, by_client = "the rehearsal was over", False
     while now_s < limit_s:
-        if hangs_up_at_s is not None and now_s >= hangs_up_at_s:
-            end, by_client = "the client hung up", True
-            break
         while coming and coming[0][0] <= now_s:
             at_s, message = coming.pop(0)
             performance.read(message, at_s)
+        if hangs_up_at_s is not None and now_s >= hangs_up_at_s:
+            end, by_client = "the client hung up", True
+            break
         performance.hear(SPEECH_DBFS if _is_within(now_s, speech) else SILENCE_DBFS, now_s)
         for act in performance.tick(now_s):
             stage.take(act, now_s)

@@ -147,7 +147,7 @@ class _Reader(TableReader):
         }
         if "hang_up_after_s" in table:
             settings["hang_up_after_s"] = self.number(table, ("hang_up_after_s",), 0.0)
-        vad = self.made(("hearing",), lambda: VadSettings(**levels))
+        vad = self.made(("hearing", ""), lambda: VadSettings(**levels), hearing)
         if self.problems or vad is None:
             return None
         try:
@@ -155,7 +155,7 @@ class _Reader(TableReader):
         except sc.StepInvalid as error:
             self.wrong(("steps", error.number - 1), error.why)
         except ValueError as error:
-            self.wrong((), str(error))
+            self.wrong((str(error).split()[3],) if "hang_up_after_s" in str(error) else (), str(error))
         return None
 
     def _tables(
@@ -189,7 +189,7 @@ class _Reader(TableReader):
         make = self._maker(action, table, place, when)
         if len(self.problems) > n_before:
             return None
-        return self.made((*place, action), make)
+        return self.made((*place, action), make, table)
 
     def _action(self, table: dict[str, object], place: Place) -> str | None:
         found = [key for key in _ACTIONS if key in table]
@@ -293,7 +293,7 @@ class _Reader(TableReader):
                 return Tone(frequency_hz=_frequency_hz(frequency), **given)
             return Echo(**given) if spoken == "echo" else Clip(_found(self._folder / spoken))
 
-        return self.made((*place, "speak"), make)
+        return self.made((*place, "speak"), make, table)
 
     def _when(self, table: dict[str, object], place: Place) -> When:
         pause_s = self._pause(table, (*place, "pause_s"))
@@ -306,7 +306,7 @@ class _Reader(TableReader):
         if "after_within_s" in table and after == "previous":
             self.wrong((*place, "after_within_s"), 'after_within_s needs after = "caller", "text" or a message')
         key = "at_s" if "at_s" in table else "after"
-        when = self.made((*place, key), lambda: self._beginning(table, place, after, pause_s, within_s))
+        when = self.made((*place, key), lambda: self._beginning(table, place, after, pause_s, within_s), table)
         return when or AfterPrevious()
 
     def _beginning(

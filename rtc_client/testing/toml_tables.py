@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
@@ -69,12 +70,16 @@ class TableReader:
                 whose = f" of {what}" if what else ""
                 self.wrong((*place, key), f"{key} is no key{whose}{hint(key, known)}")
 
-    def made(self, place: Place, make: Callable[[], T]) -> T | None:
-        """Return what `make` makes; None if it raises ValueError, whose text is then the problem."""
+    def made(self, place: Place, make: Callable[[], T], table: Mapping[str, object]) -> T | None:
+        """Return what `make` makes of a table; None if it raises ValueError, whose text is then the problem.
+
+        It stands where the key is that the text names, or else at `place`.
+        """
         try:
             return make()
         except ValueError as error:
-            self.wrong(place, str(error))
+            named = [key for key in table if key in re.findall(r"[a-z_]+", str(error))]
+            self.wrong((*place[:-1], named[0]) if named else place, str(error))
             return None
 
     def wrong(self, place: Place, message: str) -> None:
