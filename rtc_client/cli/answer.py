@@ -4,44 +4,80 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT
 from rtc_client.cli.call import frequency_hz, set_up_logging
-from rtc_client.cli.outcome import INTERNAL_ERROR, USAGE
+from rtc_client.cli.outcome import INTERNAL_ERROR, SCENARIO_NOT_MET, USAGE
 from rtc_client.cli.signals import on_signals
 from rtc_client.cli.streams import complain, say
 from rtc_client.errors import ConfigError
-from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, Echo, FakeAnswerer, SpokenTurn, Tone, Voice
+from rtc_client.testing import (
+    AfterCaller,
+    AgentScript,
+    AtTime,
+    Clip,
+    Echo,
+    FakeAnswerer,
+    ScenarioFailed,
+    SpokenTurn,
+    Tone,
+    Voice,
+    load_scenario,
+)
 
 _GREETING_AT_S: Final = 0.3
 _MAX_REPLIES: Final = 100
 _TONE_S: Final = 2.0
 
 
-def run_answer(
-    port: int, host: str, *, voice: str | None, text: str | None, caller_text: str | None, verbose: bool
-) -> int:
-    """Answer calls until a signal or a `POST /_shutdown` comes; return the exit status, 0 for the latter.
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """The options as they were given."""
 
-    The agent greets when the call connects and replies whenever the caller has spoken and stopped.
+    port: int
+    host: str
+    voice: str | None = None
+    text: str | None = field(default=None, repr=False)
+    caller_text: str | None = field(default=None, repr=False)
+    scenario: Path | None = None
+    lenient: bool = False
+
+
+def run_answer(options: AnswerOptions, *, verbose: bool) -> int:
+    """Answer calls until a signal or a `POST /_shutdown` comes, and return the exit status.
+
+    Without a scenario the agent greets when the call connects and replies whenever the caller has spoken and stopped.
+    After a `POST /_shutdown` the status is 0, or `SCENARIO_NOT_MET`, with what was not met on stderr.
     """
     set_up_logging(verbose=verbose)
     try:
-        return asyncio.run(_serve(port, host, _script(voice, text, caller_text)))
+        return asyncio.run(_serve(_answerer(options)))
     except ConfigError as error:
-        print(f"rtc-client: {error}", file=sys.stderr)
+        complain("\n".join(f"rtc-client: {line}" for line in str(error).splitlines()))
     except OSError as error:
-        print(f"rtc-client: cannot listen at {host} port {port}: {error.strerror}", file=sys.stderr)
+        complain(f"rtc-client: cannot listen at {options.host} port {options.port}: {error.strerror}")
     return USAGE
 
 
-async def _serve(port: int, host: str, script: AgentScript) -> int:
+def _answerer(options: AnswerOptions) -> FakeAnswerer:
+    """Raises ConfigError for a scenario or a voice that cannot be used."""
+    host, port, lenient = options.host, options.port, options.lenient
+    if options.scenario is None:
+        script = _script(options.voice, options.text, options.caller_text)
+        return FakeAnswerer(script=script, host=host, port=port, lenient=lenient)
+    if (options.voice, options.text, options.caller_text) != (None, None, None):
+        raise ConfigError("--scenario says what the agent does: leave out --voice, --text and --caller-text")
+    scenario = load_scenario(options.scenario)
+    return FakeAnswerer(scenario=scenario, check_on_exit=False, host=host, port=port, lenient=lenient)
+
+
+async def _serve(answerer: FakeAnswerer) -> int:
     stopped = asyncio.Event()
     with on_signals(stopped.set) as signalled:
-        async with FakeAnswerer(script=script, host=host, port=port) as answerer:
+        async with answerer:
             ready = {
                 "base_url": answerer.base_url,
                 "backend_url": answerer.backend_url,
@@ -57,7 +93,17 @@ async def _serve(port: int, host: str, script: AgentScript) -> int:
                 await stopped.wait()
             finally:
                 shutdown.cancel()
-        return signalled.status or 0
+        return _verdict(answerer) if signalled.status is None else signalled.status
+
+
+def _verdict(answerer: FakeAnswerer) -> int:
+    """Say what was not met of the scenario; return the exit status."""
+    try:
+        answerer.check()
+    except ScenarioFailed as failure:
+        complain(str(failure))
+        return SCENARIO_NOT_MET
+    return 0
 
 
 def _script(name: str | None, text: str | None, caller_text: str | None) -> AgentScript:

@@ -136,7 +136,10 @@ def demo(
     raise typer.Exit(run_demo(folder, json=json, quiet=quiet, verbose=verbose))
 
 
-@app.command(epilog=EPILOG)
+@app.command(
+    epilog="exit status: 0 ended by POST /_shutdown, 1 internal error, 2 usage, 6 a call did not meet the scenario, "
+    "130 interrupted, 143 terminated"
+)
 def answer(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks a free one")] = 0,
     host: Annotated[str, typer.Option(help="address to listen at")] = "127.0.0.1",
@@ -145,12 +148,83 @@ def answer(
     ] = None,
     text: Annotated[str | None, typer.Option(help="the words that go with --voice")] = None,
     caller_text: Annotated[str | None, typer.Option(help='what the agent "understands" of the caller')] = None,
+    scenario: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="what the agent does and the client must do")
+    ] = None,
+    lenient: Annotated[
+        bool, _flag("--lenient", help="understand other dialects as far as a call can come of it")
+    ] = False,
     verbose: Annotated[bool, _flag("--verbose", help="write the log to stderr")] = False,
 ) -> None:
-    """Run the fake answerer for other programs until it is interrupted. The first line on stdout is JSON."""
-    from rtc_client.cli.answer import run_answer
+    """Run the fake answerer for other programs until it is told to end. The first line on stdout is JSON.
 
-    raise typer.Exit(run_answer(port, host, voice=voice, text=text, caller_text=caller_text, verbose=verbose))
+    It names base_url, where calls are placed, and page_url, where people watch them. GET /_report tells all that
+    came over the wire, POST /_shutdown ends it.
+    """
+    from rtc_client.cli.answer import AnswerOptions, run_answer
+
+    options = AnswerOptions(port, host, voice, text, caller_text, scenario, lenient)
+    raise typer.Exit(run_answer(options, verbose=verbose))
+
+
+@app.command(
+    epilog="An option without UP/DOWN is for both directions; up is from the caller to the agent. "
+    "exit status: 0 ended by POST /_shutdown, 1 internal error, 2 usage, 130 interrupted, 143 terminated"
+)
+def relay(
+    to: Annotated[str, typer.Option(metavar="URL", help="base of the answerer to stand before")],
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks a free one")] = 0,
+    host: Annotated[str, typer.Option(help="address to listen at, for HTTP and media")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option(help="the same seed loses the same packets")] = 0,
+    loss: Annotated[str, typer.Option(metavar="%[/%]", help="media packets lost")] = "0",
+    burst: Annotated[str, typer.Option(metavar="N[/N]", help="how many are lost in a row")] = "1",
+    delay: Annotated[str, typer.Option(metavar="MS[/MS]", help="what every datagram takes")] = "0",
+    jitter: Annotated[str, typer.Option(metavar="MS[/MS]", help="what it takes more, evenly spread")] = "0",
+    keep_order: Annotated[bool, _flag("--keep-order", help="jitter lets no datagram overtake another")] = False,
+    reorder: Annotated[str, typer.Option(metavar="%[/%]", help="media packets that later ones overtake")] = "0",
+    duplicate: Annotated[str, typer.Option(metavar="%[/%]", help="media packets that come twice")] = "0",
+    bit_rate: Annotated[
+        str | None, typer.Option(metavar="KBIT[/KBIT]", help="what passes in a second; default: everything")
+    ] = None,
+    queue: Annotated[str, typer.Option(metavar="MS[/MS]", help="what waits longer for its turn is lost")] = "200",
+    blackout: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AT:FOR", help="nothing passes FOR seconds, AT seconds after the first media; repeatable"),
+    ] = None,
+    figures: Annotated[
+        float | None, typer.Option(metavar="S", min=0.1, help="print a line of figures in JSON every S seconds")
+    ] = None,
+    allow_insecure: Annotated[bool, _flag("--allow-insecure", help="let plain http leave this machine")] = False,
+    quiet: Annotated[bool, _flag("--quiet", help="no live view")] = False,
+    verbose: Annotated[bool, _flag("--verbose", help="write the log to stderr")] = False,
+) -> None:
+    """Stand before any answerer and put a bad network between it and its callers. The first line on stdout is JSON.
+
+    Callers use its base_url in place of the answerer's. GET /_report tells what has passed, POST /_blackout cuts the
+    lines, POST /_shutdown ends it.
+    """
+    from rtc_client.cli.relay import RelayOptions, run_relay
+
+    options = RelayOptions(
+        to=to,
+        port=port,
+        host=host,
+        seed=seed,
+        loss=loss,
+        burst=burst,
+        delay=delay,
+        jitter=jitter,
+        keep_order=keep_order,
+        reorder=reorder,
+        duplicate=duplicate,
+        bit_rate=bit_rate,
+        queue=queue,
+        blackouts=tuple(blackout or ()),
+        figures_s=figures,
+        allow_insecure=allow_insecure,
+        quiet=quiet,
+    )
+    raise typer.Exit(run_relay(options, verbose=verbose))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ USAGE: Final = 2
 REFUSED: Final = 3
 NO_MEDIA: Final = 4
 LOST: Final = 5
+SCENARIO_NOT_MET: Final = 6
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 

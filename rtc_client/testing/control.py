@@ -16,6 +16,7 @@ from aiohttp import web
 
 from rtc_client.testing.call import AnsweredCall
 from rtc_client.testing.events import JsonObject, parse_object
+from rtc_client.testing.fault_desk import FaultDesk, menu
 from rtc_client.testing.faults import Faults
 from rtc_client.testing.foreign import error, guarded
 from rtc_client.testing.page import Feed, Page
@@ -40,7 +41,8 @@ class Control:
     def __init__(
         self, calls: Sequence[AnsweredCall], record: Record, faults: Faults, shutdown_asked: asyncio.Event
     ) -> None:
-        self._calls, self._record, self._faults = calls, record, faults
+        self._calls, self._record = calls, record
+        self._faults = FaultDesk(faults)
         self._shutdown_asked = shutdown_asked
         self._closing = asyncio.Event()
         self._n_pages = 0
@@ -55,6 +57,10 @@ class Control:
         router.add_post("/_shutdown", guarded(self._shut_down))
         router.add_post("/_calls/{call_id}/hang_up", guarded(self._hang_up))
         router.add_post("/_calls/{call_id}/event", guarded(self._send_event))
+        router.add_post("/_calls/{call_id}/faults", guarded(self._begin_fault))
+        router.add_get("/_faults", guarded(self._tell_faults))
+        router.add_post("/_faults", guarded(self._begin_fault))
+        router.add_delete("/_faults/{number:[0-9]{1,12}}", guarded(self._end_fault))
 
     def release(self) -> None:
         """Let the open pages go: the answerer closes."""
@@ -96,6 +102,29 @@ class Control:
             await call.send_event(event)
         except ConnectionError as failure:
             return error(409, f"the event was not sent: {failure}")
+        return web.json_response({})
+
+    async def _tell_faults(self, _: web.Request) -> web.StreamResponse:
+        return web.json_response({"menu": menu(), "running": self._faults.running()})
+
+    async def _begin_fault(self, request: web.Request) -> web.StreamResponse:
+        call_id = request.match_info.get("call_id")
+        call = None if call_id is None else self._call(call_id)
+        if call_id is not None and call is None:
+            return error(404, "no such call")
+        if call is not None and call.ended_by is not None:
+            return error(409, "the call is over")
+        match await _json_body(request):
+            case {"name": str() as name, **rest} if isinstance(options := rest.get("options", {}), dict):
+                try:
+                    return web.json_response({"number": self._faults.begin(name, options, call)})
+                except ValueError as mistake:
+                    return error(400, str(mistake))
+        return error(400, 'need {"name": "...", "options": {...}}; GET /_faults tells what there is')
+
+    async def _end_fault(self, request: web.Request) -> web.StreamResponse:
+        if not self._faults.end(int(request.match_info["number"])):
+            return error(404, "no fault by this number is running")
         return web.json_response({})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:

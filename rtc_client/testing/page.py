@@ -11,7 +11,7 @@ from typing import Final
 
 from rtc_client.testing.call import AnsweredCall
 from rtc_client.testing.events import JsonObject
-from rtc_client.testing.faults import Faults
+from rtc_client.testing.fault_desk import FaultDesk, menu
 from rtc_client.testing.record import Record
 from rtc_client.testing.report import card, meter, violation_json
 from rtc_client.testing.wire_log import WireEntry
@@ -57,12 +57,13 @@ def _hashes(html: str, tag: str) -> str:
 class Feed:
     """What one open page has been told; `news` is the rest."""
 
-    def __init__(self, calls: Sequence[AnsweredCall], record: Record, faults: Faults) -> None:
+    def __init__(self, calls: Sequence[AnsweredCall], record: Record, faults: FaultDesk) -> None:
         self._calls, self._record, self._faults = calls, record, faults
         self._cards: dict[str, JsonObject] = {}
         self._number = max(0, record.wire.last_number - ENTRIES_AT_FIRST)
         self._n_violations = -1
         self._head: JsonObject = {}
+        self._running: list[JsonObject] | None = None
 
     def news(self) -> list[tuple[str, object]]:
         """Return the names and the contents of the events that bring the page up to date."""
@@ -70,6 +71,9 @@ class Feed:
         if (head := self._new_head()) != self._head:
             self._head = head
             news.append(("head", head))
+        if (running := self._faults.running()) != self._running:
+            news.append(("faults", {"running": running} | ({"menu": menu()} if self._running is None else {})))
+            self._running = running
         if changed := self._changed_cards():
             news.append(("calls", changed))
         if gone := self._cards.keys() - {call.call_id for call in self._calls}:
@@ -90,10 +94,7 @@ class Feed:
         return news
 
     def _new_head(self) -> JsonObject:
-        return {
-            "up_s": int(self._record.wire.now_s()),
-            "faults_waiting": self._faults.n_waiting,
-        }
+        return {"up_s": int(self._record.wire.now_s())}
 
     def _changed_cards(self) -> list[object]:
         changed: list[JsonObject] = []

@@ -14,7 +14,7 @@ import logging
 import socket
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -109,7 +109,7 @@ class RelayProxy:
         self.port = port
         self.shutdown_asked = asyncio.Event()
         self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-        self._is_here = _is_loopback(parts.hostname)
+        self._is_here = is_loopback(parts.hostname)
         self._host = host
         self._clock = clock or MonotonicClock()
         self._started_at_s = self._clock.now_s()
@@ -226,14 +226,14 @@ class RelayProxy:
             # The caller can only be met where the relay hands its datagrams on: a peer-reflexive candidate.
             body = with_dead_candidates(text).encode("latin-1")
         async with self._session.request(
-            request.method, self._url(request), data=body or None, headers=_passed_on(request.headers),
+            request.method, self._url(request), data=body or None, headers=_passed_on(request.raw_headers),
             allow_redirects=False,
         ) as response:  # fmt: skip
             answered, location = await response.read(), response.headers.get("Location", "")
             # A Location that names the answerer would lead around the relay.
             headers = [
                 (name, value.removeprefix(self._origin) if name.lower() == "location" else value)
-                for name, value in _passed_on(response.headers)
+                for name, value in _passed_on(response.raw_headers)
             ]
         if is_offer and 200 <= response.status < 300:
             call_id = urlsplit(location).path.rpartition("/")[2]
@@ -272,7 +272,7 @@ class RelayProxy:
         asked = request.headers.get("Sec-WebSocket-Protocol", "")
         far = await self._session.ws_connect(
             self._url(request),
-            headers=_passed_on(request.headers),
+            headers=_passed_on(request.raw_headers),
             protocols=[name.strip() for name in asked.split(",") if name.strip()],
             timeout=ClientWSTimeout(ws_close=0.1),
             max_msg_size=MAX_FRAME_BYTES,
@@ -330,11 +330,14 @@ async def _pass_frames_on(
         return False
 
 
-def _passed_on(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in headers.items() if name.lower() not in _OWN_HEADERS]
+def _passed_on(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Return the headers that are not of one hop alone, in wire order and wire case."""
+    read = ((name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in headers)
+    return [(name, value) for name, value in read if name.lower() not in _OWN_HEADERS]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, and nothing sent to it leaves it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

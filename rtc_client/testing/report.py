@@ -58,6 +58,8 @@ def card(call: AnsweredCall, record: Record, n_turns: int = MAX_ENTRIES) -> Json
         "times_s": {name: round(at_s, 4) for name, at_s in call.times_s.items()},
         "transcript": [said.as_json() for said in call.transcript[-n_turns:]],
         "violations": [violation_json(one) for one in record.violations_of(call.call_id)],
+        # A script leaves nothing to be met.
+        "scenario": call.scenario_report.as_json() if call.scenario.must_finish else None,
     }
 
 

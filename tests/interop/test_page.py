@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from rtc_client import CallConfig, EndReason, SilenceSource, ToneSource, UnknownEvent, connect
-from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn, Tone
+from rtc_client import CallConfig, EndReason, OfferRejected, SilenceSource, ToneSource, UnknownEvent, connect
+from rtc_client.testing import AgentScript, Expect, FakeAnswerer, Scenario, SpokenTurn, Tone
 from rtc_client.testing.strict import BINARY_FRAME
 from tests.interop.browser import executable
 from tests.interop.page_driver import DrivenPage, driven_page
@@ -59,6 +59,58 @@ async def test_a_call_is_seen_and_handled() -> None:
         assert page.complaints == []
         assert [request.path for request in answerer.requests] == ["/v1/realtime/calls"]
         assert answerer.violations == []
+
+
+async def test_faults_are_started_and_ended() -> None:
+    """A fault of this call begins by its button and ends by another; one for the next call is met by its POST."""
+    async with FakeAnswerer() as answerer, driven_page(answerer.page_url) as page:
+        async with connect(config_for(answerer), source=SilenceSource()) as call:
+            await shows(page, "facts", "events on")
+            answered = await answerer.wait_for_call()
+            await page.choose("#fault-name", "unknown_events")
+            await page.click("#fault-start")
+            await shows(page, "said", "started unknown_events")
+            await shows(page, "running", "unknown_events")
+            assert [fault.name for fault in answered.faults.in_calls] == ["unknown_events"]
+            await page.click("#running button")
+            await page.sees("document.getElementById('running').innerText === ''")
+            assert answered.faults.in_calls == ()
+
+            await page.choose("#fault-name", "error_event")
+            await page.fill("#fault-options", '{"kind": "no_such"}')
+            await page.click("#fault-start")
+            await shows(page, "said", "there is no error event 'no_such'")
+
+            await page.choose("#fault-name", "refuse_post")
+            assert json.loads(await page.evaluate("document.getElementById('fault-options').value")) == {
+                "status": 503,
+                "times": 1,
+            }
+            await page.fill("#fault-options", '{"status": 418, "times": 1}')
+            await page.click("#fault-start")
+            await shows(page, "running", "refuse_post (next ones)")
+            with pytest.raises(OfferRejected) as refused:
+                async with connect(config_for(answerer)):
+                    pass
+            assert refused.value.status == 418
+            await page.sees("document.getElementById('running').innerText === ''")
+            assert call.call_id == answered.call_id
+        # A browser complains of the refusal of that one kind, and of nothing else.
+        assert ["400 (Bad Request)" in complaint for complaint in page.complaints] == [True]
+
+
+async def test_a_scenario_is_followed() -> None:
+    """Each step is shown with what came of it, and why one failed."""
+    scenario = Scenario(
+        name="strict",
+        steps=[SpokenTurn(voice=Tone(duration_s=0.1)), Expect(message={"type": "no.such.message"}, within_s=0.3)],
+    )
+    async with FakeAnswerer(scenario=scenario, check_on_exit=False) as answerer, driven_page(answerer.page_url) as page:
+        async with connect(config_for(answerer), source=SilenceSource()):
+            await shows(page, "steps", "✓")
+            await shows(page, "steps", "✗")
+        await shows(page, "scenario-verdict", "strict: not met")
+        assert page.complaints == []
 
 
 async def test_calls_are_told_apart() -> None:

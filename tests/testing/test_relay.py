@@ -89,9 +89,78 @@ def test_a_narrow_way_delays_and_then_loses() -> None:
     assert lane.counters.overflowed > 0
 
 
+def test_some_are_overtaken() -> None:
+    """So many media packets as was asked for come after later ones; the same ones for the same seed."""
+
+    def overtaken(seed: int) -> list[int]:
+        lane = Lane(Impairment(reorder_ratio=0.05), random.Random(seed))
+        arrivals = [lane.carry(RTP, n * 0.02)[0] for n in range(N_PACKETS)]
+        assert lane.counters.rtp_held_back == sum(arrival > n * 0.02 for n, arrival in enumerate(arrivals))
+        return [n for n in range(N_PACKETS - 2) if arrivals[n] > max(arrivals[n + 1 : n + 3])]
+
+    assert len(overtaken(1)) / N_PACKETS == pytest.approx(0.05, rel=0.2)
+    assert overtaken(1) == overtaken(1) != overtaken(2)
+
+
+def test_jitter_can_keep_the_order() -> None:
+    """With `keeps_order` packets waver as much, and none overtakes another."""
+    lane = Lane(Impairment(delay_s=0.02, jitter_s=0.06, keeps_order=True), random.Random(1))
+    arrivals = [lane.carry(RTP, n * 0.02)[0] for n in range(N_PACKETS)]
+    taken = np.array(arrivals) - np.arange(N_PACKETS) * 0.02
+
+    assert arrivals == sorted(arrivals)
+    assert (taken.min(), taken.max()) == (pytest.approx(0.02, abs=0.001), pytest.approx(0.08, abs=0.001))
+
+
+def test_nothing_passes_in_a_blackout() -> None:
+    """From its beginning, counted from the first media packet, to its end nothing passes; losses go on as before it."""
+    impairment = Impairment(loss_ratio=0.05, blackouts=((1.0, 0.5), (3.0, 1.0)))
+    lane = Lane(impairment, random.Random(1))
+    assert lane.carry(STUN, 0.0)
+    begins_s = 100.0
+    arrived = [bool(lane.carry(RTP, begins_s + n * 0.02)) for n in range(500)]
+    plain = carried(Impairment(loss_ratio=0.05), datagrams=(RTP,) * 500)
+
+    black = {*range(50, 75), *range(150, 200)}
+    assert arrived == [was and n not in black for n, was in enumerate(plain)]
+    assert lane.counters.blacked_out == len(black)
+    again = Lane(impairment, random.Random(1))
+    again.carry(RTP, 0.0)
+    assert [bool(again.carry(STUN, at_s)) for at_s in (0.99, 1.0, 1.49, 1.5)] == [True, False, False, True]
+
+
+def test_a_blackout_can_begin_at_any_time() -> None:
+    """A call's lines are cut now, for so long."""
+    lane = Lane(Impairment(), random.Random(1))
+    lane.black_out(10.0, 2.0)
+
+    assert [bool(lane.carry(STUN, at_s)) for at_s in (10.0, 11.9, 12.0)] == [False, False, True]
+
+
+def test_what_passes_is_counted() -> None:
+    """Datagrams, media packets, copies and bytes of a direction add up."""
+    lane = Lane(Impairment(duplicate_ratio=0.5), random.Random(1))
+    copies = sum(len(lane.carry(datagram, 0.0)) for datagram in (RTP, RTCP, STUN) * 100)
+
+    counters = lane.counters
+    assert (counters.datagrams, counters.rtp_packets, counters.octets) == (300, 100, 300 * 62)
+    assert 30 < counters.rtp_duplicated < 70
+    assert copies > 300 + counters.rtp_duplicated
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"loss_ratio": 1.0}, {"loss_ratio": -0.1}, {"losses_in_a_row": 0}, {"jitter_s": -1.0}, {"bit_rate": 0.0}],
+    [
+        {"loss_ratio": 1.0},
+        {"loss_ratio": -0.1},
+        {"losses_in_a_row": 0},
+        {"jitter_s": -1.0},
+        {"bit_rate": 0.0},
+        {"reorder_ratio": 1.1},
+        {"reorder_s": -0.1},
+        {"blackouts": ((-1.0, 1.0),)},
+        {"blackouts": ((1.0, 0.0),)},
+    ],
     ids=str,
 )
 def test_an_impossible_network_is_refused(wrong: dict[str, float]) -> None:
