@@ -27,6 +27,7 @@ Close speech lies between -35 and -15 dBFS; Opus comfort noise and a quiet room 
 _MAX_CHANNELS: Final = 8
 _MAX_RECENT: Final = 64
 """Blocks that a meter keeps before it looks which of them are still recent: adding one has to be cheap."""
+_BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ * 60 // 1000
 _VOICED_MEAN_SQUARE: Final = (FULL_SCALE * 10 ** (VOICED_DBFS / 20)) ** 2
 
 
@@ -50,15 +51,22 @@ def is_voiced(level_dbfs: float) -> bool:
     return level_dbfs >= VOICED_DBFS
 
 
-def is_voiced_energy(energy: float, n_samples: int) -> bool:
-    """Return the same by the sum of squares that `energy_of` returns for so many samples."""
-    return energy >= _VOICED_MEAN_SQUARE * n_samples
+def is_voiced_mean_square(mean_square: float) -> bool:
+    """Return the same by the mean of the squares of the samples."""
+    return mean_square >= _VOICED_MEAN_SQUARE
+
+
+def is_digital_silence(samples: Samples) -> bool:
+    """Return whether all samples are 0."""
+    # Sound mostly shows at once, and numpy takes its time to look at all.
+    return not (len(samples) and samples.item(0)) and not samples.any()
 
 
 class LevelMeter:
     """Levels of a stream: of all of it so far, and of its last moments.
 
-    `window_s` is the length of the short window, counted in samples and in whole blocks.
+    `window_s` is the length of the short window, counted in samples and in whole blocks. Squares are summed over blocks
+    of 60 ms: what numpy costs for one call, it costs for three frames of 20 ms.
     """
 
     def __init__(self, window_s: float = 0.3) -> None:
@@ -66,13 +74,37 @@ class LevelMeter:
         self._total_energy = 0.0
         self._total_samples = 0
         self._recent: deque[tuple[float, int]] = deque()
+        self._block: Samples | None = None
+        self._n_waiting = 0
 
-    def add(self, samples: Samples) -> float:
-        """Count a block: int16, shape `(n_samples,)`; return its energy, the sum of its squares."""
-        n_samples = len(samples)
-        if n_samples == 0:
+    def add(self, samples: Samples) -> float | None:
+        """Count samples: int16, shape `(n_samples,)`; they are copied.
+
+        Return the mean square of a block that they make full, None if they make none full.
+        """
+        block = self._block
+        if block is None:
+            block = self._block = np.empty(_BLOCK_SAMPLES, dtype=np.int16)
+        n_samples, n_waiting = len(samples), self._n_waiting
+        end = n_waiting + n_samples
+        if end > _BLOCK_SAMPLES:
+            self._settle()
+            self._count(energy_of(samples), n_samples)
+            return energy_of(samples) / n_samples
+        block[n_waiting:end] = samples
+        self._n_waiting = end
+        return self._settle() / _BLOCK_SAMPLES if end == _BLOCK_SAMPLES else None
+
+    def _settle(self) -> float:
+        """Sum up what waits; return its energy."""
+        n_samples, self._n_waiting = self._n_waiting, 0
+        if self._block is None or n_samples == 0:
             return 0.0
-        energy = energy_of(samples)
+        energy = energy_of(self._block[:n_samples])
+        self._count(energy, n_samples)
+        return energy
+
+    def _count(self, energy: float, n_samples: int) -> None:
         self._total_energy += energy
         self._total_samples += n_samples
         self._recent.append((energy, n_samples))
@@ -80,21 +112,22 @@ class LevelMeter:
             _, _, n_blocks = self._sum_recent()
             while len(self._recent) > n_blocks:
                 self._recent.popleft()
-        return energy
 
     @property
     def n_samples(self) -> int:
         """Samples counted so far."""
-        return self._total_samples
+        return self._total_samples + self._n_waiting
 
     @property
     def level_dbfs(self) -> float:
         """RMS level of the whole stream so far; `FLOOR_DBFS` before the first sample."""
+        self._settle()
         return _to_dbfs(self._total_energy, self._total_samples)
 
     @property
     def recent_dbfs(self) -> float:
         """RMS level of the short window, for a live view; `FLOOR_DBFS` before the first sample."""
+        self._settle()
         energy, n_samples, _ = self._sum_recent()
         return _to_dbfs(energy, n_samples)
 

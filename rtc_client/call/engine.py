@@ -83,7 +83,7 @@ class Engine:
         self._dialing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ticket: Ticket | None = None
-        self._connected_s = self._said_s = self._tend_at_s = 0.0
+        self._now_s = self._connected_s = self._said_s = self._tend_at_s = 0.0
         self._look_at_s = _LOOK_S
         self._is_warned = False
         self.state = CallState.IDLE
@@ -175,21 +175,28 @@ class Engine:
         if peer is not None and peer.path is not None and self.supervisor.end is None:
             self.voices.begin(peer.path)
             self._connected_s = self.timeline.at_s(Fact.DTLS_CONNECTED) or 0.0
-            self._ticket = ticker().add(partial(self._tick, peer), self._on_tick_failure)
+            self._ticket = ticker().add(
+                partial(self._receive, peer), partial(self._say, peer), self._play, on_error=self._on_tick_failure
+            )
         self._move(Input.MEDIA_CONNECTED)
         self.feed.append(MediaConnected())
 
-    def _tick(self, peer: Peer, index: int) -> None:
-        now_s = self._clock.now_s()
+    def _receive(self, peer: Peer, index: int) -> None:
+        self._now_s = now_s = self._clock.now_s()
         if now_s >= self._tend_at_s:
             self._tend(peer, now_s)
+        peer.receive(now_s)
+
+    def _say(self, peer: Peer, index: int) -> None:
+        now_s = self._now_s
         # What a stall of our process held up is played, for a recording must be whole, but not said in one burst, which
         # the far side's buffer would have to get rid of: while we are late, one packet goes out in 20 ms.
-        sends = now_s - self._connected_s < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S
-        if sends:
+        if now_s - self._connected_s < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S:
             self._said_s = now_s
-        peer.tick(index, now_s, sends=sends)
-        self.voices.tick(index, now_s)
+            peer.tick(index, now_s)
+
+    def _play(self, index: int) -> None:
+        self.voices.tick(index, self._now_s)
 
     def _on_tick_failure(self, error: Exception) -> None:
         log.error("the media path failed", exc_info=error)

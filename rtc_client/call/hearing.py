@@ -14,7 +14,7 @@ from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILE
 from rtc_client.audio.jitter import JitterBuffer, MediaPacket, PartKind
 from rtc_client.audio.opus import OpusDecoder
 from rtc_client.audio.packets import CLOCK_RATE_HZ
-from rtc_client.audio.pcm import LevelMeter, energy_of, is_voiced, is_voiced_energy, level_dbfs
+from rtc_client.audio.pcm import LevelMeter, is_voiced, is_voiced_mean_square, level_dbfs
 from rtc_client.audio.playout import Playout
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.render import Renderer
@@ -65,6 +65,8 @@ class Hearing:
         self.voiced_s: float | None = None
         """When the agent was last heard speaking, monotonic seconds; None before."""
         self.level = LevelMeter()
+        """Of what is heard; empty where only packets are wanted."""
+        self._voice = LevelMeter()
 
     @property
     def jitter(self) -> JitterBuffer:
@@ -122,7 +124,8 @@ class Hearing:
             if renderer is None:
                 renderer = self._renderer = Renderer(OpusDecoder())
             samples = renderer.render(slot)
-            if is_voiced_energy(self._write(PcmFrame(samples, start)), FRAME_SAMPLES):
+            mean_square = self._write(PcmFrame(samples, start))
+            if mean_square is not None and is_voiced_mean_square(mean_square):
                 self.voiced_s = now_s
         else:
             self._position = start + FRAME_SAMPLES
@@ -159,15 +162,15 @@ class Hearing:
             if self._is_over:
                 return
 
-    def _write(self, frame: PcmFrame) -> float:
-        """Hand a frame to the sink; return its energy."""
-        energy = self.level.add(frame.samples) if self._metered else energy_of(frame.samples)
+    def _write(self, frame: PcmFrame) -> float | None:
+        """Hand a frame to the sink; return the mean square of the last moments, now and then."""
+        mean_square = (self.level if self._metered else self._voice).add(frame.samples)
         self._position = frame.end_samples
         try:
             self._sink.write(frame)
         except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
             self._fail(error)
-        return energy
+        return mean_square
 
     def _write_packet(self, payload: bytes, position: int) -> None:
         try:

@@ -12,7 +12,7 @@ from rtc_client.audio.clips import PacketSource
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, PcmFrame, Samples
 from rtc_client.audio.opus import OpusEncoder
 from rtc_client.audio.packets import SILENT_PACKET
-from rtc_client.audio.pcm import LevelMeter
+from rtc_client.audio.pcm import LevelMeter, is_digital_silence
 from rtc_client.audio.sinks import NullSink, Sink
 from rtc_client.audio.sources import Source
 from rtc_client.clock import Clock
@@ -49,7 +49,6 @@ class Speaking:
         # Ready packets go out as they are, unless somebody wants to hear what is sent.
         self._packets = source if isinstance(source, PacketSource) and isinstance(sink, NullSink) else None
         self._records = not isinstance(sink, NullSink)
-        self._energy = 0.0
         self._spoken_samples = 0
         self._silent_frames = 0
         self._loss_ratio = 0.0
@@ -82,7 +81,7 @@ class Speaking:
             self._fail(SourceFailed(f"the source failed: {error}"), error)
             samples = SILENCE
         if not self._is_over:
-            self._energy = self.level.add(samples)
+            self.level.add(samples)
             if self._records:
                 self._record(samples, position_samples)
         return samples
@@ -101,7 +100,7 @@ class Speaking:
             samples = SILENCE
         else:
             samples = self.next_frame(index * FRAME_SAMPLES)
-        if samples is SILENCE or self._energy == 0:
+        if samples is SILENCE or is_digital_silence(samples):
             self._silent_frames += 1
             silent = self._silent_frames
             if self._opus.dtx and silent > DTX_AFTER_FRAMES and silent % DTX_REFRESH_FRAMES:

@@ -192,16 +192,19 @@ class Peer:
             return min(_WATCH_S, limit_s / 4)
         return max(0.01, last_s + limit_s - self._clock.now_s())
 
-    def tick(self, index: int, now_s: float, *, sends: bool = True) -> None:
-        """Take what has come, and send what is due in period `index` of the clockwork; on the other paths aiortc does.
-
-        Without `sends` nothing is sent.
-        """
+    def receive(self, now_s: float) -> None:
+        """Take what has come; to be called every 20 ms, before `tick`."""
         if self._fast is not None and self._failure is None:
             try:
                 self._fast.receive(now_s)
-                if sends:
-                    self._fast.tick(index, now_s)
+            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
+                self._fail(error)
+
+    def tick(self, index: int, now_s: float) -> None:
+        """Send what is due in period `index` of the clockwork; on the other paths aiortc's sender does."""
+        if self._fast is not None and self._failure is None:
+            try:
+                self._fast.tick(index, now_s)
             except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
                 self._fail(error)
 

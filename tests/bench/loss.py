@@ -320,7 +320,7 @@ class _FarVoice:
     async def _run(self) -> None:
         await self._source.open()
         await self.sink.open()
-        ticket = ticker().add(self._tick, self._failed)
+        ticket = ticker().add(self._tick, on_error=self._failed)
         self._remove = ticket.remove
         while True:
             await asyncio.sleep(1)

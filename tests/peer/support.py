@@ -150,7 +150,12 @@ class Pair:
     async def up(self) -> None:
         """Return once both are up, after `begin`; from then on the clockwork drives our end."""
         await self.near.connected()
-        self.ticket = ticker().add(lambda index: self.near.tick(index, time.monotonic()), self.near._fail)
+        self.ticket = ticker().add(self._tick, on_error=self.near._fail)
+
+    def _tick(self, index: int) -> None:
+        now_s = time.monotonic()
+        self.near.receive(now_s)
+        self.near.tick(index, now_s)
 
     async def begin(self) -> None:
         """Exchange the descriptions."""

@@ -434,10 +434,10 @@ async def test_no_oddity_of_a_peer_stalls_the_voice_for_200_ms(oddity: str, path
         assert pair.ticket is not None
 
         def tick(index: int) -> None:
-            pair.near.tick(index, time.monotonic())
+            pair._tick(index)
             ear.hearing.tick(index, time.monotonic())
 
-        pair.ticket.tick = tick
+        pair.ticket.stages = (tick,)
         pair.talk()
         sender = Sender(pair)
         await told.hears(0.4, within_s=5)
