@@ -23,6 +23,8 @@ def main() -> int:
             return _loss(options)
         case "floor":
             return _floor(options)
+        case "answerer":
+            return _answerer(options)
         case _:
             raise AssertionError(options.verb)
 
@@ -46,7 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     floor.add_argument("--n", default="20", metavar="N,N", help="calls at once (default: 20)")
     floor.add_argument("--seconds", type=float, default=5.0, metavar="S", help="length of a window (default: 5)")
     floor.add_argument("--repeat", type=int, default=3, metavar="R", help="measure R times (default: 3)")
-    for verb in (media, loss, floor):
+    answerer = verbs.add_parser("answerer", help="what a test with the fake answerer takes")
+    answerer.add_argument("--n", type=int, default=50, metavar="N", help="calls at once (default: 50)")
+    answerer.add_argument("--repeat", type=int, default=20, metavar="R", help="measure R times (default: 20)")
+    for verb in (media, loss, floor, answerer):
         verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for verb in (media, loss):
         verb.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, as PNG, SVG or PDF")
@@ -121,6 +126,17 @@ def _floor(options: argparse.Namespace) -> int:
     else:
         for one in found:
             print("\n".join(f"{key}: {value}" for key, value in one.items()), end="\n\n")
+    return 0
+
+
+def _answerer(options: argparse.Namespace) -> int:
+    from tests.bench import speed
+
+    found = asyncio.run(speed.measure(repeat=options.repeat, n_at_once=options.n))
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in found.items()))
     return 0
 
 
