@@ -33,7 +33,15 @@ from typing import Final, NamedTuple
 
 from rtc_client.audio.arrival import Arrivals
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
-from rtc_client.audio.packets import CLOCK_RATE_HZ, OpusError, frame_samples, has_fec, is_dtx, packet_samples
+from rtc_client.audio.packets import (
+    CLOCK_RATE_HZ,
+    SILENT_PACKET,
+    OpusError,
+    frame_samples,
+    has_fec,
+    is_dtx,
+    packet_samples,
+)
 from rtc_client.audio.slots import FADE_END_SAMPLES, JitterConfig, JitterCounters, Part, PartKind, Slot, Urgency
 from rtc_client.audio.timeline import MediaPacket, Timeline
 
@@ -94,7 +102,7 @@ class JitterBuffer:
         self._run_units = 0
         self._unplaced_units = 0
         self._packet_s = _SLOT_S
-        self._last_is_dtx = False
+        self._may_pause = False
         self._has_ended = False
         self._spare_since_s: float | None = None
         self._is_short = False
@@ -246,7 +254,7 @@ class JitterBuffer:
         self._ahead_units += n_units
         self._run_units = self._unplaced_units = 0
         self._packet_s = n_units / CLOCK_RATE_HZ
-        self._last_is_dtx = is_dtx(payload)
+        self._may_pause = is_dtx(payload) or payload == SILENT_PACKET
         return Part(_DECODE, n_samples, payload, 0, is_joined)
 
     def _n_missing(self, number: int) -> int:
@@ -286,7 +294,7 @@ class JitterBuffer:
 
     def _bridge_until_something_comes(self) -> Part:
         if self._is_flowing:
-            if not (self._has_ended or self._last_is_dtx):
+            if not (self._has_ended or self._may_pause):
                 self._unplaced_units += _SLOT_UNITS
                 return self._conceal(_SLOT_UNITS)
             self._idle(PartKind.SILENCE if self._has_ended else PartKind.COMFORT)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES
 from rtc_client.audio.jitter import JitterBuffer, JitterConfig
+from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.slots import FADE_END_SAMPLES, PartKind, Slot, Urgency
 from rtc_client.audio.timeline import MediaPacket
 from tests.audio.network_sim import SPEECH, SPEECH_WITH_FEC, Heard, Network, Sent, listen, stream
@@ -397,9 +398,10 @@ def test_malformed_packets_are_concealed() -> None:
 # --- pauses ---
 
 
-def test_pause_of_the_sender_is_no_loss() -> None:
+@pytest.mark.parametrize("last", [DTX, SILENT_PACKET])
+def test_pause_of_the_sender_is_no_loss(last: bytes) -> None:
     """DTX: after a packet without sound nothing comes, and time goes on: comfort noise, uncounted."""
-    payloads = ([SPEECH] * 50 + [DTX] + [b""] * 19 + [DTX] + [b""] * 19) * 4
+    payloads = ([SPEECH] * 50 + [last] + [b""] * 19 + [last] + [b""] * 19) * 4
     heard = listen(at(stream(payloads)), duration_s=7)
 
     assert heard.counters.concealed_samples == 0
