@@ -41,7 +41,8 @@ from rtc_client.errors import (
     SidebandError,
     SignalingError,
 )
-from rtc_client.peer.listener import PeerCounters, PeerListener
+from rtc_client.peer.counters import PeerCounters
+from rtc_client.peer.listener import PeerListener
 from rtc_client.peer.peer import Peer
 from rtc_client.protocol.events import ErrorEvent
 from rtc_client.protocol.state import CallState, End, EndedBy, EndReason, Input, next_state

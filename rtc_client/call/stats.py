@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rtc_client.audio.jitter import JitterBuffer
-from rtc_client.peer.listener import PeerCounters
+from rtc_client.peer.counters import PeerCounters
 
 _NAMES: Final = {
     "packets_sent": "packetsSent",

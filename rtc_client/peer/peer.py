@@ -31,9 +31,10 @@ from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, Deadlines, IceServer, MediaPath
 from rtc_client.errors import AnswerInvalid, CallLost, DtlsFailed, IceFailed, MediaError, MediaTimeout
 from rtc_client.peer import seams
+from rtc_client.peer.counters import PeerCounters
 from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, FastPath
 from rtc_client.peer.guard import IngressGuard
-from rtc_client.peer.listener import PeerCounters, PeerListener
+from rtc_client.peer.listener import PeerListener
 from rtc_client.peer.tracks import CallerTrack
 from rtc_client.protocol.sdp import check_answer, for_patient_ice, with_opus_fmtp
 from rtc_client.protocol.urls import is_loopback
@@ -216,17 +217,10 @@ class Peer:
 
     def latest_counters(self) -> PeerCounters:
         """Return what is known without asking aiortc: of this instant on the fast path, else half a second old."""
-        counters, fast = self._counters, self._fast
-        counters.dropped = dict(self._guard.dropped)
-        if fast is not None:
-            reports = fast.reports
-            counters.packets_sent, counters.bytes_sent = fast.packets_sent, fast.bytes_sent
-            counters.packets_discarded_on_send = fast.send_failures
-            counters.packets_received, counters.bytes_received = fast.packets_received, fast.bytes_received
-            counters.packets_lost, counters.jitter_s = reports.lost, reports.jitter_s
-            counters.packets_lost_sent, counters.fraction_lost = reports.remote_lost, reports.remote_fraction_lost
-            counters.round_trip_s = reports.round_trip_s
-        return counters
+        self._counters.dropped = dict(self._guard.dropped)
+        if self._fast is not None:
+            self._counters.read_fast(self._fast)
+        return self._counters
 
     async def aclose(self) -> None:
         """Close everything within the deadline, in any state. Safe to call twice, and to cancel while waiting."""
@@ -268,19 +262,8 @@ class Peer:
         await self._collect()
 
     async def _collect(self) -> None:
-        """Ask aiortc, unless it has nothing to do with the packets."""
-        if self._fast is not None:
-            return
-        for report in (await self._sender.getStats()).values():
-            if report.type == "outbound-rtp":
-                self._counters.packets_sent = report.packetsSent
-                self._counters.bytes_sent = report.bytesSent
-            elif report.type == "remote-inbound-rtp":
-                self._counters.packets_lost_sent = max(0, report.packetsLost)
-                self._counters.round_trip_s = report.roundTripTime
-                # aiortc hands on the byte of the report (RFC 3550 section 6.4.1).
-                self._counters.fraction_lost = report.fractionLost / 256
-        self._counters.packets_lost, self._counters.jitter_s = seams.inbound(self._receiver)
+        if self._fast is None:  # aiortc has seen the packets
+            await self._counters.ask_aiortc(self._sender, self._receiver)
 
     def _raise_if_failed(self) -> None:
         if self._failure is not None:

@@ -25,6 +25,8 @@ def main() -> int:
             return _floor(options)
         case "answerer":
             return _answerer(options)
+        case "soak":
+            return _soak(options)
         case _:
             raise AssertionError(options.verb)
 
@@ -51,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     answerer = verbs.add_parser("answerer", help="what a test with the fake answerer takes")
     answerer.add_argument("--n", type=int, default=50, metavar="N", help="calls at once (default: 50)")
     answerer.add_argument("--repeat", type=int, default=20, metavar="R", help="measure R times (default: 20)")
-    for verb in (media, loss, floor, answerer):
+    soak = verbs.add_parser("soak", help="one long call over a bad network: memory, delay, complaints")
+    soak.add_argument("--minutes", type=float, default=10.0, metavar="M", help="how long (default: 10)")
+    for verb in (media, loss, floor, answerer, soak):
         verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for verb in (media, loss):
         verb.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, as PNG, SVG or PDF")
@@ -138,6 +142,17 @@ def _answerer(options: argparse.Namespace) -> int:
     else:
         print("\n".join(f"{name}: {value}" for name, value in found.items()))
     return 0
+
+
+def _soak(options: argparse.Namespace) -> int:
+    from tests.bench import soak
+
+    found = soak.summary(*asyncio.run(soak.hold(options.minutes, say)))
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in found.items() if name != "looks"))
+    return 1 if found["complaints"] else 0
 
 
 if __name__ == "__main__":

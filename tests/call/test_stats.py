@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtc_client.audio.jitter import JitterBuffer
 from rtc_client.call.stats import CallStats, snapshot
-from rtc_client.peer.listener import PeerCounters
+from rtc_client.peer.counters import PeerCounters
 
 
 def _take(at_s: float, sent: int, received: int, **how: CallStats | None) -> CallStats:
