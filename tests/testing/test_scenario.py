@@ -101,6 +101,9 @@ def test_an_expectation_is_met_by_what_came_in_time() -> None:
     scenario = Scenario(steps=[Expect(message=CALLER_TEXT, within_s=1.0)])
 
     assert outcomes(rehearse(scenario, messages=[(0.999, text("x"))])) == ["ok"]
+    between_looks = Scenario(steps=[Expect(message=CALLER_TEXT, within_s=0.99)])
+    assert outcomes(rehearse(between_looks, messages=[(0.989, text("x"))])) == ["ok"]
+    assert outcomes(rehearse(between_looks, messages=[(0.991, text("x"))])) == ["FAIL"]
     late = rehearse(scenario, messages=[(1.001, text("x"))])
     assert outcomes(late) == ["FAIL"]
     assert "did not come within 1 s" in late.report.steps[0].why
