@@ -58,6 +58,7 @@ _SET_DTX: Final = 4016
 _SET_SIGNAL: Final = 4024
 _GET_LOOKAHEAD: Final = 4027
 _RESET_STATE: Final = 4028
+_BUFFER_TOO_SMALL: Final = -2
 
 
 class OpusEncoder:
@@ -98,12 +99,10 @@ class OpusEncoder:
         self._state = ctypes.create_string_buffer(lib.opus_encoder_get_size(1))
         self._state_address = ctypes.addressof(self._state)
         self._pcm, self._pcm_address = _new_pcm(self._n_samples)
-        self._payload = ctypes.create_string_buffer(MAX_PAYLOAD_BYTES)
-        self._payload_view = memoryview(self._payload)
-        self._payload_address = ctypes.addressof(self._payload)
+        self._payload: bytearray | None = None
         self._out: WritableBuffer | None = None
-        self._out_export: ctypes.Array[ctypes.c_char] = self._payload
-        self._out_address = self._payload_address
+        self._out_export: ctypes.Array[ctypes.c_char] | None = None
+        self._out_address = 0
         self._encode = lib.opus_encode
         self._ctl = lib.opus_encoder_ctl
         checked(lib.opus_encoder_init(self._state_address, sample_rate_hz, 1, application))
@@ -127,13 +126,9 @@ class OpusEncoder:
         Raises:
             ValueError: If there are more or fewer samples, TypeError if they are not int16.
         """
-        if samples.shape != self._shape:
-            raise self._misfit(samples)
-        np.copyto(self._pcm, samples, casting="equiv")
-        n_bytes: int = self._encode(
-            self._state_address, self._pcm_address, self._n_samples, self._payload_address, MAX_PAYLOAD_BYTES
-        )
-        return self._payload_view[: checked(n_bytes)].tobytes()
+        if self._payload is None:
+            self._payload = bytearray(MAX_PAYLOAD_BYTES)
+        return bytes(self._payload[: self.encode_into(samples, self._payload)])
 
     def encode_into(self, samples: Samples, out: WritableBuffer, offset: int = 0) -> int:
         """Write the packet of exactly 20 ms into `out` at byte `offset`, and return its length; see `encode`.
@@ -147,11 +142,12 @@ class OpusEncoder:
         """
         if samples.shape != self._shape:
             raise self._misfit(samples)
-        if out is not self._out:
-            self._remember(out)
-        room_bytes = len(self._out_export) - offset
+        export = self._out_export
+        if out is not self._out or export is None:
+            export = self._remember(out)
+        room_bytes = len(export) - offset
         if offset < 0 or room_bytes < 1:
-            raise ValueError(f"a packet cannot be put at byte {offset} of {len(self._out_export)}")
+            raise ValueError(f"a packet cannot be put at byte {offset} of {len(export)}")
         np.copyto(self._pcm, samples, casting="equiv")
         n_bytes: int = self._encode(
             self._state_address,
@@ -193,10 +189,11 @@ class OpusEncoder:
     def _set(self, request: int, value: int) -> None:
         checked(self._ctl(self._state_address, request, ctypes.c_int32(value)))
 
-    def _remember(self, out: WritableBuffer) -> None:
+    def _remember(self, out: WritableBuffer) -> ctypes.Array[ctypes.c_char]:
         # The export keeps `out` alive and in its place for as long as its address is used.
         export = (ctypes.c_char * memoryview(out).nbytes).from_buffer(out)
         self._out, self._out_export, self._out_address = out, export, ctypes.addressof(export)
+        return export
 
     def _misfit(self, samples: Samples) -> ValueError:
         return ValueError(f"samples of shape {samples.shape} are not the {self._shape} of {PTIME_MS} ms")
@@ -220,7 +217,9 @@ class OpusDecoder:
         self._max_samples = round(sample_rate_hz * _MAX_PACKET_S)
         self._state = ctypes.create_string_buffer(lib.opus_decoder_get_size(1))
         self._state_address = ctypes.addressof(self._state)
-        self._pcm, self._pcm_address = _new_pcm(self._max_samples)
+        # Room for what nearly all packets have; the longest take six times as much.
+        self._room_samples = sample_rate_hz * PTIME_MS // 1000
+        self._pcm, self._pcm_address = _new_pcm(self._room_samples)
         self._decode = lib.opus_decode
         self._ctl = lib.opus_decoder_ctl
         checked(lib.opus_decoder_init(self._state_address, sample_rate_hz, 1))
@@ -234,8 +233,11 @@ class OpusDecoder:
         if not payload:
             raise OpusError("malformed Opus packet: it is empty")
         n_samples: int = self._decode(
-            self._state_address, payload, len(payload), self._pcm_address, self._max_samples, 0
+            self._state_address, payload, len(payload), self._pcm_address, self._room_samples, 0
         )
+        if n_samples == _BUFFER_TOO_SMALL and self._room_samples < self._max_samples:
+            self._make_room()
+            return self.decode(payload)
         return self._pcm[: checked(n_samples)].copy()
 
     def decode_fec(self, payload: bytes) -> Samples | None:
@@ -250,6 +252,8 @@ class OpusDecoder:
         if not has_fec(payload):
             return None
         n_samples = frame_samples(payload, self.sample_rate_hz)
+        if n_samples > self._room_samples:
+            self._make_room()
         n_samples = self._decode(self._state_address, payload, len(payload), self._pcm_address, n_samples, 1)
         return self._pcm[: checked(n_samples)].copy()
 
@@ -265,12 +269,18 @@ class OpusDecoder:
             n_samples = self.sample_rate_hz * PTIME_MS // 1000
         elif not 0 < n_samples <= self._max_samples or n_samples % (self.sample_rate_hz // 400):
             raise ValueError(f"{n_samples} samples at {self.sample_rate_hz} Hz are no multiple of 2.5 ms up to 120 ms")
+        if n_samples > self._room_samples:
+            self._make_room()
         n_samples = self._decode(self._state_address, None, 0, self._pcm_address, n_samples, 0)
         return self._pcm[: checked(n_samples)].copy()
 
     def reset(self) -> None:
         """Forget the sound so far, as for a new stream."""
         checked(self._ctl(self._state_address, _RESET_STATE))
+
+    def _make_room(self) -> None:
+        self._room_samples = self._max_samples
+        self._pcm, self._pcm_address = _new_pcm(self._room_samples)
 
 
 def _check_rate(sample_rate_hz: int) -> None:

@@ -27,7 +27,7 @@ Close speech lies between -35 and -15 dBFS; Opus comfort noise and a quiet room 
 _MAX_CHANNELS: Final = 8
 _MAX_RECENT: Final = 64
 """Blocks that a meter keeps before it looks which of them are still recent: adding one has to be cheap."""
-_BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ * 60 // 1000
+_BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ * 40 // 1000
 _VOICED_MEAN_SQUARE: Final = (FULL_SCALE * 10 ** (VOICED_DBFS / 20)) ** 2
 
 
@@ -66,7 +66,7 @@ class LevelMeter:
     """Levels of a stream: of all of it so far, and of its last moments.
 
     `window_s` is the length of the short window, counted in samples and in whole blocks. Squares are summed over blocks
-    of 60 ms: what numpy costs for one call, it costs for three frames of 20 ms.
+    of 40 ms: what numpy costs for one call, it costs for two frames of 20 ms.
     """
 
     def __init__(self, window_s: float = 0.3) -> None:

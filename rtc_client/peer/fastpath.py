@@ -31,7 +31,7 @@ STREAM_IS_OVER_S: Final = 5.0
 _HEADER: Final = struct.Struct("!BBHII")
 _TAIL: Final = struct.Struct("!BHI")
 _HEADER_BYTES: Final = 12
-_READ_BYTES: Final = 2_048
+_READ_BYTES: Final = MAX_DATAGRAM_BYTES + 4
 """More than a datagram may have, so that one that is too long shows."""
 _MAX_AT_ONCE: Final = 256
 """Datagrams that are taken in one go, about as many as a socket holds."""

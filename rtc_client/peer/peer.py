@@ -65,7 +65,7 @@ class Peer:
         self._rng = rng or random.Random()
         self._wanted_path = media_path
         self._fast: FastPath | None = None
-        self._packet = bytearray(MAX_PAYLOAD_BYTES)
+        self._packet = bytearray()
         self.path: MediaPath | None = None
         """Which way the audio goes; None until DTLS is up."""
         self._track = CallerTrack(clock)
@@ -338,6 +338,7 @@ class Peer:
 
     def _start_packets(self) -> None:
         seams.divert_packets(self._receiver, self._on_diverted)
+        self._packet = bytearray(MAX_PAYLOAD_BYTES)
         self._track.speak_packets(self._next_packet)
 
     def _next_packet(self, index: int) -> bytes:
@@ -365,10 +366,9 @@ class Peer:
         self._changed.set()
 
     def _on_rtp(self, n_payload_bytes: int) -> None:
-        counters = self._counters
-        counters.packets_received += 1
-        counters.bytes_received += n_payload_bytes
-        if counters.packets_received == 1:
+        self._counters.packets_received += 1
+        self._counters.bytes_received += n_payload_bytes
+        if self._counters.packets_received == 1:
             self._first_rtp()
 
     def _first_rtp(self) -> None:
