@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 import rtc_client.testing
 from rtc_client.testing import FakeAnswerer, Faults
 from rtc_client.testing.fault_names import FAULT_NAMES, begin_fault
+from rtc_client.testing.seams import ice_transports
 from tests.test_readme import Snippet, execute, find_snippets, folder
 from tests.testing.caller import form, joined, post, until
 from tests.testing.conftest import Place
@@ -104,6 +105,24 @@ async def test_audio_stops_for_all_calls_or_for_one(answerer: FakeAnswerer, plac
             await until(lambda: both.n_met == 2)
     counts = one.packets_sent, other.packets_sent
     await until(lambda: one.packets_sent > counts[0] and other.packets_sent > counts[1])
+
+
+async def test_who_comes_back_asks_for_consent_again(answerer: FakeAnswerer, place: Place) -> None:
+    """Else the answerer would never notice that the caller has gone (RFC 7675); aioice shows it by its task alone."""
+    placed = await place(answerer)
+    await placed.caller.connected()
+    call = answerer.calls[0]
+    await call.media_connected()
+    (transport,) = ice_transports(call._peer._pc)
+    asking = transport._connection._query_consent_task
+    assert asking is not None
+    with call.faults.vanish():
+        await until(asking.done)
+    await until(lambda: transport._connection._query_consent_task is not asking)
+
+    again = transport._connection._query_consent_task
+    assert again is not None
+    assert not again.done()
 
 
 async def test_a_sideband_is_lost_after_so_many_events(answerer: FakeAnswerer) -> None:
