@@ -35,6 +35,7 @@ from rtc_client.errors import (
     AudioFileUnreadable,
     CallClosed,
     CallLost,
+    CassetteUnusable,
     ConfigError,
     DtlsFailed,
     IceFailed,
@@ -86,7 +87,7 @@ __all__ = [
     # events of our own
     "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned", "CallEnded",
     # errors
-    "RtcClientError", "ConfigError", "AudioFileUnreadable", "OpusUnavailable",
+    "RtcClientError", "ConfigError", "AudioFileUnreadable", "CassetteUnusable", "OpusUnavailable",
     "SignalingError", "OfferRejected", "AnswererUnreachable",
     "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
     "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "CallClosed", "CallLost",

@@ -3,6 +3,7 @@
 RtcClientError
 ├── ConfigError                 before anything was sent
 │   ├── AudioFileUnreadable     a file named as a source or a sink cannot be used
+│   ├── CassetteUnusable        a recorded call cannot be read, written or replayed
 │   └── OpusUnavailable         no usable libopus on this machine
 ├── SignalingError              the offer never became an answer     .call_id
 │   ├── OfferRejected           .status, .message, .retry_after_s
@@ -37,6 +38,10 @@ class ConfigError(RtcClientError):
 
 class AudioFileUnreadable(ConfigError):
     """A file named as a source or a sink cannot be opened, or holds no audio."""
+
+
+class CassetteUnusable(ConfigError):
+    """A cassette cannot be read, written or replayed."""
 
 
 class OpusUnavailable(ConfigError):

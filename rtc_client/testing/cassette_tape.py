@@ -1,0 +1,219 @@
+"""Plays a cassette as the server of one call: what is due when, and whether the client is the recorded one; pure.
+
+The tape runs from the instant media connects. It stops where the recorded client joined or sent something, until this
+client has done so too; the voice may run on for `GRACE_S`, so that a client a little later than the recorded one hears
+no gap. All times are seconds of one clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from rtc_client.audio.packets import CLOCK_RATE_HZ, is_dtx
+from rtc_client.cassette.cassette import Cassette, Happening, Sound
+from rtc_client.cassette.strip import CALL_ID, SESSION_ID
+from rtc_client.cassette.structure import Facts, frame_name, shape_facts
+from rtc_client.errors import CassetteUnusable
+from rtc_client.testing.cassette import frame_text
+from rtc_client.testing.record import Violation
+
+SECTION: Final = "cassette"
+"""Stands where other violations have a section of the protocol notes."""
+GRACE_S: Final = 0.2
+_EARLY_S: Final = 0.01
+"""Half a packet: packets of 20 ms are asked for by a clock of 20 ms that beats against the recorded one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellFrame:
+    """Send this frame."""
+
+    frame: str | bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSideband:
+    """Close the sideband with this code, or abort its TCP connection."""
+
+    code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """End the call."""
+
+
+TapeAct: TypeAlias = TellFrame | CloseSideband | EndCall
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    at_s: float
+    n_gates: int
+    """How much of what the client does has to be done before."""
+    act: TapeAct
+
+
+class Tape:
+    """One cassette in one call."""
+
+    def __init__(self, cassette: Cassette, *, call_id: str, session_id: str) -> None:
+        """`call_id` and `session_id` take the places of the recorded ones.
+
+        Raises:
+            CassetteUnusable: If the recorded offer got no answer: there is nothing to replay.
+        """
+        if cassette.answer_sdp is None:
+            raise CassetteUnusable("the cassette holds a call that was not answered: there is nothing to replay")
+        self._names = {CALL_ID: call_id, SESSION_ID: session_id}
+        joined_s = next((one.at_s for one in cassette.happenings if one.kind == "ws_open"), 0.0)
+        self._zero_s = joined_s if cassette.media_connected_s is None else cassette.media_connected_s
+        self._gates: list[Happening] = []
+        self._due: deque[_Due] = deque()
+        for one in cassette.happenings:
+            self._take(one, cassette)
+        if cassette.ended_by == "server" and cassette.ended_s is not None:
+            self._due.append(_Due(cassette.ended_s - self._zero_s, len(self._gates), EndCall()))
+        self._n_passed = 0
+        self._n_messages = 0
+        self._started_at_s: float | None = None
+        self._shift_s = 0.0
+        self._voice = _voice(cassette.agent, self._zero_s)
+
+    def start(self, now_s: float) -> None:
+        """Media has connected: the tape runs."""
+        self._started_at_s = now_s
+
+    def joined(self, now_s: float) -> None:
+        """The client has joined a sideband."""
+        if self._next_gate() is not None and self._gates[self._n_passed].kind == "ws_open":
+            self._pass(now_s)
+
+    def client_sent(self, frame: str | bytes, now_s: float) -> list[Violation]:
+        """Take a frame of the client; return where it is not the recorded one."""
+        self._n_messages += 1
+        gates = [gate for gate in self._gates if gate.is_frame]
+        if self._n_messages > len(gates):
+            return [Violation(SECTION, f"message {self._n_messages}: the recorded client has sent no more")]
+        recorded = gates[self._n_messages - 1]
+        while self._n_passed < len(self._gates):
+            is_it = self._gates[self._n_passed] is recorded
+            self._pass(now_s)
+            if is_it:
+                break
+        return [Violation(SECTION, text) for text in _misfits(self._n_messages, frame, recorded)]
+
+    def tick(self, now_s: float) -> list[TapeAct]:
+        """Return what is due, in order; each once."""
+        position_s = self._position_s(now_s)
+        acts: list[TapeAct] = []
+        while self._due and self._due[0].n_gates <= self._n_passed and self._due[0].at_s <= position_s:
+            acts.append(self._due.popleft().act)
+        return acts
+
+    def next_packet(self, now_s: float) -> bytes | None:
+        """Return the packet of the agent's voice that is due, if one is; ask once in 20 ms."""
+        if self._started_at_s is None:
+            return None
+        position_s = self._position_s(now_s)
+        if (gate := self._next_gate()) is not None:
+            position_s = min(position_s, gate.at_s - self._zero_s + GRACE_S)
+        while self._voice and self._voice[0][0] <= position_s + _EARLY_S:
+            _, packet = self._voice.popleft()
+            if not is_dtx(packet):
+                return packet
+        return None
+
+    def ended(self, *, by_client: bool) -> list[Violation]:
+        """Return what a client that has ended the call itself has left undone."""
+        left = [gate for gate in self._gates if gate.is_frame][self._n_messages :]
+        if not left or not by_client:
+            return []
+        names = ", ".join(frame_name(one) for one in left[:5])
+        return [Violation(SECTION, f"the client has ended the call without what was recorded: {names}")]
+
+    def _take(self, one: Happening, cassette: Cassette) -> None:
+        if one.direction == "c2s":
+            if one.is_frame or one.kind == "ws_open":
+                self._gates.append(one)
+            return
+        at_s, act = one.at_s - self._zero_s, self._act(one)
+        # How the sidebands of a call close when it is over is no act of the server's own.
+        is_over = cassette.ended_s is not None and one.at_s >= cassette.ended_s
+        if act is not None and not (isinstance(act, CloseSideband) and is_over):
+            self._due.append(_Due(at_s, len(self._gates), act))
+
+    def _act(self, one: Happening) -> TapeAct | None:
+        fields = one.fields
+        match one.kind:
+            case "ws_text" if "event" in fields:
+                return TellFrame(self._named(frame_text(fields["event"])))
+            case "ws_text":
+                return TellFrame(self._named(str(fields.get("text", ""))))
+            case "ws_binary":
+                return TellFrame(base64.b64decode(str(fields.get("base64", ""))))
+            case "ws_close":
+                code = fields.get("code")
+                return CloseSideband(code if isinstance(code, int) else 1000)
+            case "tcp_close":
+                return CloseSideband(None)
+            case _:
+                return None
+
+    def _named(self, text: str) -> str:
+        for placeholder, name in self._names.items():
+            text = text.replace(placeholder, name)
+        return text
+
+    def _next_gate(self) -> Happening | None:
+        return self._gates[self._n_passed] if self._n_passed < len(self._gates) else None
+
+    def _pass(self, now_s: float) -> None:
+        gate_s = self._gates[self._n_passed].at_s - self._zero_s
+        self._n_passed += 1
+        if self._started_at_s is not None:
+            self._shift_s += max(0.0, self._position_s(now_s) - gate_s - GRACE_S)
+
+    def _position_s(self, now_s: float) -> float:
+        """Return how far the tape would be if nothing had to be waited for; before media connects it is at 0."""
+        return 0.0 if self._started_at_s is None else now_s - self._started_at_s - self._shift_s
+
+
+def _voice(sound: Sound | None, zero_s: float) -> deque[tuple[float, bytes]]:
+    """Return the packets with their places on the tape."""
+    voice: deque[tuple[float, bytes]] = deque()
+    at_s = 0.0 if sound is None else sound.begins_s - zero_s
+    for packet, n_samples in () if sound is None else sound.packets:
+        voice.append((at_s, packet))
+        at_s += n_samples / CLOCK_RATE_HZ
+    return voice
+
+
+def _misfits(number: int, frame: str | bytes, recorded: Happening) -> list[str]:
+    name = frame_name(recorded)
+    if isinstance(frame, bytes) or recorded.kind == "ws_binary":
+        if isinstance(frame, bytes) and recorded.kind == "ws_binary":
+            return []
+        return [f"message {number}: it is not the recorded one, {name}"]
+    try:
+        event = json.loads(frame)
+    except (ValueError, RecursionError):
+        event = None
+    kind = event.get("type") if isinstance(event, dict) else None
+    if isinstance(recorded.fields.get("event"), dict) and kind != name:
+        return [f"message {number}: it is not the recorded one, {name}"]
+    ours, theirs = shape_facts(event), shape_facts(recorded.fields.get("event"))
+    paths = [path for path in dict.fromkeys([*theirs, *ours]) if ours.get(path) != theirs.get(path)]
+    return [f"message {number} ({name}): {_told(path, ours, theirs)}" for path in paths]
+
+
+def _told(path: str, ours: Facts, theirs: Facts) -> str:
+    if path not in ours:
+        return f"{path} is missing"
+    if path not in theirs:
+        return "it has a key that the recorded one has not"
+    return f"{path} is not as recorded"
