@@ -98,8 +98,7 @@ class Cassette:
                     (folder / f"{name}.opus").unlink(missing_ok=True)
                 else:
                     _write_sound(folder / f"{name}.opus", sound)
-            text = json.dumps(self._as_json(), ensure_ascii=False, indent=1)
-            (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
+            (folder / FILE).write_text(_dump(self._as_json()), encoding="utf-8")
         except OSError as error:
             raise CassetteUnusable(f"the cassette {folder} cannot be written: {error.strerror or error}") from error
 
@@ -121,6 +120,15 @@ class Cassette:
                 for one in self.happenings
             ],
         }
+
+
+def _dump(value: JsonObject) -> str:
+    """Return JSON with a line for each key, and one for each item of a list: versions of a cassette can be compared."""
+    lines = []
+    for key, one in value.items():
+        items = ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in one) if isinstance(one, list) else ""
+        lines.append(f' "{key}": ' + (f"[\n{items}\n ]" if items else json.dumps(one, ensure_ascii=False)))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def load(folder: Path | str) -> Cassette:

@@ -10,13 +10,17 @@ import ipaddress
 import logging
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import web
 
+from rtc_client.cassette.cassette import Cassette
+from rtc_client.cassette.reference import read
 from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.testing.call import AnsweredCall, CallEnd
+from rtc_client.testing.cassette_tape import Tape, check_replayable
 from rtc_client.testing.control import Control
 from rtc_client.testing.events import JsonObject
 from rtc_client.testing.fault_names import begin_fault
@@ -62,6 +66,7 @@ class FakeAnswerer:
         *,
         script: AgentScript | None = None,
         scenario: Scenario | None = None,
+        cassette: Cassette | Path | str | None = None,
         check_on_exit: bool = True,
         host: str = LOOPBACK,
         port: int = 0,
@@ -75,6 +80,9 @@ class FakeAnswerer:
         """What the agent does is a `script`, or a `scenario`, which also says what the client does. When it did not,
         leaving the block raises `ScenarioFailed`, unless another exception leaves it or `check_on_exit` is false.
 
+        With a `cassette` the agent does in every call what was recorded, and what a client sends otherwise than the
+        recorded one is a violation.
+
         `interfaces="all"` offers the media on every address of the machine, so that others can call.
 
         With `relay` the media of every call passes a bad network, the same again for each; one `Impairment` stands
@@ -85,8 +93,12 @@ class FakeAnswerer:
         """
         if strict_refuse and lenient:
             raise ValueError("an answerer is either lenient, or refuses what violates the protocol")
-        if script is not None and scenario is not None:
-            raise ValueError("an answerer has a script or a scenario, not both")
+        if sum(one is not None for one in (script, scenario, cassette)) > 1:
+            raise ValueError("an answerer has a script, a scenario or a cassette, only one of them")
+        self._cassette = read(cassette) if isinstance(cassette, Path | str) else cassette
+        if self._cassette is not None:
+            script = AgentScript(silence="nothing")
+            check_replayable(self._cassette)
         self.faults = Faults(self._listen)
         self.calls: list[AnsweredCall] = []
         """Every call, in order of arrival; also those that are over, as far as they are kept."""
@@ -287,8 +299,9 @@ class FakeAnswerer:
     async def _answer(self, offer: PostedOffer, post: SeenRequest) -> AnsweredCall:
         faults, opening = self._opening
         self._open()  # for the call after this one
+        call_id = self._new_call_id()
         call = AnsweredCall(
-            self._new_call_id(),
+            call_id,
             offer,
             post,
             scenario=self._scenario,
@@ -299,6 +312,7 @@ class FakeAnswerer:
             record=self._record,
             interfaces=self._interfaces,
             network=_both_ways(self.relay),
+            tape=None if self._cassette is None else Tape(self._cassette, call_id, post.header("x-session-id") or ""),
         )
         try:
             await call.answer()

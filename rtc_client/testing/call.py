@@ -1,6 +1,7 @@
 """One call as its answerer lives it: both legs, the scripted agent, and what a test may ask and do.
 
 The decisions of the agent are `performance.py`'s, the sound is `media.py`'s, the websocket `sideband.py`'s.
+It has more than 400 lines, for it is all that a test sees of a call; most methods are one line.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 
 from rtc_client.audio.frames import FRAME_S, Samples
 from rtc_client.audio.pcm import level_dbfs
+from rtc_client.cassette.cassette import Cassette
 from rtc_client.clock import Clock
 from rtc_client.testing.call_faults import CallFaults
+from rtc_client.testing.cassette import cassette_of
+from rtc_client.testing.cassette_play import play
+from rtc_client.testing.cassette_tape import Tape
 from rtc_client.testing.conversation import Conversation, Said
 from rtc_client.testing.event_leg import EventLeg
 from rtc_client.testing.events import JsonObject
@@ -50,6 +55,15 @@ class CallEnd(Enum):
     ANSWERER_CLOSED = "the answerer was closed"
 
 
+_END_SIDES: Final[dict[CallEnd | None, Literal["client", "server"]]] = {
+    CallEnd.CLIENT_HANGUP: "client",
+    CallEnd.CLIENT_SIDEBAND: "client",
+    CallEnd.CLIENT_MEDIA: "client",
+    CallEnd.AGENT: "server",
+    CallEnd.SESSION_EXPIRED: "server",
+}
+
+
 class AnsweredCall:
     """A call that was answered. Everything a test waits for has a deadline, and raises TimeoutError past it."""
 
@@ -67,8 +81,12 @@ class AnsweredCall:
         record: Record,
         interfaces: Interfaces,
         network: Network | None = None,
+        tape: Tape | None = None,
     ) -> None:
-        """`faults` are those of the answerer and of this call, `opening` those that the scenario began for it."""
+        """`faults` are those of the answerer and of this call, `opening` those that the scenario began for it.
+
+        With a `tape` the agent does what was recorded.
+        """
         self.call_id = call_id
         self.post = post
         """The request that placed the call."""
@@ -89,6 +107,7 @@ class AnsweredCall:
         self.times_s = {"placed": post.at_s}
         """When what happened first, in seconds since the answerer started."""
         self._now_s = record.wire.now_s
+        self._record, self._tape = record, tape
         self._voices, self._clock = voices, clock
         self._performance = Performance(scenario, voices.duration_s, session_id=f"sess_{call_id}")
         self._bell = Bell()
@@ -99,6 +118,7 @@ class AnsweredCall:
             on_connected=self._media_connected,
             on_lost=lambda: self.begin_end(CallEnd.CLIENT_MEDIA),
             on_heard=self._heard_frame,
+            replay=None if tape is None else tape.next_packet,
         )
         self._call_faults = CallFaults(faults, self._peer)
         self._event_leg = EventLeg(
@@ -112,6 +132,7 @@ class AnsweredCall:
             on_closed_by_client=lambda: self.begin_end(CallEnd.CLIENT_SIDEBAND),
             clock=clock,
             is_lenient=record.is_lenient,
+            tape=tape,
         )
         self._last_figures: dict[str, JsonObject] | None = None
         self._performing: asyncio.Task[None] | None = None
@@ -192,6 +213,29 @@ class AnsweredCall:
     def is_media_connected(self) -> bool:
         """Whether ICE and DTLS have come up, at any time."""
         return self._peer.is_connected
+
+    def cassette(self) -> Cassette:
+        """Return the call so far as a cassette, without secrets and addresses. It blocks while it encodes the caller.
+
+        Raises:
+            CassetteUnusable: If the answerer has forgotten the beginning of the call.
+            OpusUnavailable: If the caller was heard, and no usable libopus is found.
+        """
+        track, began_s = self._peer.track, self._record.wire.started_at_s
+        heard_from_s = self.levels[0].first_at_s
+        return cassette_of(
+            self.call_id,
+            self.post,
+            self.session,
+            (self.offer_sdp, self.answer_sdp),
+            self._record.wire.since(0),
+            times_s=self.times_s,
+            ended_by=_END_SIDES.get(self.ended_by, "nobody"),
+            agent=track.sent,
+            agent_began_s=None if track.began_s is None else track.began_s - began_s,
+            heard=self.heard,
+            heard_from_s=None if heard_from_s is None else heard_from_s - began_s,
+        )
 
     # Waiting.
 
@@ -326,8 +370,10 @@ class AnsweredCall:
         if self._ending is None:
             self.ended_by = ended_by
             self.times_s["ended"] = self._now_s()
-            by_client = ended_by in (CallEnd.CLIENT_HANGUP, CallEnd.CLIENT_SIDEBAND, CallEnd.CLIENT_MEDIA)
+            by_client = _END_SIDES.get(ended_by) == "client"
             self._performance.end(ended_by.value, self._clock.now_s(), by_client=by_client)
+            if self._tape is not None:
+                self._record.blame(self._tape.ended(by_client=by_client), self.call_id)
             log.info("call ended", extra={"call_id": self.call_id, "ended_by": ended_by.name})
             self._ending = asyncio.create_task(self._end(), name=f"answerer-end-{self.call_id}")
             self._ending.add_done_callback(lambda _: self._bell.ring())
@@ -349,6 +395,8 @@ class AnsweredCall:
 
     def _media_connected(self) -> None:
         self._performance.media_connected(self._clock.now_s())
+        if self._tape is not None:
+            self._tape.media_connected(self._clock.now_s())
         self.times_s.setdefault("media_connected", self._now_s())
         self._bell.ring()
 
@@ -364,6 +412,8 @@ class AnsweredCall:
             for act in self._performance.tick(self._clock.now_s()):
                 await self._do(act)
             await self._event_leg.flush()
+            if self._tape is not None and await play(self._tape, self._event_leg, self._clock.now_s()):
+                self.begin_end(CallEnd.AGENT)
             if self._call_faults.has_expired:
                 self.begin_end(CallEnd.SESSION_EXPIRED)
             next_tick_s = max(next_tick_s + FRAME_S, self._clock.now_s() - FRAME_S)

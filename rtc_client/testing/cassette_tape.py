@@ -1,8 +1,8 @@
 """Plays a cassette as the server of one call: what is due when, and whether the client is the recorded one; pure.
 
-The tape runs from the instant media connects. It stops where the recorded client joined or sent something, until this
-client has done so too; the voice may run on for `GRACE_S`, so that a client a little later than the recorded one hears
-no gap. All times are seconds of one clock.
+The tape runs from the instant media connects (from the first join, if the recorded call had no media). It stops where
+the recorded client joined or sent something, until this client has done so too; the voice may run on for `GRACE_S`, so
+that a client a little later than the recorded one hears no gap. All times are seconds of one clock.
 """
 
 from __future__ import annotations
@@ -58,18 +58,23 @@ class _Due:
     act: TapeAct
 
 
+def check_replayable(cassette: Cassette) -> None:
+    """Return if a cassette can be replayed.
+
+    Raises:
+        CassetteUnusable: If the recorded offer got no answer.
+    """
+    if cassette.answer_sdp is None:
+        raise CassetteUnusable("the cassette holds a call that was not answered: there is nothing to replay")
+
+
 class Tape:
     """One cassette in one call."""
 
-    def __init__(self, cassette: Cassette, *, call_id: str, session_id: str) -> None:
-        """`call_id` and `session_id` take the places of the recorded ones.
-
-        Raises:
-            CassetteUnusable: If the recorded offer got no answer: there is nothing to replay.
-        """
-        if cassette.answer_sdp is None:
-            raise CassetteUnusable("the cassette holds a call that was not answered: there is nothing to replay")
+    def __init__(self, cassette: Cassette, call_id: str, session_id: str) -> None:
+        """`call_id` and `session_id` take the places of the recorded ones."""
         self._names = {CALL_ID: call_id, SESSION_ID: session_id}
+        self._is_media_recorded = cassette.media_connected_s is not None
         joined_s = next((one.at_s for one in cassette.happenings if one.kind == "ws_open"), 0.0)
         self._zero_s = joined_s if cassette.media_connected_s is None else cassette.media_connected_s
         self._gates: list[Happening] = []
@@ -84,12 +89,15 @@ class Tape:
         self._shift_s = 0.0
         self._voice = _voice(cassette.agent, self._zero_s)
 
-    def start(self, now_s: float) -> None:
-        """Media has connected: the tape runs."""
-        self._started_at_s = now_s
+    def media_connected(self, now_s: float) -> None:
+        """Media has connected: the tape runs, unless media never did in the recorded call."""
+        if self._is_media_recorded:
+            self._started_at_s = now_s
 
     def joined(self, now_s: float) -> None:
         """The client has joined a sideband."""
+        if not self._is_media_recorded and self._started_at_s is None:
+            self._started_at_s = now_s
         if self._next_gate() is not None and self._gates[self._n_passed].kind == "ws_open":
             self._pass(now_s)
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from rtc_client.clock import Clock
 from rtc_client.testing import events, strict
+from rtc_client.testing.cassette_tape import Tape
 from rtc_client.testing.conversation import Conversation
 from rtc_client.testing.events import JsonObject
 from rtc_client.testing.fault_kinds import LoseSideband
@@ -49,12 +50,14 @@ class EventLeg:
         on_closed_by_client: Callable[[], object],
         clock: Clock,
         is_lenient: bool,
+        tape: Tape | None = None,
     ) -> None:
         """`session` is that of the POST. `on_message` is told of each message, `faults` tells those there are.
 
-        If `is_lenient`, a client that never introduces its session is told events as well.
+        If `is_lenient`, a client that never introduces its session is told events as well. With a `tape` all events
+        are the tape's, and the client is compared with it.
         """
-        self._clock, self._is_lenient = clock, is_lenient
+        self._clock, self._is_lenient, self._tape = clock, is_lenient, tape
         self._requested_handoffs: set[str] = set()
         self.received: list[JsonObject] = []
         self.received_frames: list[str | bytes] = []
@@ -82,6 +85,9 @@ class EventLeg:
         """Read a sideband that was just joined, to its end. It takes the place of an earlier one."""
         self.drop()
         self._sideband, self.is_session_known, self._n_sent_since_joined = sideband, self._is_lenient, 0
+        if self._tape is not None:
+            self.is_session_known = True
+            self._tape.joined(self._clock.now_s())
         self.n_joined += 1
         self._bell.ring()
         is_first, joined_s = True, self._clock.now_s()
@@ -157,6 +163,8 @@ class EventLeg:
     async def _take(self, frame: str | bytes, *, is_first: bool) -> None:
         if len(self.received_frames) < MAX_FRAMES_KEPT:
             self.received_frames.append(frame)
+        if self._tape is not None:
+            self._blame(self._tape.client_sent(frame, self._clock.now_s()))
         if isinstance(frame, bytes):
             self._blame([strict.BINARY_FRAME])
             return
@@ -171,7 +179,7 @@ class EventLeg:
         self.conversation.received(parsed)
         self._bell.ring()
         self._on_message(parsed)
-        if parsed.get("type") == "session.update":
+        if parsed.get("type") == "session.update" and self._tape is None:
             await self._tell(events.session_updated(self._session_id))
             self.is_session_known = True
 

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 BIT_RATE: Final = 40_000
 HANGOVER_FRAMES: Final = 10
 """Silent frames sent behind a voice before sending nothing: they push it through the codec and the jitter buffer."""
+MAX_PACKETS_KEPT: Final = 30_000
+"""Ten minutes of the agent's voice, for a cassette."""
 MAX_LATE_S: Final = 0.5
 """An agent later than this (a stalled process) goes on from now instead of catching up."""
 
@@ -61,9 +63,17 @@ class AgentTrack(MediaStreamTrack):
 
     kind = "audio"
 
-    def __init__(self, clock: Clock, silence: Literal["send", "nothing"]) -> None:
+    def __init__(
+        self, clock: Clock, silence: Literal["send", "nothing"], replay: Callable[[float], bytes | None] | None = None
+    ) -> None:
+        """With `replay` every packet is what that returns, asked once in 20 ms; None for nothing."""
         super().__init__()
         self.n_packets = 0
+        self.sent: list[tuple[bytes, int]] = []
+        """Packets and their positions at 48 kHz; of the first `MAX_PACKETS_KEPT`."""
+        self.began_s: float | None = None
+        """When position 0 was, seconds of the clock."""
+        self._replay = replay
         self.levels = FrameLevels()
         self.is_stopped = False
         """Whether nothing is sent; what is spoken meanwhile is lost."""
@@ -72,7 +82,6 @@ class AgentTrack(MediaStreamTrack):
         self._encoder = _new_encoder()
         self._voice: Samples = SILENCE[:0]
         self._echo: tuple[EchoLine, float] | None = None
-        self._started_at_s: float | None = None
         self._n_frames = 0
         self._n_hangover = 0
 
@@ -88,24 +97,38 @@ class AgentTrack(MediaStreamTrack):
         """Return the next packet when it is due. Its timestamp follows the clock, also over what was not sent."""
         while self.readyState == "live":
             await self._clock.sleep_until(self._next_due_s())
-            samples = self._next_frame(self._clock.now_s())
-            position = self._n_frames
+            payload = self._next_payload(self._clock.now_s())
+            position = self._n_frames * _FRAME_TICKS
             self._n_frames += 1
-            if samples is not None and not self.is_stopped:
+            if payload is not None:
                 self.n_packets += 1
-                self.levels.add(FLOOR_DBFS if samples is SILENCE else level_dbfs(samples), self._clock.now_s())
-                return self._encode(samples, position)
+                if len(self.sent) < MAX_PACKETS_KEPT:
+                    self.sent.append((payload, position))
+                packet: Packet[Stream] = Packet(payload)
+                packet.pts, packet.time_base = position, _CLOCK_TICK
+                return packet
         raise MediaStreamError
 
     def _next_due_s(self) -> float:
         now_s = self._clock.now_s()
-        if self._started_at_s is None:
-            self._started_at_s = now_s
-        due_s = self._started_at_s + self._n_frames * FRAME_S
+        if self.began_s is None:
+            self.began_s = now_s
+        due_s = self.began_s + self._n_frames * FRAME_S
         if now_s - due_s > MAX_LATE_S:
             self._n_frames += int((now_s - due_s) / FRAME_S)
-            due_s = self._started_at_s + self._n_frames * FRAME_S
+            due_s = self.began_s + self._n_frames * FRAME_S
         return due_s
+
+    def _next_payload(self, now_s: float) -> bytes | None:
+        """Return the next packet, or None when nothing is to be sent."""
+        if self._replay is not None:
+            payload = self._replay(now_s)
+            return None if self.is_stopped else payload
+        samples = self._next_frame(now_s)
+        if samples is None or self.is_stopped:
+            return None
+        self.levels.add(FLOOR_DBFS if samples is SILENCE else level_dbfs(samples), now_s)
+        return self._encode(samples)
 
     def _next_frame(self, now_s: float) -> Samples | None:
         """Return the next 20 ms, or None when nothing is to be sent."""
@@ -123,13 +146,11 @@ class AgentTrack(MediaStreamTrack):
         self._n_hangover = HANGOVER_FRAMES
         return np.pad(frame, (0, FRAME_SAMPLES - len(frame)))
 
-    def _encode(self, samples: Samples, position: int) -> Packet[Stream]:
+    def _encode(self, samples: Samples) -> bytes:
         frame = AudioFrame.from_ndarray(samples[np.newaxis, :], format="s16", layout="mono")
         frame.sample_rate = SAMPLE_RATE_HZ
         (encoded,) = self._encoder.encode(frame)
-        packet: Packet[Stream] = Packet(bytes(encoded))
-        packet.pts, packet.time_base = position * _FRAME_TICKS, _CLOCK_TICK
-        return packet
+        return bytes(encoded)
 
 
 def _new_encoder() -> AudioCodecContext:
@@ -155,13 +176,14 @@ class AnswererPeer:
         on_connected: Callable[[], None],
         on_lost: Callable[[], object],
         on_heard: Callable[[float, float], None],
+        replay: Callable[[float], bytes | None] | None = None,
     ) -> None:
-        """Make the peer; `answer` brings it up.
+        """Make the peer; `answer` brings it up. With `replay` the agent's packets come from there.
 
         `on_lost` is told when the media path was up and ends without our doing; `on_heard` gets the level of each
         frame of the caller, in dBFS, and when it came, in seconds of `clock`.
         """
-        self.track = AgentTrack(clock, silence)
+        self.track = AgentTrack(clock, silence, replay)
         self.heard = HeardAudio()
         self.levels = FrameLevels()
         self.gate = Gate()
