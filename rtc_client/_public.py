@@ -27,6 +27,11 @@ from rtc_client.call.notices import (
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireFrame
 from rtc_client.call.stats import CallStats
+from rtc_client.call.taping import CassetteRecorder
+from rtc_client.cassette.cassette import Cassette
+from rtc_client.cassette.reference import read as read_cassette
+from rtc_client.cassette.structure import Difference as CassetteDifference
+from rtc_client.cassette.structure import differences as cassette_differences
 from rtc_client.config import CallConfig, Deadlines, IceServer, OpusSettings
 from rtc_client.errors import (
     AnswererUnreachable,
@@ -80,6 +85,8 @@ __all__ = [
     "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
     # how it went
     "End", "EndReason", "Timings", "AudioTotals", "TranscriptEntry", "WireFrame",
+    # recorded calls
+    "CassetteRecorder", "Cassette", "read_cassette", "cassette_differences", "CassetteDifference",
     # events of the server
     "ServerEvent", "SessionUpdated", "OutputAudioDelta", "CallerTranscriptDelta", "CallerTranscriptDone",
     "AgentTranscriptDelta", "AgentTranscriptDone", "ItemAdded", "ItemDone", "HandoffRequested", "ErrorEvent",

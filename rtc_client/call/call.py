@@ -16,6 +16,7 @@ from rtc_client.call.notices import CallEvent
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireLog
 from rtc_client.call.stats import CallStats
+from rtc_client.call.taping import CassetteRecorder
 from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.config import CallConfig
 from rtc_client.errors import CallClosed, SidebandRejected
@@ -34,6 +35,7 @@ def connect(
     caller_sink: Sink | None = None,
     wire_log: WireLog | None = None,
     metered: bool = False,
+    cassette: CassetteRecorder | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
 ) -> Call:
@@ -50,6 +52,7 @@ def connect(
         caller_sink: Gets what was really sent: the source, or silence where it was late or muted.
         metered: Keep the levels of the agent's voice even when no sink takes samples; it is not decoded otherwise.
         wire_log: Told of every sideband frame, both ways, as it was on the wire.
+        cassette: Records the call, for `cassette.cassette().save(folder)` when it is over.
         clock: Replaced in tests.
         rng: Spreads the retries; replaced in tests.
 
@@ -63,18 +66,21 @@ def connect(
 
     Cancelling it while it dials, or in its body, closes everything first, in at most `deadlines.close_s`.
     """
-    return Call(
-        Engine(
-            config,
-            source,
-            sink,
-            caller_sink,
-            wire_log,
-            metered=metered,
-            clock=clock or MonotonicClock(),
-            rng=rng or random.Random(),
-        )
+    if cassette is not None:
+        wire_log, caller_sink = cassette.beside(wire_log, caller_sink)
+    engine = Engine(
+        config,
+        source,
+        sink,
+        caller_sink,
+        wire_log,
+        metered=metered,
+        clock=clock or MonotonicClock(),
+        rng=rng or random.Random(),
     )
+    if cassette is not None:
+        cassette.attach(engine)
+    return Call(engine)
 
 
 class Call:

@@ -31,6 +31,8 @@ class Legs:
     peer: Peer | None = None
     sideband: Sideband | None = None
     call_id: str | None = None
+    offer_sdp: str = field(default="", repr=False)
+    answer_sdp: str | None = field(default=None, repr=False)
 
 
 async def dial(
@@ -57,7 +59,7 @@ async def dial(
     Whatever is raised, `legs` holds all that was opened and the call id if there is one, for the close.
     """
     legs.peer = Peer(config, peer_listener, media_path=media_path, clock=clock, rng=rng)
-    offer = await legs.peer.create_offer()
+    offer = legs.offer_sdp = await legs.peer.create_offer()
     timeline.mark(Fact.GATHERED, clock.now_s())
     moved(Input.OFFER_READY)
 
@@ -67,6 +69,7 @@ async def dial(
     finally:
         # Also of an answer that was refused, or given up half-way: the call that it names may be live, and billed.
         legs.call_id = legs.signaling.call_id
+    legs.answer_sdp = answer.sdp
     timeline.mark(Fact.ANSWERED, clock.now_s())
 
     if config.sideband != "off":

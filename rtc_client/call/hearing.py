@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
 from rtc_client.audio.jitter import JitterBuffer, MediaPacket, PartKind
@@ -30,6 +30,14 @@ _LATE_S: Final = 0.005
 """A tick that is later than this is one of a process that stalls; timers of a healthy one are about 1 ms late."""
 
 
+class PacketTap(Protocol):
+    """Who is told of the agent's packets."""
+
+    def write_packet(self, payload: bytes, position_samples: int) -> None:
+        """Take the next packet and its place at 48 kHz, as `PacketSink.write_packet` does."""
+        ...
+
+
 class Hearing:
     """The agent's half of a call. `on_failure` is told once, by a sink that raises.
 
@@ -47,6 +55,8 @@ class Hearing:
         clock: Clock,
         on_failure: Callable[[AudioError], None],
     ) -> None:
+        self.tap: PacketTap | None = None
+        """Gets the agent's packets as well, as a `PacketSink` does; never raises."""
         self._packet_sink = sink if isinstance(sink, PacketSink) else None
         self._sink: Sink = NullSink() if isinstance(sink, PacketSink) else sink
         self._clock = clock
@@ -111,7 +121,7 @@ class Hearing:
             self._played_until_s = due_s + FRAME_S
             now_s = min(now_s, due_s)
         slot = self._jitter.pop(now_s)
-        if self._packet_sink is not None:
+        if self._packet_sink is not None or self.tap is not None:
             # What is still to come of the packets of earlier slots is before them.
             position = max(self._packet_position, index * _SLOT_UNITS)
             for part in slot.parts:
@@ -174,6 +184,8 @@ class Hearing:
 
     def _write_packet(self, payload: bytes, position: int) -> None:
         try:
+            if self.tap is not None:
+                self.tap.write_packet(payload, position)
             if self._packet_sink is not None:
                 self._packet_sink.write_packet(payload, position)
         except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call

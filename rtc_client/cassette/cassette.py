@@ -90,9 +90,7 @@ class Cassette:
         """
         folder = Path(folder)
         try:
-            if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / FILE).exists())):
-                raise CassetteUnusable(f"{folder} is no cassette, and is not overwritten: name another folder")
-            folder.mkdir(parents=True, exist_ok=True)
+            check_replaceable(folder)
             for name, sound in (("agent", self.agent), ("caller", self.caller)):
                 if sound is None:
                     (folder / f"{name}.opus").unlink(missing_ok=True)
@@ -129,6 +127,18 @@ def _dump(value: JsonObject) -> str:
         items = ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in one) if isinstance(one, list) else ""
         lines.append(f' "{key}": ' + (f"[\n{items}\n ]" if items else json.dumps(one, ensure_ascii=False)))
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def check_replaceable(folder: Path) -> None:
+    """Return if a cassette can be written into a folder, which is made if need be.
+
+    Raises:
+        CassetteUnusable: If the folder holds something else.
+        OSError: If it cannot be made or read.
+    """
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / FILE).exists())):
+        raise CassetteUnusable(f"{folder} is no cassette, and is not overwritten: name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def load(folder: Path | str) -> Cassette:

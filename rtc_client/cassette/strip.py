@@ -76,7 +76,7 @@ class Stripper:
             self._hide(rest if space else value)
             return f"{scheme} {SECRET}" if space else SECRET
         if name not in _PLAIN_HEADERS:
-            return self._replaced.get(value, VALUE)
+            return self._named(value) or VALUE
         if name == "content-type":
             value = re.sub(r"boundary=.*", "boundary=<boundary>", value)
         if name == "location":
@@ -87,7 +87,11 @@ class Stripper:
         if _SECRET_NAME.search(name):
             self._hide(value)
             return SECRET
-        return self.text(value) if name in _PLAIN_PAIRS or value in self._replaced else VALUE if value else value
+        return self.text(value) if name in _PLAIN_PAIRS else self._named(value) or (VALUE if value else "")
+
+    def _named(self, value: str) -> str | None:
+        """Return the name that stands for a value; a name stands for itself."""
+        return value if value in (CALL_ID, SESSION_ID) else self._replaced.get(value)
 
     def _hide(self, secret: str) -> None:
         if len(secret) >= _MIN_SECRET:

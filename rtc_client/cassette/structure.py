@@ -26,6 +26,12 @@ _OWN_HEADERS: Final = frozenset({
 })  # fmt: skip
 """Headers of the HTTP library, the connection or the program; a side that writes a cassette may not even see them."""
 _ANSWER_HEADERS: Final = ("content-type", "location", "retry-after")
+_WHOLES: Final = (
+    (r"((?:client|server) sends \S+) ", ""),
+    (r"(hang-up|handshake) ", ""),
+    (r"((?:offer|answer) m-line \d+ \(\w+\)) ", " direction"),
+)
+"""How the names begin of facts that belong together, and of which the first is there if any is."""
 _MAX_DEPTH: Final = 40
 
 
@@ -64,10 +70,12 @@ def differences(a: Cassette, b: Cassette, *, sequence: bool = False) -> list[Dif
 def facts(cassette: Cassette) -> Facts:
     """Return the structure of a cassette."""
     found: Facts = {}
+    is_hangup = False
     for one in cassette.happenings:
         if one.kind in ("http_request", "ws_open"):
             found |= _request_facts(one)
-        elif one.kind == "http_response":
+            is_hangup = _is_hangup(one)
+        elif one.kind == "http_response" and not is_hangup:
             found |= _response_facts(one)
         elif one.kind == "ws_close" and one.fields.get("code") not in (None, 1000):
             found[f"{_side(one)} closes the sideband with"] = str(one.fields["code"])
@@ -125,9 +133,11 @@ def _names(a: Mapping[str, Fact], b: Mapping[str, Fact]) -> list[str]:
 def _differ(name: str, a: Mapping[str, Fact], b: Mapping[str, Fact]) -> bool:
     if a.get(name) == b.get(name):
         return False
-    # Of a message that only one has, its name is told, not each of its fields.
-    message = re.match(r"((?:client|server) sends \S+) ", name)
-    return message is None or (message[1] in a) == (message[1] in b)
+    # Of a message, a request or an m-line that only one has, its name is told, not each of its fields.
+    for pattern, mark in _WHOLES:
+        if whole := re.match(pattern, name):
+            return (whole[1] + mark in a) == (whole[1] + mark in b)
+    return True
 
 
 def _side(happening: Happening) -> str:
@@ -138,7 +148,7 @@ def _request_facts(one: Happening) -> Facts:
     target = str(one.fields.get("target", ""))
     path, _, query = target.partition("?")
     is_sideband = one.kind == "ws_open"
-    name = "handshake" if is_sideband else "hang-up" if path.endswith("/hangup") else "offer request"
+    name = "handshake" if is_sideband else "hang-up" if _is_hangup(one) else "offer request"
     found: Facts = {f"{name}": f"{one.fields.get('method', 'GET')} {path}", f"{name} query": tuple(query.split("&"))}
     headers = one.fields.get("headers")
     for header, value in headers if isinstance(headers, list) else []:
@@ -147,13 +157,17 @@ def _request_facts(one: Happening) -> Facts:
     return found
 
 
+def _is_hangup(one: Happening) -> bool:
+    return str(one.fields.get("target", "")).partition("?")[0].endswith("/hangup")
+
+
 def _response_facts(one: Happening) -> Facts:
     status = one.fields.get("status")
     found: Facts = {f"answer with status {status}": "yes"}
     headers = one.fields.get("headers")
     for header, value in headers if isinstance(headers, list) else []:
         if header in _ANSWER_HEADERS:
-            found[f"answer {status} header {header}"] = str(value)
+            found[f"answer {status} header {header}"] = str(value).partition(";")[0]
     return found
 
 

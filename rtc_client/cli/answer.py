@@ -43,6 +43,7 @@ class AnswerOptions:
     text: str | None = field(default=None, repr=False)
     caller_text: str | None = field(default=None, repr=False)
     scenario: Path | None = None
+    cassette: Path | None = None
     lenient: bool = False
 
 
@@ -63,8 +64,12 @@ def run_answer(options: AnswerOptions, *, verbose: bool) -> int:
 
 
 def _answerer(options: AnswerOptions) -> FakeAnswerer:
-    """Raises ConfigError for a scenario or a voice that cannot be used."""
+    """Raises ConfigError for a scenario, a cassette or a voice that cannot be used."""
     host, port, lenient = options.host, options.port, options.lenient
+    if options.cassette is not None:
+        if (options.scenario, options.voice, options.text, options.caller_text) != (None, None, None, None):
+            raise ConfigError("--cassette says what the agent does: leave out --scenario, --voice, --text, --caller-text")
+        return FakeAnswerer(cassette=options.cassette, host=host, port=port, lenient=lenient)
     if options.scenario is None:
         script = _script(options.voice, options.text, options.caller_text)
         return FakeAnswerer(script=script, host=host, port=port, lenient=lenient)

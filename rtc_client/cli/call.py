@@ -15,12 +15,14 @@ from rtc_client.audio.sources import FileSource, SilenceSource, Source, ToneSour
 from rtc_client.call.call import Call, connect
 from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireFrame, WireLog
+from rtc_client.call.taping import CassetteRecorder
+from rtc_client.cassette.cassette import check_replaceable
 from rtc_client.cli.outcome import error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
 from rtc_client.cli.streams import complain, say
 from rtc_client.cli.view import watching
 from rtc_client.config import CallConfig
-from rtc_client.errors import ConfigError, RtcClientError
+from rtc_client.errors import CassetteUnusable, ConfigError, RtcClientError
 from rtc_client.protocol.codec import dump_json
 from rtc_client.protocol.state import EndReason
 
@@ -45,6 +47,7 @@ class CallOptions:
     caller_out: Path | None
     say: tuple[str, ...]
     events: Path | None
+    cassette: Path | None
     max_duration_s: float
     linger_s: float
     remote_hangup: bool
@@ -62,8 +65,16 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
         config = config_from(options)
         source = source_from(options)
         sinks = tuple(_wav_sink(path) for path in (options.out, options.caller_out))
-        with events_file(options.events) as wire_log:
-            call = connect(config, source=source, sink=sinks[0], caller_sink=sinks[1], wire_log=wire_log, metered=True)
+        with events_file(options.events) as wire_log, cassette_in(options.cassette) as recorder:
+            call = connect(
+                config,
+                source=source,
+                sink=sinks[0],
+                caller_sink=sinks[1],
+                wire_log=wire_log,
+                metered=True,
+                cassette=recorder,
+            )
             result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet))
     except ConfigError as error:
         result, signalled = failure(error), None
@@ -187,6 +198,26 @@ def events_file(path: Path | None) -> Iterator[WireLog | None]:
     finally:
         with suppress(OSError):  # `write` has told it
             file.close()
+
+
+@contextmanager
+def cassette_in(folder: Path | None) -> Iterator[CassetteRecorder | None]:
+    """Yield what records the call, whatever becomes of it, into a folder; None without one.
+
+    Raises:
+        CassetteUnusable: The folder cannot be written, or holds something else; if so, before the call.
+    """
+    if folder is None:
+        yield None
+        return
+    try:
+        check_replaceable(folder)
+    except OSError as error:
+        raise CassetteUnusable(f"the cassette {folder} cannot be written: {error.strerror}") from None
+    recorder = CassetteRecorder()
+    yield recorder
+    if recorder.has_begun:
+        recorder.cassette().save(folder)
 
 
 def set_up_logging(*, verbose: bool) -> None:

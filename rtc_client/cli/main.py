@@ -83,6 +83,9 @@ def call(
     caller_out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what was really sent")] = None,
     say: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="send a text message; repeatable")] = None,
     events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every sideband frame")] = None,
+    cassette: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="record the call there, without secrets and addresses")
+    ] = None,
     max_duration: Annotated[float, typer.Option(metavar="S", help="hang up S seconds after connecting")] = 600.0,
     linger: Annotated[
         float, typer.Option(metavar="S", help="after the end of --in, hang up once the agent was silent for S seconds")
@@ -113,6 +116,7 @@ def call(
         caller_out=caller_out,
         say=tuple(say or ()),
         events=events,
+        cassette=cassette,
         max_duration_s=max_duration,
         linger_s=linger,
         remote_hangup=not no_remote_hangup,
@@ -136,6 +140,36 @@ def demo(
     raise typer.Exit(run_demo(folder, json=json, quiet=quiet, verbose=verbose))
 
 
+cassettes = typer.Typer(name="cassette", help="Compare and convert recorded calls.", no_args_is_help=True)
+app.add_typer(cassettes)
+
+DIFF_EPILOG = "exit status: 0 no difference, 1 they differ, 2 one of them cannot be read"
+
+
+@cassettes.command(epilog=DIFF_EPILOG)
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="a cassette, or a recording of the reference client")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="another")],
+    sequence: Annotated[bool, _flag("--sequence", help="compare the order of the messages too")] = False,
+    json: Annotated[bool, _flag("--json", help="print one JSON object on stdout")] = False,
+) -> None:
+    """Tell how two recorded calls differ in structure: not in ids, times, addresses, keys or words."""
+    from rtc_client.cli.cassette import run_diff
+
+    raise typer.Exit(run_diff(a, b, sequence=sequence, json=json))
+
+
+@cassettes.command()
+def convert(
+    recording: Annotated[Path, typer.Argument(metavar="RECORDING", help="JSON file of the reference client's")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the cassette goes")],
+) -> None:
+    """Make a cassette of a recording of the reference client; it has no sound."""
+    from rtc_client.cli.cassette import run_convert
+
+    raise typer.Exit(run_convert(recording, folder))
+
+
 @app.command(
     epilog="exit status: 0 ended by POST /_shutdown, 1 internal error, 2 usage, 6 a call did not meet the scenario, "
     "130 interrupted, 143 terminated"
@@ -151,6 +185,9 @@ def answer(
     scenario: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="what the agent does and the client must do")
     ] = None,
+    cassette: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="do in every call what was recorded, and compare the client")
+    ] = None,
     lenient: Annotated[
         bool, _flag("--lenient", help="understand other dialects as far as a call can come of it")
     ] = False,
@@ -163,7 +200,7 @@ def answer(
     """
     from rtc_client.cli.answer import AnswerOptions, run_answer
 
-    options = AnswerOptions(port, host, voice, text, caller_text, scenario, lenient)
+    options = AnswerOptions(port, host, voice, text, caller_text, scenario, cassette, lenient)
     raise typer.Exit(run_answer(options, verbose=verbose))
 
 

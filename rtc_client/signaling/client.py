@@ -97,6 +97,8 @@ class Signaling:
         self._rng = rng
         self.call_id: str | None = None
         """The id by which the server has named the call, also when its answer was never read to the end."""
+        self.answer_head: tuple[int, list[tuple[str, str]]] | None = None
+        """Status and headers of the last answer to an offer; they may hold a cookie."""
 
     async def exchange_offer(self, offer_sdp: str) -> Answer:
         """Return the answer to `offer_sdp`, and the call's id.
@@ -162,6 +164,7 @@ class Signaling:
         try:
             async with _quiet_timeout(limit_s):
                 response = await self._client.send(request, stream=True)
+                self.answer_head = response.status_code, response.headers.multi_items()
                 try:
                     if not response.is_success:
                         return await self._rejection(response)

@@ -1,0 +1,20 @@
+"""What the page about cassettes shows, runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import rtc_client.testing
+from tests.test_readme import Snippet, execute, find_snippets, folder
+
+__all__ = ["folder"]
+
+DOCS = Path(rtc_client.testing.__file__).parent / "docs"
+
+
+@pytest.mark.parametrize("snippet", find_snippets((DOCS / "cassettes.md").read_text(encoding="utf-8")), ids=str)
+async def test_snippet_of_the_page_works(snippet: Snippet, folder: Path) -> None:
+    """As it stands there."""
+    await execute(snippet, folder)
