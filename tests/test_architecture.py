@@ -64,7 +64,7 @@ EMPTY_HOUSE = [
     "config",
     *(
         f"{room}.{file}"
-        for room in ("protocol", "audio", "signaling", "sideband", "peer", "call", "testing", "cli")
+        for room in ("protocol", "audio", "cassette", "signaling", "sideband", "peer", "call", "testing", "cli")
         for file in ("__init__", "a", "b")
     ),
     "audio.devices",

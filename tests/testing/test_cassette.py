@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from rtc_client import (
+    ArraySource,
     CallConfig,
     CallResult,
     CassetteRecorder,
     CassetteUnusable,
     ConfigError,
-    FileSource,
     NullSink,
     NumpySink,
     OggRecorder,
@@ -23,6 +23,7 @@ from rtc_client import (
     connect,
 )
 from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH
+from rtc_client.audio.files import read_audio
 from rtc_client.audio.frames import Samples
 from rtc_client.cassette.cassette import Cassette, load
 from rtc_client.cassette.reference import read
@@ -33,9 +34,10 @@ from tests.testing.caller import compact, form, joined, post
 from tests.testing.test_signaling import SDP_OF_A_RECORDING
 
 GOLDEN = Path(__file__).parent.parent / "golden"
+AGENT, CALLER = (read_audio(path)[:36_000] for path in (AGENT_SPEECH, CALLER_SPEECH))
 KEY = "sk-test-cassette-never-to-be-seen"
 SCRIPT = AgentScript(
-    turns=[SpokenTurn(voice=Clip(AGENT_SPEECH), text=AGENT_TEXT, when=AfterCaller())],
+    turns=[SpokenTurn(voice=Clip(AGENT), text=AGENT_TEXT, when=AfterCaller())],
     caller_text="When does the museum open?",
     reply_to_text=SpokenTurn(text="I have read it."),
 )
@@ -47,7 +49,7 @@ async def place(
     """A call, with speech one like that of the demo; return its result and what was heard."""
     headers, linger_s = {"X-Token": "hidden-in-a-header"}, 1.5 if speech else 0.4
     config = CallConfig(api_key=KEY, base_url=answerer.base_url, linger_s=linger_s, headers=headers)
-    source = FileSource(CALLER_SPEECH) if speech else ToneSource(440, duration_s=0.2)
+    source = ArraySource(CALLER) if speech else ToneSource(440, duration_s=0.2)
     heard = NumpySink()
     async with connect(config, source=source, sink=heard, cassette=recorder) as call:
         for n in range(n_texts):
@@ -77,7 +79,7 @@ async def test_a_recorded_call_is_replayed_and_the_second_recording_has_the_same
     assert said(second) == said(first)
     assert ("agent", AGENT_TEXT) in said(second)
     assert [str(one) for one in differences(load(tmp_path / "a"), again, sequence=True)] == []
-    assert_contains(heard, AGENT_SPEECH)
+    assert_contains(heard, AGENT)
     # What the client itself has recorded is the same call, seen from the other end.
     assert [str(one) for one in differences(theirs, ours.cassette())] == []
     _holds_no_secret(tmp_path / "a")
