@@ -68,7 +68,9 @@ def _answerer(options: AnswerOptions) -> FakeAnswerer:
     host, port, lenient = options.host, options.port, options.lenient
     if options.cassette is not None:
         if (options.scenario, options.voice, options.text, options.caller_text) != (None, None, None, None):
-            raise ConfigError("--cassette says what the agent does: leave out --scenario, --voice, --text, --caller-text")
+            raise ConfigError(
+                "--cassette says what the agent does: leave out --scenario, --voice, --text, --caller-text"
+            )
         return FakeAnswerer(cassette=options.cassette, host=host, port=port, lenient=lenient)
     if options.scenario is None:
         script = _script(options.voice, options.text, options.caller_text)
