@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from rtc_client.testing.cassette_tape import CloseSideband, EndCall, Tape, TellFrame
-from rtc_client.testing.event_leg import EventLeg
-from rtc_client.testing.events import parse_object
+from rtc_client.testing.events import JsonObject, parse_object
 
 
-async def play(tape: Tape, leg: EventLeg, now_s: float) -> bool:
-    """Do what is due; return whether the call is to be ended by the server."""
-    for act in tape.tick(now_s):
+class Leg(Protocol):
+    """What a tape needs of an `EventLeg`."""
+
+    def hold(self, event: JsonObject | str | bytes) -> None:
+        """Let an event go out as soon as it can."""
+        ...
+
+    async def flush(self) -> None:
+        """Send what is held."""
+        ...
+
+    async def close(self, code: int) -> None:
+        """Close the sideband."""
+        ...
+
+    def drop(self) -> None:
+        """Abort its connection."""
+        ...
+
+
+async def play(tape: Tape, leg: Leg, now_s: float, *, frames_only: bool = False) -> bool:
+    """Do what is due, as `Tape.tick` tells it; return whether the call is to be ended by the server."""
+    for act in tape.tick(now_s, frames_only=frames_only):
         match act:
             case TellFrame(frame):
                 event = parse_object(frame) if isinstance(frame, str) else None

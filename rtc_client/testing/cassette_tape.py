@@ -24,6 +24,10 @@ from rtc_client.testing.record import Violation
 SECTION: Final = "cassette"
 """Stands where other violations have a section of the protocol notes."""
 GRACE_S: Final = 0.2
+REACTION_S: Final = 0.25
+"""What the server said so soon after a message of the client is an answer: it comes as soon when the client is early."""
+_AT_ONCE_S: Final = 0.02
+"""So soon an answer comes with the message itself: the next tick of 20 ms would be too late."""
 _EARLY_S: Final = 0.01
 """Half a packet: packets of 20 ms are asked for by a clock of 20 ms that beats against the recorded one."""
 
@@ -56,6 +60,8 @@ class _Due:
     n_gates: int
     """How much of what the client does has to be done before."""
     act: TapeAct
+    reaction_s: float | None = None
+    """How soon after the last of that it comes, if it is an answer."""
 
 
 def check_replayable(cassette: Cassette) -> None:
@@ -79,11 +85,13 @@ class Tape:
         self._zero_s = joined_s if cassette.media_connected_s is None else cassette.media_connected_s
         self._gates: list[Happening] = []
         self._due: deque[_Due] = deque()
+        self._is_left = False
         for one in cassette.happenings:
             self._take(one, cassette)
         if cassette.ended_by == "server" and cassette.ended_s is not None:
             self._due.append(_Due(cassette.ended_s - self._zero_s, len(self._gates), EndCall()))
         self._n_passed = 0
+        self._passed_at_s = 0.0
         self._n_messages = 0
         self._started_at_s: float | None = None
         self._shift_s = 0.0
@@ -115,11 +123,13 @@ class Tape:
                 break
         return [Violation(SECTION, text) for text in _misfits(self._n_messages, frame, recorded)]
 
-    def tick(self, now_s: float) -> list[TapeAct]:
-        """Return what is due, in order; each once."""
+    def tick(self, now_s: float, *, frames_only: bool = False) -> list[TapeAct]:
+        """Return what is due, in order; each once. With `frames_only` no further than to the first that is no frame."""
         position_s = self._position_s(now_s)
         acts: list[TapeAct] = []
-        while self._due and self._due[0].n_gates <= self._n_passed and self._due[0].at_s <= position_s:
+        while self._due and self._is_due(self._due[0], position_s, now_s):
+            if frames_only and not isinstance(self._due[0].act, TellFrame):
+                break
             acts.append(self._due.popleft().act)
         return acts
 
@@ -144,16 +154,25 @@ class Tape:
         names = ", ".join(frame_name(one) for one in left[:5])
         return [Violation(SECTION, f"the client has ended the call without what was recorded: {names}")]
 
+    def _is_due(self, due: _Due, position_s: float, now_s: float) -> bool:
+        if due.n_gates > self._n_passed:
+            return False
+        is_answered = due.n_gates == self._n_passed and due.reaction_s is not None
+        return due.at_s <= position_s or (is_answered and now_s - self._passed_at_s >= (due.reaction_s or 0.0))
+
     def _take(self, one: Happening, cassette: Cassette) -> None:
         if one.direction == "c2s":
             if one.is_frame or one.kind == "ws_open":
                 self._gates.append(one)
+            self._is_left = one.kind in ("ws_close", "tcp_close")
             return
         at_s, act = one.at_s - self._zero_s, self._act(one)
-        # How the sidebands of a call close when it is over is no act of the server's own.
-        is_over = cassette.ended_s is not None and one.at_s >= cassette.ended_s
+        # How a sideband closes when the client has left it, or the call is over, is no act of the server's own.
+        is_over = self._is_left or (cassette.ended_s is not None and one.at_s >= cassette.ended_s)
         if act is not None and not (isinstance(act, CloseSideband) and is_over):
-            self._due.append(_Due(at_s, len(self._gates), act))
+            soon_s = REACTION_S + 1 if not self._gates else one.at_s - self._gates[-1].at_s
+            reaction_s = max(0.0, soon_s - _AT_ONCE_S) if soon_s <= REACTION_S else None
+            self._due.append(_Due(at_s, len(self._gates), act, reaction_s))
 
     def _act(self, one: Happening) -> TapeAct | None:
         fields = one.fields
@@ -183,6 +202,7 @@ class Tape:
     def _pass(self, now_s: float) -> None:
         gate_s = self._gates[self._n_passed].at_s - self._zero_s
         self._n_passed += 1
+        self._passed_at_s = now_s
         if self._started_at_s is not None:
             self._shift_s += max(0.0, self._position_s(now_s) - gate_s - GRACE_S)
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from rtc_client.clock import Clock
 from rtc_client.testing import events, strict
+from rtc_client.testing.cassette_play import play
 from rtc_client.testing.cassette_tape import Tape
 from rtc_client.testing.conversation import Conversation
 from rtc_client.testing.events import JsonObject
@@ -165,6 +166,8 @@ class EventLeg:
             self.received_frames.append(frame)
         if self._tape is not None:
             self._blame(self._tape.client_sent(frame, self._clock.now_s()))
+            # At once, as a server reacts; what ends this sideband is not for the one who reads it to do.
+            await play(self._tape, self, self._clock.now_s(), frames_only=True)
         if isinstance(frame, bytes):
             self._blame([strict.BINARY_FRAME])
             return

@@ -75,6 +75,20 @@ def test_the_tape_waits_for_the_client() -> None:
     assert playing.tick(20.95) == [delta("said")]
 
 
+def test_an_answer_comes_as_soon_when_the_client_is_early() -> None:
+    """Within a quarter of a second of its message; what came later keeps its time."""
+    playing = tape(JOIN, TEXT, said(3.01, "at once"), said(3.15, "soon"), said(3.5, "later"))
+    playing.joined(0.0)
+    playing.media_connected(10.0)
+    playing.client_sent('{"type":"conversation.item.create","text":"oh"}', 10.5)
+
+    assert playing.tick(10.5, frames_only=True) == [delta("at once")]
+    assert playing.tick(10.6) == []
+    assert playing.tick(10.65) == [delta("soon")]
+    assert playing.tick(12.4) == []
+    assert playing.tick(12.5) == [delta("later")]
+
+
 def test_the_voice_runs_on_for_a_moment_and_then_waits_too() -> None:
     """So sound and words stay together."""
     packets = tuple((bytes([0x78, n, 1, 2]), 960) for n in range(150))
@@ -163,6 +177,23 @@ def test_what_the_server_did_to_the_sideband_is_done() -> None:
     assert playing.tick(9.0) == [CloseSideband(None)]
     assert playing.tick(19.0) == [EndCall()]
     assert playing.tick(20.0) == []
+
+
+def test_the_answer_to_a_close_frame_of_the_client_is_not_replayed() -> None:
+    """It would hang up on a client that stays a little longer; a sideband that is joined again counts anew."""
+    playing = tape(
+        JOIN,
+        (1.5, "c2s", "ws_close", {"code": 1011}),
+        (1.5, "s2c", "ws_close", {"code": 1011}),
+        (1.6, "c2s", "ws_open", {}),
+        (1.7, "s2c", "ws_close", {"code": 1012}),
+        ended_s=1.9,
+    )
+    playing.joined(0.0)
+    playing.media_connected(0.0)
+    playing.joined(0.6)
+
+    assert playing.tick(9.0) == [CloseSideband(1012)]
 
 
 def test_a_call_without_media_is_counted_from_its_sideband() -> None:
