@@ -25,7 +25,7 @@ SECTION: Final = "cassette"
 """Stands where other violations have a section of the protocol notes."""
 GRACE_S: Final = 0.2
 REACTION_S: Final = 0.25
-"""What the server said so soon after a message of the client is an answer: it comes as soon when the client is early."""
+"""What the server said so soon after a message of the client answers it: it comes as soon when the client is early."""
 _AT_ONCE_S: Final = 0.02
 """So soon an answer comes with the message itself: the next tick of 20 ms would be too late."""
 _EARLY_S: Final = 0.01
