@@ -51,6 +51,7 @@ class Arrivals:
         self._sorted_s = array("d")
         self._at_s = array("d")
         self._transits_s = array("d")
+        self._oldest = 0
         self._n_slow = 0
         self._n_played = 0
         self._recoverable_ratio = 0.0
@@ -63,9 +64,15 @@ class Arrivals:
         insort(ordered, transit_s)
         at_s.append(now_s)
         transits_s.append(transit_s)
-        while len(at_s) > _MIN_ARRIVALS and (at_s[0] < now_s - WINDOW_S or len(at_s) > _MAX_ARRIVALS):
-            at_s.pop(0)
-            del ordered[bisect_left(ordered, transits_s.pop(0))]
+        oldest, n_arrivals = self._oldest, len(ordered)
+        while n_arrivals > _MIN_ARRIVALS and (at_s[oldest] < now_s - WINDOW_S or n_arrivals > _MAX_ARRIVALS):
+            del ordered[bisect_left(ordered, transits_s[oldest])]
+            oldest += 1
+            n_arrivals -= 1
+        if oldest > _MIN_ARRIVALS:
+            del at_s[:oldest], transits_s[:oldest]
+            oldest = 0
+        self._oldest = oldest
         fastest_s = ordered[0]
         if transit_s - fastest_s > _SHIFT_S:
             self._n_slow += 1
@@ -80,7 +87,7 @@ class Arrivals:
         del self._at_s[:-_SHIFT_ARRIVALS]
         del self._transits_s[:-_SHIFT_ARRIVALS]
         self._sorted_s[:] = array("d", sorted(self._transits_s))
-        self._n_slow = 0
+        self._n_slow = self._oldest = 0
 
     def count_played(self, *, follows_recoverable_loss: bool) -> None:
         """Count a packet that was taken for playout, and whether the one before it is lost and copied in it."""

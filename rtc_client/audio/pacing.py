@@ -1,6 +1,6 @@
 """One 20 ms clockwork for all calls of an event loop; what is done at a tick is not here.
 
-A wake-up of the loop costs as much as three packets (performance.md section 3), so calls share their timers: up to 24
+A wake-up of the loop costs as much as three packets (performance.md section 3), so calls share their timers: up to 12
 stand in one phase. More are spread over up to four phases, 5 ms apart, so that the work of many (an encoder takes
 150 µs) does not come in one burst. A call keeps its phase, and so its own even 20 ms grid, for life.
 
@@ -22,7 +22,7 @@ from rtc_client.audio.frames import FRAME_S
 log = logging.getLogger(__name__)
 
 N_PHASES: Final = 4
-CALLS_PER_PHASE: Final = 24
+CALLS_PER_PHASE: Final = 12
 """Phases are opened one after the other: few calls share one timer."""
 CATCH_UP_TICKS: Final = 25
 """After a stall of the process at most half a second is made up for, as much as a jitter buffer holds; older ticks are
