@@ -258,16 +258,17 @@ class Engine:
         config = self.config
         elapsed_s = now_s - self._connected_s
         left_s = math.inf if config.max_duration_s is None else config.max_duration_s - elapsed_s
-        self._tend_at_s = now_s + max(0.0, min(_TEND_S, left_s))
+        quiet_s = self.voices.quiet_s()
+        lingers_s = math.inf if quiet_s is None else config.linger_s - quiet_s
+        self._tend_at_s = now_s + max(0.0, min(_TEND_S, left_s, lingers_s))
         if elapsed_s >= self._look_at_s:
             self._look_at_s += _LOOK_S
             self.counters = peer.latest_counters()
             self.voices.caller.set_loss_ratio(self.counters.fraction_lost)
             self.snapshots.append(self._snapshot(since=self.snapshots[-1] if self.snapshots else None))
-        quiet_s = self.voices.quiet_s()
         if left_s <= 0:
             self.supervisor.decide(_end(EndReason.MAX_DURATION, "caller"))
-        elif quiet_s is not None and quiet_s >= config.linger_s:
+        elif lingers_s <= 0:
             self.supervisor.decide(_end(EndReason.SOURCE_ENDED, "caller"))
         elif not self._is_warned and elapsed_s >= config.deadlines.first_rtp_s:
             self._is_warned = True
