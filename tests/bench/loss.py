@@ -46,7 +46,7 @@ Way = Literal["down", "up"]
 
 LINK_S: Final = 0.020
 AT_ONCE: Final = 3
-"""Both ends and the relay stand in one process and on one clockwork: what more calls delay is not the network's doing."""
+"""Both ends and the relay stand in one process and on one clockwork: what more calls delay is not the network."""
 LEAD_IN_S: Final = 4.0
 """Speech before what is judged: until then the sender knows of the loss, and the receiver of the jitter."""
 PAUSE_S: Final = 0.6
