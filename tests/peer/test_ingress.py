@@ -49,7 +49,8 @@ async def test_a_live_call_survives_twenty_thousand_hostile_datagrams(caplog: py
 
     dropped = call.result.datagrams_dropped
     assert set(dropped) == DROPPED
-    assert sum(dropped.values()) > 0.9 * N_HOSTILE
+    # The socket is read every 2 ms in a flood: what its buffer cannot hold until then, the kernel drops for us.
+    assert sum(dropped.values()) > 0.5 * N_HOSTILE
     assert heard_meanwhile > 0.5 * flood_s * 50
     agent = sink.samples[round(flood_from_s * 24_000) : round((flood_from_s + flood_s) * 24_000)].astype(float)
     loud = np.abs(agent[: len(agent) // 480 * 480].reshape(-1, 480)).max(axis=1) > 1_000
