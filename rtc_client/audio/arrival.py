@@ -47,7 +47,7 @@ class Arrivals:
 
     def __init__(self, margin_s: float) -> None:
         self._margin_s = margin_s
-        # Arrays: lists of floats would lie all over the memory, 14 kB more of it a call.
+        # Arrays: the floats of lists would lie all over the memory.
         self._sorted_s = array("d")
         self._at_s = array("d")
         self._transits_s = array("d")

@@ -89,8 +89,9 @@ class LevelMeter:
         end = n_waiting + n_samples
         if end > _BLOCK_SAMPLES:
             self._settle()
-            self._count(energy_of(samples), n_samples)
-            return energy_of(samples) / n_samples
+            energy = energy_of(samples)
+            self._count(energy, n_samples)
+            return energy / n_samples
         block[n_waiting:end] = samples
         self._n_waiting = end
         return self._settle() / _BLOCK_SAMPLES if end == _BLOCK_SAMPLES else None

@@ -172,10 +172,6 @@ def guard_datagrams(
     for protocol in connection._protocols:
         with suppress(AttributeError):
             protocol.transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
-        # The kernel begins to stamp a moment after it is asked to: the first packet of media shall have its stamp.
-        if (sock := protocol.transport.get_extra_info("socket")) is not None:
-            with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         protocol.datagram_received = wrap(protocol)  # type: ignore[method-assign, assignment]
         protocol.send_stun = _noting_success(protocol.send_stun, on_proof)  # type: ignore[method-assign, assignment]
 

@@ -54,6 +54,20 @@ def test_the_meter_knows_the_whole_stream_and_its_last_moments() -> None:
     assert meter.n_samples == 2 * SAMPLE_RATE_HZ
 
 
+@pytest.mark.parametrize("n_block", [1, 7, 480, 700, 960, 961, 5_000])
+def test_the_meter_sums_up_blocks_of_any_length(n_block: int) -> None:
+    """However a second of tone is cut, and however often it is looked at meanwhile, its level is that of the whole."""
+    tone = (SINE * 32767).astype(np.int16)
+    meter = LevelMeter()
+    for start in range(0, len(tone), n_block):
+        meter.add(tone[start : start + n_block])
+        if start % 3 == 0:
+            assert meter.recent_dbfs <= 0
+
+    assert meter.n_samples == len(tone)
+    assert meter.level_dbfs == pytest.approx(level_dbfs(tone), abs=1e-9)
+
+
 def test_a_new_meter_reads_the_floor() -> None:
     """A meter can be shown before the first sample, and an empty block changes nothing."""
     meter = LevelMeter()

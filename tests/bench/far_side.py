@@ -103,10 +103,15 @@ class FarSide:
             write=self._write,
             read=self._read,
             rng=random.Random(),
+            failed=_raise,
             polls=self._stamped is None,
         )
         self._fast.start()
         self._on_connected()
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _stamp_arrivals(protocol: Any, stamped: Stamped) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
+from tests.bench import soak
 from tests.bench.answerer import lateness_ms
 from tests.bench.client import KINDS
 from tests.bench.loss import TARGETS, Net, cases_of, script_of
@@ -132,3 +133,26 @@ def test_the_grid_has_every_target_three_times_with_and_without_fec() -> None:
         seeds = [(case.stack, case.fec) for case in cases if case.net == net]
         assert [seeds.count(one) for one in (("ours", True), ("ours", False), ("shipped", False))] == [3, 3, 3]
     assert str(Net(5, 3, 30)) == "5 in 3s/30"
+
+
+def test_a_soak_tells_growth_from_what_is_learnt_at_the_beginning() -> None:
+    """The first minute behind the settling stands beside the last; what is lost and concealed is of the whole call."""
+    looks = [
+        soak.Look(
+            at_s=float(n),
+            rss_mb=100 + (50 if n < 20 else 0) + n / 100,
+            delay_ms=80.0 if n < 200 else 90.0,
+            concealed_samples=240 * n,
+            fec_packets_used=0,
+            packets_received=45 * n,
+            packets_lost=5 * n,
+        )
+        for n in range(1, 301)
+    ]
+    told = soak.summary(looks, ["a warning"])
+
+    assert told["rss_mb_first_last"] == pytest.approx([100.61, 102.7], abs=0.02)
+    assert told["delay_ms_first_last"] == [80.0, 90.0]
+    assert told["concealed_percent"] == 1.0
+    assert told["lost_percent"] == 10.0
+    assert told["complaints"] == ["a warning"]
