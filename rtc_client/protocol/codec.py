@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, TypeGuard, assert_never
 import msgspec
 
 from rtc_client.protocol import events as ev
-from rtc_client.protocol.commands import Command, CreateMessage, UpdateSession
+from rtc_client.protocol.commands import AppendHandoffOutput, Command, CreateMessage, UpdateSession
 from rtc_client.protocol.session import JsonObject, updated_session
 
 _Build: TypeAlias = Callable[[str, dict[str, Any]], ev.ServerEvent | None]
@@ -70,6 +70,8 @@ def command_json(command: Command) -> JsonObject:
             part = "output_text" if role == "assistant" else "input_text"
             message = {"type": "message", "role": role, "content": [{"type": part, "text": text}]}
             return {"type": "conversation.item.create", "item": message}
+        case AppendHandoffOutput(handoff_id=handoff_id, output_text=text):
+            return {"type": "conversation.handoff.append", "handoff_id": handoff_id, "output_text": text}
         case _:
             assert_never(command)
 

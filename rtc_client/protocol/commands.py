@@ -27,7 +27,19 @@ class CreateMessage:
         check_text("the text of a message", self.text)
 
 
-Command: TypeAlias = UpdateSession | CreateMessage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppendHandoffOutput:
+    """Add output of a handoff (wire-protocol.md section 9); `handoff_id` is `codex` for output that answers none."""
+
+    handoff_id: str
+    output_text: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        check_text("the id of a handoff", self.handoff_id)
+        check_text("the output of a handoff", self.output_text)
+
+
+Command: TypeAlias = UpdateSession | CreateMessage | AppendHandoffOutput
 
 
 def check_text(name: str, text: str) -> None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 JsonObject: TypeAlias = dict[str, object]
+
+ANSWER_PREFIX: Final = '"Agent Final Message":\n\n'
+"""Before every message of a handoff's turn, quotes included (wire-protocol section 9)."""
 
 
 def dump(event: JsonObject) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import assert_never
 
 from rtc_client.testing import scenario as sc
+from rtc_client.testing.events import ANSWER_PREFIX
 from rtc_client.testing.mailbox import Mailbox, Message
 from rtc_client.testing.patterns import Pattern, describe
 from rtc_client.testing.verdict import Outcome, StepReport, type_of
-
-ANSWER_PREFIX: Final = '"Agent Final Message":\n\n'
-"""Before every message of a handoff's turn, quotes included (wire-protocol section 9)."""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from rtc_client.testing.events import JsonObject, parse_object
+from rtc_client.testing.events import ANSWER_PREFIX, JsonObject, parse_object
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.record import SeenRequest, Violation
 from rtc_client.testing.shapes import (
@@ -33,7 +33,7 @@ BACKEND_PREFIX: Final = "/backend-api/codex"
 FIRST_FRAME_LIMIT_S: Final = 2.0
 """The reference client's first frame follows the handshake within 10 ms; this leaves room for a busy machine."""
 MAX_OUTPUT_BYTES: Final = 4_000
-"""1,000 "tokens" of 4 bytes; what is longer is cut in the middle, and the cut is marked."""
+"""1,000 "tokens" of 4 bytes, behind the prefix; what is longer is cut in the middle, and the cut is marked."""
 STANDALONE: Final = "codex"
 """The handoff id of output that answers no handoff."""
 
@@ -284,7 +284,8 @@ def _check_handoff(frame: JsonObject, requested: Collection[str]) -> list[Violat
         found.append(
             Violation(_HANDOFFS, f"a handoff_id must be one that was requested in this call, or {STANDALONE!r}")
         )
-    if len(_CUT.sub("", str(frame["output_text"]), count=1).encode()) > MAX_OUTPUT_BYTES:
+    output = _CUT.sub("", str(frame["output_text"]).removeprefix(ANSWER_PREFIX), count=1)
+    if len(output.encode()) > MAX_OUTPUT_BYTES:
         found.append(Violation(_HANDOFFS, f"an output_text of more than {MAX_OUTPUT_BYTES} bytes is cut in the middle"))
     return found
 

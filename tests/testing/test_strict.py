@@ -541,6 +541,7 @@ def test_long_output_is_cut_in_the_middle() -> None:
     cut = "a" * 2010 + "…582 tokens truncated…" + "b" * 1986
 
     assert check_later_frame(output(cut), {"handoff_1"}) == []
+    assert check_later_frame(output('"Agent Final Message":\n\n' + "a" * 4_000), {"handoff_1"}) == []
     assert check_later_frame(output("a" * 4_001), {"handoff_1"}) == [
         Violation("9", "an output_text of more than 4000 bytes is cut in the middle")
     ]
