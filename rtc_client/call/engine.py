@@ -9,41 +9,36 @@ import asyncio
 import logging
 import math
 import random
-import uuid
 from collections import deque
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any, Final
 
-from rtc_client.audio.frames import FRAME_S
-from rtc_client.audio.opus import libopus_version
 from rtc_client.audio.pacing import Ticket, ticker
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import NullSink, Sink
 from rtc_client.audio.sources import SilenceSource, Source
-from rtc_client.call.dial import Legs, dial
+from rtc_client.call.dial import Legs
 from rtc_client.call.feed import EventFeed
+from rtc_client.call.media import MediaLeg
 from rtc_client.call.notices import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
 from rtc_client.call.router import Router, WireLog
 from rtc_client.call.stats import CallStats, snapshot
 from rtc_client.call.supervisor import Supervisor
 from rtc_client.call.voices import Voices
+from rtc_client.call.webrtc import WebRtcLeg
 from rtc_client.clock import Clock
-from rtc_client.config import CallConfig, MediaPath
+from rtc_client.config import CallConfig
 from rtc_client.errors import (
     AnswererUnreachable,
     AudioError,
     CallClosed,
     CallLost,
     MediaError,
-    OpusUnavailable,
     RtcClientError,
     SidebandError,
     SignalingError,
 )
 from rtc_client.peer.counters import PeerCounters
-from rtc_client.peer.listener import PeerListener
-from rtc_client.peer.peer import Peer
 from rtc_client.protocol.events import ErrorEvent
 from rtc_client.protocol.state import CallState, End, EndedBy, EndReason, Input, next_state
 from rtc_client.protocol.timeline import Fact, Timeline
@@ -52,8 +47,6 @@ from rtc_client.sideband.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-_LATE_TICKS: Final = 6
-"""A tick may be 100 ms late, and the first one is up to 20 ms after the call connected."""
 _TEND_S: Final = 0.2
 """How often it is looked whether a call is over: within a tick, for a wake-up costs as much as three packets."""
 _LOOK_S: Final = 1.0
@@ -84,7 +77,7 @@ class Engine:
         self._dialing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ticket: Ticket | None = None
-        self._now_s = self._connected_s = self._said_s = self._tend_at_s = 0.0
+        self._connected_s = 0.0
         self._look_at_s = _LOOK_S
         self._is_warned = False
         self.state = CallState.IDLE
@@ -105,11 +98,24 @@ class Engine:
             clock=clock,
             on_failure=self._on_audio_failure,
         )
+        self.media: MediaLeg = WebRtcLeg(
+            config,
+            self.legs,
+            self.voices,
+            self.router,
+            self.outbox,
+            start_sideband=lambda sideband: self.supervisor.start(self._run_sideband(sideband), "call-sideband"),
+            moved=self._move,
+            tend=self._tend,
+            timeline=self.timeline,
+            clock=clock,
+            rng=rng,
+        )
 
     async def dial(self) -> None:
         """Return once audio can flow. Whatever is raised, the end is decided and everything is closed."""
         # Before the first await: whoever enters the call a second time meanwhile must see that it was dialled.
-        self._move(Input.DIALED)
+        self._move(self.media.first_input)
         self.timeline.mark(Fact.DIALED, self._clock.now_s())
         try:
             await self._race_the_end(self._dial())
@@ -117,8 +123,7 @@ class Engine:
             self.supervisor.decide(end_of(error), error if isinstance(error, Exception) else None)
             await self.closed()
             raise
-        if self.legs.peer is not None:
-            self.supervisor.start(self._watch_media(self.legs.peer), "call-media")
+        self.supervisor.start(self._watch_media(), "call-media")
 
     def elapsed_s(self) -> float:
         """Return the seconds since audio could flow; 0 before, and no longer growing once the end is decided."""
@@ -127,8 +132,7 @@ class Engine:
 
     def stats(self) -> CallStats:
         """Return what the media path looks like now; its bit rates are those of the last look."""
-        if self.legs.peer is not None:
-            self.counters = self.legs.peer.latest_counters()
+        self.counters = self.media.counters()
         return self._snapshot(rates_of=self.snapshots[-1] if self.snapshots else None)
 
     def _snapshot(self, *, since: CallStats | None = None, rates_of: CallStats | None = None) -> CallStats:
@@ -148,56 +152,15 @@ class Engine:
 
     async def _dial(self) -> None:
         await self.voices.open()
-        await dial(
-            self.legs,
-            self.config,
-            self.config.session_id or str(uuid.uuid4()),
-            peer_listener=PeerListener(
-                ice_completed=lambda: self._mark(Fact.ICE_COMPLETED),
-                first_rtp=lambda: self._mark(Fact.FIRST_RTP),
-                next_packet=self.voices.caller.next_packet,
-                packet=self.voices.agent.push,
-                stream_ended=self.voices.agent.end_stream,
-                next_frame=self.voices.caller.next_frame,
-                heard=self.voices.agent.heard,
-            ),
-            media_path=_usable_path(self.config.media_path),
-            sideband_listener=self.router,
-            outbox=self.outbox,
-            start_sideband=lambda sideband: self.supervisor.start(self._run_sideband(sideband), "call-sideband"),
-            moved=self._move,
-            timeline=self.timeline,
-            clock=self._clock,
-            rng=self._rng,
-        )
+        await self.media.dial()
         self._mark(Fact.DTLS_CONNECTED)
-        peer = self.legs.peer
         # The end may have been decided since the path came up; then the clockwork would never be told of it.
-        if peer is not None and peer.path is not None and self.supervisor.end is None:
-            self.voices.begin(peer.path)
+        if self.supervisor.end is None:
             self._connected_s = self.timeline.at_s(Fact.DTLS_CONNECTED) or 0.0
-            self._ticket = ticker().add(
-                partial(self._receive, peer), partial(self._say, peer), self._play, on_error=self._on_tick_failure
-            )
+            stages = self.media.begin(self._connected_s)
+            self._ticket = ticker().add(*stages, on_error=self._on_tick_failure)
         self._move(Input.MEDIA_CONNECTED)
         self.feed.append(MediaConnected())
-
-    def _receive(self, peer: Peer, index: int) -> None:
-        self._now_s = now_s = self._clock.now_s()
-        if now_s >= self._tend_at_s:
-            self._tend(peer, now_s)
-        peer.receive(now_s)
-
-    def _say(self, peer: Peer, index: int) -> None:
-        now_s = self._now_s
-        # What a stall of our process held up is played, for a recording must be whole, but not said in one burst, which
-        # the far side's buffer would have to get rid of: while we are late, one packet goes out in 20 ms.
-        if now_s - self._connected_s < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S:
-            self._said_s = now_s
-            peer.tick(index, now_s)
-
-    def _play(self, index: int) -> None:
-        self.voices.tick(index, self._now_s)
 
     def _on_tick_failure(self, error: Exception) -> None:
         log.error("the media path failed", exc_info=error)
@@ -245,25 +208,24 @@ class Engine:
             lost.__cause__ = error
             self.supervisor.decide(end_of(lost), lost)
 
-    async def _watch_media(self, peer: Peer) -> None:
+    async def _watch_media(self) -> None:
         try:
-            await peer.watch()
+            detail = await self.media.watch()
         except CallLost as error:
             self.supervisor.decide(end_of(error), error)
         else:
-            self.supervisor.decide(_end(EndReason.REMOTE_HANGUP, "server"))
+            self.supervisor.decide(_end(EndReason.REMOTE_HANGUP, "server", detail))
 
-    def _tend(self, peer: Peer, now_s: float) -> None:
-        """Keep statistics, and end the call when its time is over or everything was said."""
+    def _tend(self, now_s: float) -> float:
+        """Keep statistics, end the call when its time is over or everything was said; return when to look again."""
         config = self.config
         elapsed_s = now_s - self._connected_s
         left_s = math.inf if config.max_duration_s is None else config.max_duration_s - elapsed_s
         quiet_s = self.voices.quiet_s()
         lingers_s = math.inf if quiet_s is None else config.linger_s - quiet_s
-        self._tend_at_s = now_s + max(0.0, min(_TEND_S, left_s, lingers_s))
         if elapsed_s >= self._look_at_s:
             self._look_at_s += _LOOK_S
-            self.counters = peer.latest_counters()
+            self.counters = self.media.counters()
             self.voices.caller.set_loss_ratio(self.counters.fraction_lost)
             self.snapshots.append(self._snapshot(since=self.snapshots[-1] if self.snapshots else None))
         if left_s <= 0:
@@ -275,6 +237,7 @@ class Engine:
             if self.timeline.at_s(Fact.FIRST_RTP) is None:
                 log.warning("no audio from the agent yet", extra={"call_id": self.legs.call_id})
                 self.feed.append(NoAudioYet(after_s=config.deadlines.first_rtp_s))
+        return now_s + max(0.0, min(_TEND_S, left_s, lingers_s))
 
     def _on_fatal(self, event: ErrorEvent, reason: str) -> None:
         error = CallLost(reason.replace(" ", "_"), f"the server ended the session: {reason}")
@@ -301,24 +264,18 @@ class Engine:
             # What it is about to open, and the call id it is about to learn, must be known before they are closed.
             self._dialing.cancel()
             await asyncio.wait({self._dialing}, timeout=limit_s * 0.2)
-        parts: list[Coroutine[Any, Any, object]] = [self._leave_sideband(end)]
-        if legs.peer is not None:
-            parts.append(legs.peer.aclose())
-        wanted = end.reason is not EndReason.REMOTE_HANGUP and self.config.remote_hangup
-        if wanted and legs.signaling is not None and legs.call_id is not None:
-            parts.append(legs.signaling.hang_up(legs.call_id))
+        parts = [self._leave(end), *self.media.closers(end.reason)]
         await _settle(parts, close_by_s - self._clock.now_s() - limit_s * 0.15)
-        if legs.peer is not None:
-            self.counters = await legs.peer.counters()
+        self.counters = await self.media.last_counters()
         await _settle([self.voices.aclose(), legs.stack.aclose()], limit_s * 0.15)
         self._move(Input.CLOSED)
         log.info("call ended", extra={"call_id": legs.call_id, "reason": end.reason.value, "by": end.by})
         self.feed.append(CallEnded(end=end))
         self.feed.close(self.supervisor.error)
 
-    async def _leave_sideband(self, end: End) -> None:
-        if self.legs.sideband is not None and end.reason is not EndReason.REMOTE_HANGUP:
-            await self.legs.sideband.flush()
+    async def _leave(self, end: End) -> None:
+        if end.reason is not EndReason.REMOTE_HANGUP:
+            await self.media.flush()
         await self.supervisor.stop(_OWN_TASKS_S)
 
     def _mark(self, fact: Fact) -> None:
@@ -345,18 +302,6 @@ def end_of(error: BaseException) -> End:
             return _end(EndReason.FAILED, "program", type(error).__name__)
         case _:
             return _end(EndReason.INTERRUPTED, "caller")
-
-
-def _usable_path(wanted: MediaPath) -> MediaPath:
-    """Return `wanted`, or the path that needs no Opus of ours where there is no libopus."""
-    if wanted == "plain":
-        return wanted
-    try:
-        libopus_version()
-    except OpusUnavailable as error:
-        log.warning("audio is left to aiortc", exc_info=error)
-        return "plain"
-    return wanted
 
 
 def _end(reason: EndReason, by: EndedBy, detail: str = "") -> End:

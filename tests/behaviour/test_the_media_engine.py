@@ -115,7 +115,7 @@ async def test_without_libopus_audio_is_left_to_aiortc(
     def unavailable() -> str:
         raise OpusUnavailable("none was found")
 
-    monkeypatch.setattr("rtc_client.call.engine.libopus_version", unavailable)
+    monkeypatch.setattr("rtc_client.call.webrtc.libopus_version", unavailable)
     monkeypatch.setattr("rtc_client.audio.opus.libopus", unavailable)
 
     call, heard = await _talk(answerer, config_for(answerer, linger_s=1.0))

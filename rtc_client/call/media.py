@@ -1,0 +1,62 @@
+"""MediaLeg: what the engine asks of the way a call's sound goes. The ways are `webrtc.py` and `direct.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeAlias
+
+from rtc_client.peer.counters import PeerCounters
+from rtc_client.protocol.state import EndReason, Input
+
+Stage: TypeAlias = Callable[[int], None]
+"""What the clockwork calls every 20 ms, with the number of periods since the call connected."""
+Tend: TypeAlias = Callable[[float], float]
+"""Looks after the call at `now_s`; returns when to be called again, both monotonic seconds."""
+
+
+class MediaLeg(Protocol):
+    """One way for the sound of a call. The engine owns its life; which failure ends the call is decided there."""
+
+    @property
+    def first_input(self) -> Input:
+        """What dialling this way means for the state of the call."""
+        ...
+
+    async def dial(self) -> None:
+        """Return once audio can flow.
+
+        Raises:
+            SignalingError: The call was not answered.
+            MediaError: The media path did not come up.
+
+        Cancelling it leaves only what `closers` closes.
+        """
+        ...
+
+    def begin(self, connected_s: float) -> tuple[Stage, ...]:
+        """Make this instant position 0 of what is heard; return what to do in every tick."""
+        ...
+
+    def counters(self) -> PeerCounters:
+        """Return what went over it so far."""
+        ...
+
+    async def watch(self) -> str:
+        """Return, when the far side ends the call, what it said about it; run from when audio can flow.
+
+        Raises:
+            CallLost: Something other than the two parties ended it.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Wait a moment until the texts that wait were sent."""
+        ...
+
+    def closers(self, reason: EndReason) -> list[Coroutine[Any, Any, object]]:
+        """Return what there is to close, none of which can keep another from its own."""
+        ...
+
+    async def last_counters(self) -> PeerCounters:
+        """Return the counters once it is closed."""
+        ...

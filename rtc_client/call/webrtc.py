@@ -1,0 +1,152 @@
+"""The WebRTC way: offer and answer, a peer that carries the sound, a sideband beside it. It decides no end."""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final
+
+from rtc_client.audio.frames import FRAME_S
+from rtc_client.audio.opus import libopus_version
+from rtc_client.call.dial import Legs, dial
+from rtc_client.call.media import Stage, Tend
+from rtc_client.call.router import Router
+from rtc_client.call.voices import Voices
+from rtc_client.clock import Clock
+from rtc_client.config import CallConfig, MediaPath
+from rtc_client.errors import OpusUnavailable
+from rtc_client.peer.counters import PeerCounters
+from rtc_client.peer.listener import PeerListener
+from rtc_client.peer.peer import Peer
+from rtc_client.protocol.state import EndReason, Input
+from rtc_client.protocol.timeline import Fact, Timeline
+from rtc_client.sideband.client import Sideband
+from rtc_client.sideband.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+_LATE_TICKS: Final = 6
+"""A tick may be 100 ms late, and the first one is up to 20 ms after the call connected."""
+
+
+class WebRtcLeg:
+    """The media leg of a WebRTC call, and the legs it makes while it dials."""
+
+    first_input: Final = Input.DIALED
+
+    def __init__(
+        self,
+        config: CallConfig,
+        legs: Legs,
+        voices: Voices,
+        router: Router,
+        outbox: Outbox,
+        *,
+        start_sideband: Callable[[Sideband], None],
+        moved: Callable[[Input], None],
+        tend: Tend,
+        timeline: Timeline,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self._config, self._legs, self._voices, self._router, self._outbox = config, legs, voices, router, outbox
+        self._start_sideband, self._moved, self._tend = start_sideband, moved, tend
+        self._timeline, self._clock, self._rng = timeline, clock, rng
+        self._counters = PeerCounters()
+        self._now_s = self._connected_s = self._said_s = self._tend_at_s = 0.0
+
+    async def dial(self) -> None:
+        caller, agent = self._voices.caller, self._voices.agent
+        await dial(
+            self._legs,
+            self._config,
+            self._config.session_id or str(uuid.uuid4()),
+            peer_listener=PeerListener(
+                ice_completed=lambda: self._mark(Fact.ICE_COMPLETED),
+                first_rtp=lambda: self._mark(Fact.FIRST_RTP),
+                next_packet=caller.next_packet,
+                packet=agent.push,
+                stream_ended=agent.end_stream,
+                next_frame=caller.next_frame,
+                heard=agent.heard,
+            ),
+            media_path=_usable_path(self._config.media_path),
+            sideband_listener=self._router,
+            outbox=self._outbox,
+            start_sideband=self._start_sideband,
+            moved=self._moved,
+            timeline=self._timeline,
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    def begin(self, connected_s: float) -> tuple[Stage, ...]:
+        peer = self._legs.peer
+        if peer is None or peer.path is None:
+            return ()
+        self._connected_s = connected_s
+        self._voices.begin(peer.path)
+        return partial(self._receive, peer), partial(self._say, peer), self._play
+
+    def counters(self) -> PeerCounters:
+        if self._legs.peer is not None:
+            self._counters = self._legs.peer.latest_counters()
+        return self._counters
+
+    async def watch(self) -> str:
+        if self._legs.peer is not None:
+            await self._legs.peer.watch()
+        return ""
+
+    async def flush(self) -> None:
+        if self._legs.sideband is not None:
+            await self._legs.sideband.flush()
+
+    def closers(self, reason: EndReason) -> list[Coroutine[Any, Any, object]]:
+        legs, parts = self._legs, list[Coroutine[Any, Any, object]]()
+        if legs.peer is not None:
+            parts.append(legs.peer.aclose())
+        wanted = reason is not EndReason.REMOTE_HANGUP and self._config.remote_hangup
+        if wanted and legs.signaling is not None and legs.call_id is not None:
+            parts.append(legs.signaling.hang_up(legs.call_id))
+        return parts
+
+    async def last_counters(self) -> PeerCounters:
+        if self._legs.peer is not None:
+            self._counters = await self._legs.peer.counters()
+        return self._counters
+
+    def _receive(self, peer: Peer, index: int) -> None:
+        self._now_s = now_s = self._clock.now_s()
+        if now_s >= self._tend_at_s:
+            self._tend_at_s = self._tend(now_s)
+        peer.receive(now_s)
+
+    def _say(self, peer: Peer, index: int) -> None:
+        now_s = self._now_s
+        # What a stall of our process held up is played, for a recording must be whole, but not said in one burst, which
+        # the far side's buffer would have to get rid of: while we are late, one packet goes out in 20 ms.
+        if now_s - self._connected_s < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S:
+            self._said_s = now_s
+            peer.tick(index, now_s)
+
+    def _play(self, index: int) -> None:
+        self._voices.tick(index, self._now_s)
+
+    def _mark(self, fact: Fact) -> None:
+        self._timeline.mark(fact, self._clock.now_s())
+
+
+def _usable_path(wanted: MediaPath) -> MediaPath:
+    """Return `wanted`, or the path that needs no Opus of ours where there is no libopus."""
+    if wanted == "plain":
+        return wanted
+    try:
+        libopus_version()
+    except OpusUnavailable as error:
+        log.warning("audio is left to aiortc", exc_info=error)
+        return "plain"
+    return wanted
