@@ -89,7 +89,7 @@ class WebRtcLeg:
             return ()
         self._connected_s = connected_s
         self._voices.begin(peer.path)
-        return partial(self._receive, peer), partial(self._say, peer), self._play
+        return partial(self._receive, peer), partial(self._say, peer), partial(self._send, peer), self._play
 
     def counters(self) -> PeerCounters:
         if self._legs.peer is not None:
@@ -131,7 +131,10 @@ class WebRtcLeg:
         # the far side's buffer would have to get rid of: while we are late, one packet goes out in 20 ms.
         if now_s - self._connected_s < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S:
             self._said_s = now_s
-            peer.tick(index, now_s)
+            peer.prepare(index)
+
+    def _send(self, peer: Peer, index: int) -> None:
+        peer.send(self._now_s)
 
     def _play(self, index: int) -> None:
         self._voices.tick(index, self._now_s)

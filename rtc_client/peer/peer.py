@@ -194,18 +194,26 @@ class Peer:
         return max(0.01, last_s + limit_s - self._clock.now_s())
 
     def receive(self, now_s: float) -> None:
-        """Take what has come; to be called every 20 ms, before `tick`."""
+        """Take what has come; to be called every 20 ms, before `prepare`."""
         if self._fast is not None and self._failure is None:
             try:
                 self._fast.receive(now_s)
             except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
                 self._fail(error)
 
-    def tick(self, index: int, now_s: float) -> None:
-        """Send what is due in period `index` of the clockwork; on the other paths aiortc's sender does."""
+    def prepare(self, index: int) -> None:
+        """Make ready what is due in period `index` of the clockwork; on the other paths aiortc's sender does."""
         if self._fast is not None and self._failure is None:
             try:
-                self._fast.tick(index, now_s)
+                self._fast.prepare(index)
+            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
+                self._fail(error)
+
+    def send(self, now_s: float) -> None:
+        """Send what is ready; to be called after `prepare`."""
+        if self._fast is not None and self._failure is None:
+            try:
+                self._fast.send(now_s)
             except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
                 self._fail(error)
 

@@ -77,7 +77,8 @@ class FarSide:
         if self._fast is not None:
             now_s = self._clock.now_s()
             self._fast.receive(now_s)
-            self._fast.tick(index, now_s)
+            self._fast.prepare(index)
+            self._fast.send(now_s)
 
     def fraction_lost(self) -> float:
         """Return how much of what was sent got lost lately, 0 to 1, by the client's reports."""

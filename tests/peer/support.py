@@ -155,7 +155,8 @@ class Pair:
     def _tick(self, index: int) -> None:
         now_s = time.monotonic()
         self.near.receive(now_s)
-        self.near.tick(index, now_s)
+        self.near.prepare(index)
+        self.near.send(now_s)
 
     async def begin(self) -> None:
         """Exchange the descriptions."""

@@ -601,7 +601,8 @@ async def test_after_stop_nothing_leaves_and_no_socket_is_left() -> None:
         fast.stop()
         sent = fast.packets_sent
         for index in range(1_000, 1_010):
-            pair.near.tick(index, time.monotonic())
+            pair.near.prepare(index)
+            pair.near.send(time.monotonic())
 
         assert line is not None
         assert line._socket is not None
@@ -627,7 +628,8 @@ async def test_a_stop_in_the_midst_of_a_tick_sends_nothing_more() -> None:
         assert pair.near._fast is not None
         stopping.append(pair.near._fast.stop)
         for index in range(6):
-            pair.near.tick(index, time.monotonic())
+            pair.near.prepare(index)
+            pair.near.send(time.monotonic())
 
         assert pair.near._fast.packets_sent == 3
         assert pair.near._fast._line is None
