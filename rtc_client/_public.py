@@ -44,6 +44,8 @@ from rtc_client.errors import (
     ConfigError,
     DtlsFailed,
     IceFailed,
+    KeyExpired,
+    KeyUnavailable,
     MediaError,
     MediaTimeout,
     OfferRejected,
@@ -56,6 +58,7 @@ from rtc_client.errors import (
     SinkFailed,
     SourceFailed,
 )
+from rtc_client.keys import ApiKey, ClientSecret, KeySource
 from rtc_client.protocol.events import (
     AgentTranscriptDelta,
     AgentTranscriptDone,
@@ -77,6 +80,7 @@ from rtc_client.protocol.transcript import TranscriptEntry
 __all__ = [
     # placing a call
     "connect", "Call", "CallConfig", "CallResult", "CallState", "Deadlines", "IceServer", "OpusSettings", "CallStats",
+    "ApiKey", "KeySource", "ClientSecret",
     # what the caller says
     "Source", "FileSource", "WavSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
     "OpusClip", "ClipEncoding", "ClipSource", "PacketSource",
@@ -95,6 +99,7 @@ __all__ = [
     "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned", "CallEnded",
     # errors
     "RtcClientError", "ConfigError", "AudioFileUnreadable", "CassetteUnusable", "OpusUnavailable",
+    "KeyUnavailable", "KeyExpired",
     "SignalingError", "OfferRejected", "AnswererUnreachable",
     "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
     "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "CallClosed", "CallLost",

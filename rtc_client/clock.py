@@ -31,6 +31,11 @@ def age_s(seconds: int, nanoseconds: int) -> float:
     return age if 0 < age < 1 else 0.0
 
 
+def epoch_s() -> float:
+    """Return seconds since the epoch by the wall clock, for what a server dates: when an ephemeral key expires."""
+    return time.time()  # noqa: TID251 - this is where time is read
+
+
 class MonotonicClock:
     """The machine's monotonic clock (CLOCK_MONOTONIC), never moved by a change of wall time."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from rtc_client.errors import ConfigError
+from rtc_client.keys import ApiKey, ClientSecret, KeyRing, check_api_key
 from rtc_client.protocol import urls
 from rtc_client.protocol.commands import check_text
 from rtc_client.protocol.session import DEFAULT_MODEL, V1_DEFAULT_VOICE, V1_VOICES, V2_VOICES, SessionSettings
@@ -18,6 +21,9 @@ MediaPath: TypeAlias = Literal["fast", "packets", "plain"]
 SidebandPolicy: TypeAlias = Literal["require", "prefer", "off"]
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
+
+MAX_OBTAINED: Final = 1_024
+"""Keys of a callable that are still taken out of messages; the oldest are forgotten."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FRAMING: Final = {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade"}
@@ -68,6 +74,8 @@ class Deadlines:
 
     answer_s: float = 10.0
     """From sending the offer to the last byte of its answer, for one try."""
+    key_s: float = 10.0
+    """For a callable key, each time it is asked."""
     signaling_s: float = 30.0
     """For all tries of the offer together."""
     gather_s: float = 5.0
@@ -103,8 +111,12 @@ class CallConfig:
         ConfigError: When a value cannot work, before anything is sent, saying what would.
     """
 
-    api_key: str = field(repr=False)
-    """Sent as `Authorization: Bearer …` on the offer, the sideband and the hang-up, and never shown."""
+    api_key: ApiKey = field(repr=False)
+    """Sent as `Authorization: Bearer …` on the offer, the sideband and the hang-up, and never shown.
+
+    A text, a `ClientSecret`, or a callable that returns one of them, or an awaitable of one: each call asks it when it
+    needs the key, in a thread unless it is a coroutine function, and once more for a request that got a 401.
+    """
     base_url: str = DEFAULT_BASE_URL
     """`/realtime/calls` is appended. A base containing `/backend-api` gets the JSON shape of the offer."""
     sideband_url: str | None = None
@@ -137,13 +149,17 @@ class CallConfig:
     opus: OpusSettings = field(default_factory=OpusSettings)
     media_path: MediaPath = "fast"
     """Where to begin; a path whose seams are not there falls back to the next one, with a warning."""
+    _obtained: deque[str] = field(
+        default_factory=partial(deque, maxlen=MAX_OBTAINED), init=False, repr=False, compare=False
+    )
+    """What a callable key gave, so that `secrets` knows it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "query", _pairs(self.query))
         object.__setattr__(self, "headers", dict(self.headers))
         object.__setattr__(self, "ice_servers", tuple(self.ice_servers))
         _check_version(self.version, self.output_modality, self.voice)
-        _check_key(self.api_key)
+        check_api_key(self.api_key)
         urls.check_base_url("the base URL", self.base_url, allow_insecure=self.allow_insecure)
         if self.sideband_url is not None:
             urls.check_base_url(
@@ -193,9 +209,18 @@ class CallConfig:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Values that must never be shown, longest first: the key and the values of the extra headers."""
-        values = {self.api_key, *(v for v in self.headers.values() if len(v) >= 8)}
+        """Values that must never be shown, longest first: the keys and the values of the extra headers.
+
+        Keys that a callable gave are among them from the moment it did: read this when a message is made, not before.
+        """
+        key = self.api_key.value if isinstance(self.api_key, ClientSecret) else self.api_key
+        given = {key} if isinstance(key, str) else set()
+        values = given | {*self._obtained, *(v for v in self.headers.values() if len(v) >= 8)}
         return tuple(sorted(values, key=len, reverse=True))
+
+    def key_ring(self) -> KeyRing:
+        """Return what gives the key to the requests of one call; `secrets` knows every key that it gives."""
+        return KeyRing(self.api_key, limit_s=self.deadlines.key_s, obtained=self._obtained)
 
 
 def _pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -214,13 +239,6 @@ def _check_version(version: str, modality: str, voice: str) -> None:
     if voice not in V1_VOICES:
         belongs = "belongs to realtime v2" if voice in V2_VOICES else "is not a voice of realtime v1"
         raise ConfigError(f"the voice {voice!r} {belongs}; a v1 call has: {', '.join(V1_VOICES)}")
-
-
-def _check_key(key: str) -> None:
-    if not key:
-        raise ConfigError("there is no API key: set OPENAI_API_KEY, or pass api_key")
-    if not key.isascii() or not all("!" <= c <= "~" for c in key):
-        raise ConfigError("the API key is malformed: it must be printable ASCII without spaces or line breaks")
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

@@ -5,6 +5,8 @@ RtcClientError
 │   ├── AudioFileUnreadable     a file named as a source or a sink cannot be used
 │   ├── CassetteUnusable        a recorded call cannot be read, written or replayed
 │   └── OpusUnavailable         no usable libopus on this machine
+├── KeyUnavailable              no key to send: a callable gave none; its exception is chained
+│   └── KeyExpired              an ephemeral key that is known to have expired   .expired_for_s
 ├── SignalingError              the offer never became an answer     .call_id
 │   ├── OfferRejected           .status, .message, .retry_after_s
 │   ├── AnswererUnreachable     the cause is chained
@@ -54,6 +56,21 @@ class OpusUnavailable(ConfigError):
             "brew install opus)"
         )
         self.fault = fault
+
+
+class KeyUnavailable(RtcClientError):
+    """There is no key to send: the callable that gives keys raised, took too long, or gave no usable one."""
+
+
+class KeyExpired(KeyUnavailable):
+    """The ephemeral key has expired, by this machine's clock; nothing was sent with it."""
+
+    def __init__(self, expired_for_s: float) -> None:
+        super().__init__(
+            f"the ephemeral key expired {expired_for_s:.0f} s ago, by this machine's clock: mint another one, or pass "
+            "a callable that does"
+        )
+        self.expired_for_s = expired_for_s
 
 
 class SignalingError(RtcClientError):

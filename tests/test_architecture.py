@@ -62,6 +62,7 @@ EMPTY_HOUSE = [
     "errors",
     "clock",
     "config",
+    "keys",
     *(
         f"{room}.{file}"
         for room in ("protocol", "audio", "cassette", "signaling", "sideband", "peer", "call", "testing", "cli")

@@ -31,7 +31,7 @@ def test_key_alone_is_enough() -> None:
 def test_deadlines_are_those_that_are_promised() -> None:
     """Every default is a promise of the documentation; changing one changes what callers wait for."""
     assert dataclasses.asdict(Deadlines()) == {
-        "answer_s": 10.0, "signaling_s": 30.0, "gather_s": 5.0, "connect_s": 15.0, "first_rtp_s": 5.0,
+        "answer_s": 10.0, "key_s": 10.0, "signaling_s": 30.0, "gather_s": 5.0, "connect_s": 15.0, "first_rtp_s": 5.0,
         "silence_s": 12.0, "sideband_open_s": 10.0, "sideband_join_s": 30.0, "ping_interval_s": 5.0,
         "ping_timeout_s": 5.0, "remote_hangup_s": 2.0, "close_s": 3.0,
     }  # fmt: skip

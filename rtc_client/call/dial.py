@@ -53,6 +53,7 @@ async def dial(
     """Fill `legs` step by step and return once audio can flow; the sideband is joined in parallel with ICE.
 
     Raises:
+        KeyUnavailable: There is no key to send.
         SignalingError: No answer, or none of which a call can be made.
         MediaError: The media path did not come up.
 
@@ -63,7 +64,10 @@ async def dial(
     timeline.mark(Fact.GATHERED, clock.now_s())
     moved(Input.OFFER_READY)
 
-    legs.signaling = await legs.stack.enter_async_context(open_signaling(config, session_id, clock=clock, rng=rng))
+    keys = config.key_ring()
+    legs.signaling = await legs.stack.enter_async_context(
+        open_signaling(config, session_id, keys=keys, clock=clock, rng=rng)
+    )
     try:
         answer = await legs.signaling.exchange_offer(offer)
     finally:
@@ -78,6 +82,7 @@ async def dial(
             config,
             session_id,
             answer.call_id,
+            keys=keys,
             first_frame=lambda: dump_command(UpdateSession(settings=settings)),
             outbox=outbox,
             listener=sideband_listener,

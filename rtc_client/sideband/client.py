@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig
-from rtc_client.errors import SidebandClosed, SidebandRejected
+from rtc_client.errors import KeyUnavailable, SidebandClosed, SidebandRejected
+from rtc_client.keys import KeyRing
 from rtc_client.protocol import urls
 from rtc_client.protocol.headers import call_headers, with_extra
 from rtc_client.protocol.redact import one_line
@@ -75,6 +76,7 @@ class Sideband:
         session_id: str,
         call_id: str,
         *,
+        keys: KeyRing,
         first_frame: Callable[[], str],
         outbox: Outbox,
         listener: SidebandListener,
@@ -83,10 +85,11 @@ class Sideband:
     ) -> None:
         base = urls.sideband_base(config.base_url, config.sideband_url)
         self._url = urls.sideband_url(base, config.query, call_id)
-        self._headers = with_extra(call_headers(config.api_key, session_id), config.headers)
+        self._config = config
+        self._session_id = session_id
+        self._keys = keys
         self._proxy: Literal[True] | None = None if urls.is_loopback(self._url) else True
         self._deadlines = config.deadlines
-        self._secrets = config.secrets
         self._call_id = call_id
         self._first_frame = first_frame
         self._outbox = outbox
@@ -141,14 +144,25 @@ class Sideband:
     async def _join(self) -> ClientConnection:
         deadline_s = self._clock.now_s() + self._deadlines.sideband_join_s
         tries = 0
+        has_asked_again = False
+        try:
+            # Also with an ephemeral key that has expired: the session that it began goes on.
+            key = await self._keys.get(may_be_expired=True)
+        except KeyUnavailable as error:
+            raise SidebandRejected(self._refusal(error, None, tries)) from error
         while True:
             left_s = deadline_s - self._clock.now_s()
             try:
-                return await self._handshake(min(self._deadlines.sideband_open_s, left_s))
+                return await self._handshake(key, min(self._deadlines.sideband_open_s, left_s))
             except (InvalidHandshake, OSError, EOFError, ConnectionClosed) as error:
                 cause = error
             tries += 1
             status = cause.response.status_code if isinstance(cause, InvalidStatus) else None
+            if status == 401 and not has_asked_again:
+                has_asked_again = True
+                if (other := await self._key_instead_of(key, tries)) is not None:
+                    key = other
+                    continue
             wait_s = delay_s(tries, self._rng) if _is_transient(cause, status) else None
             if wait_s is None or self._clock.now_s() + wait_s >= deadline_s:
                 raise SidebandRejected(self._refusal(cause, status, tries), status=status) from cause
@@ -158,10 +172,16 @@ class Sideband:
             )
             await self._clock.sleep_until(self._clock.now_s() + wait_s)
 
-    async def _handshake(self, limit_s: float) -> ClientConnection:
+    async def _key_instead_of(self, refused: str, tries: int) -> str | None:
+        try:
+            return await self._keys.instead_of(refused)
+        except KeyUnavailable as error:
+            raise SidebandRejected(self._refusal(error, 401, tries), status=401) from error
+
+    async def _handshake(self, key: str, limit_s: float) -> ClientConnection:
         return await _Connect(
             self._url,
-            additional_headers=self._headers,
+            additional_headers=with_extra(call_headers(key, self._session_id), self._config.headers),
             user_agent_header=None,
             compression=None,
             proxy=self._proxy,
@@ -188,7 +208,7 @@ class Sideband:
         except ConnectionClosed as error:
             by_us = error.rcvd is None and error.sent is not None
             frame = error.sent if by_us else error.rcvd
-            reason = one_line(frame.reason, self._secrets) if frame is not None else ""
+            reason = one_line(frame.reason, self._config.secrets) if frame is not None else ""
             return SidebandClosed(frame.code if frame is not None else None, reason, by_us=by_us)
         finally:
             writer.cancel()
@@ -211,13 +231,15 @@ class Sideband:
         self._listener.on_sent(text)
 
     def _refusal(self, cause: Exception, status: int | None, tries: int) -> str:
-        if status is not None:
+        if isinstance(cause, KeyUnavailable):
+            what = str(cause) if status is None else f"HTTP {status}, and then: {cause}"
+        elif status is not None:
             what = f"HTTP {status}"
         elif isinstance(cause, TimeoutError):
             what = "the handshake was not answered in time"
         else:
-            what = one_line(str(cause), self._secrets) or type(cause).__name__
-        times = "one try" if tries == 1 else f"{tries} tries"
+            what = one_line(str(cause), self._config.secrets) or type(cause).__name__
+        times = {0: "nothing was sent", 1: "one try"}.get(tries, f"{tries} tries")
         return f"the sideband of call {self._call_id} cannot be joined: {what} ({times})"
 
 

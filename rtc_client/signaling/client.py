@@ -22,9 +22,11 @@ from rtc_client.errors import (
     AnswererUnreachable,
     AnswerInvalid,
     ConfigError,
+    KeyUnavailable,
     OfferRejected,
     SignalingError,
 )
+from rtc_client.keys import KeyRing
 from rtc_client.protocol import urls
 from rtc_client.protocol.codec import load_json
 from rtc_client.protocol.headers import call_headers, with_extra
@@ -57,11 +59,13 @@ class _Failure:
     repeat: bool = False
     after_s: float | None = None
     """How long the server asked us to wait; None for our own schedule."""
+    status: int | None = None
+    """Of the refusal, if it was one."""
 
 
 @asynccontextmanager
 async def open_signaling(
-    config: CallConfig, session_id: str, *, clock: Clock, rng: random.Random
+    config: CallConfig, session_id: str, *, keys: KeyRing, clock: Clock, rng: random.Random
 ) -> AsyncIterator[Signaling]:
     """Yield the signaling of one call; its connections are closed on the way out."""
     local = urls.is_loopback(config.base_url)
@@ -81,18 +85,26 @@ async def open_signaling(
             f"the HTTP client cannot be set up (proxy or CA settings of the environment): {reason}"
         ) from None
     async with client:
-        yield Signaling(client, config, session_id, clock=clock, rng=rng)
+        yield Signaling(client, config, session_id, keys=keys, clock=clock, rng=rng)
 
 
 class Signaling:
     """The HTTP side of one call."""
 
     def __init__(
-        self, client: httpx.AsyncClient, config: CallConfig, session_id: str, *, clock: Clock, rng: random.Random
+        self,
+        client: httpx.AsyncClient,
+        config: CallConfig,
+        session_id: str,
+        *,
+        keys: KeyRing,
+        clock: Clock,
+        rng: random.Random,
     ) -> None:
         self._client = client
         self._config = config
         self._session_id = session_id
+        self._keys = keys
         self._clock = clock
         self._rng = rng
         self.call_id: str | None = None
@@ -104,11 +116,13 @@ class Signaling:
         """Return the answer to `offer_sdp`, and the call's id.
 
         5xx and connection errors are tried 5 times with 200, 400, 800 and 1600 ms ±10 % between (wire-protocol.md
-        section 3); a 429 only when its Retry-After fits the deadline for all tries; nothing else. Unlike the
-        reference client: every answer has a deadline as a whole, one that ran out is not asked for again (the
-        call may exist), no redirect is followed, and an answer that cannot be SDP is refused while it arrives.
+        section 3); a 429 only when its Retry-After fits the deadline for all tries; a 401 once, at once, and only
+        when a callable key gives another one; nothing else. Unlike the reference client: every answer has a deadline
+        as a whole, one that ran out is not asked for again (the call may exist), no redirect is followed, and an
+        answer that cannot be SDP is refused while it arrives.
 
         Raises:
+            KeyUnavailable: There is no key to send.
             OfferRejected: A status other than 2xx.
             AnswererUnreachable: No answer.
             AnswerInvalid: An answer of which no call can be made; `call_id` is set if the server named one.
@@ -118,18 +132,21 @@ class Signaling:
         offered = offered_session(self._config.session)
         shape = json_offer if urls.is_backend(self._config.base_url) else multipart_offer
         content_type, body = shape(offer_sdp, offered)
-        headers = with_extra(
-            [*call_headers(self._config.api_key, self._session_id), ("accept", "*/*"), ("content-type", content_type)],
-            self._config.headers,
-        )
         url = urls.calls_url(self._config.base_url, self._config.query)
+        key, has_asked_again = await self._keys.get(), False
         deadline_s = self._clock.now_s() + self._config.deadlines.signaling_s
         tries = 0
         while True:
             left_s = deadline_s - self._clock.now_s()
+            headers = self._headers(key, ("content-type", content_type))
             outcome = await self._try(httpx.Request("POST", url, headers=headers, content=body), left_s)
             if isinstance(outcome, Answer):
                 return outcome
+            if outcome.status == 401 and not has_asked_again:
+                has_asked_again = True
+                if (other := await self._keys.instead_of(key)) is not None:
+                    key = other
+                    continue
             tries += 1
             wait_s = delay_s(tries, self._rng) if outcome.repeat else None
             if wait_s is not None and outcome.after_s is not None:
@@ -140,23 +157,34 @@ class Signaling:
             await self._clock.sleep_until(self._clock.now_s() + wait_s)
 
     async def hang_up(self, call_id: str) -> bool:
-        """Tell the server that the call is over; return whether it took note. Never raises, never repeats.
+        """Tell the server that the call is over; return whether it took note. Never raises.
 
-        Cancelling it abandons the request.
+        It is said once, and again only with another key that a callable gives after a 401. Cancelling it abandons the
+        request.
         """
-        url = urls.hangup_url(self._config.base_url, self._config.query, call_id)
-        headers = with_extra(
-            [*call_headers(self._config.api_key, self._session_id), ("accept", "*/*")], self._config.headers
-        )
         try:
             async with _quiet_timeout(self._config.deadlines.remote_hangup_s):
-                response = await self._client.send(httpx.Request("POST", url, headers=headers), stream=True)
-                await response.aclose()
-        except (httpx.HTTPError, TimeoutError, OSError) as error:
+                key = await self._keys.get(may_be_expired=True)
+                status = await self._say_hangup(call_id, key)
+                if status == 401 and (other := await self._keys.instead_of(key)) is not None:
+                    status = await self._say_hangup(call_id, other)
+        except (httpx.HTTPError, TimeoutError, OSError, KeyUnavailable) as error:
             log.warning("hang-up not delivered", extra={"call_id": call_id, "error": type(error).__name__})
             return False
-        log.info("hang-up delivered", extra={"call_id": call_id, "status": response.status_code})
-        return response.is_success
+        log.info("hang-up delivered", extra={"call_id": call_id, "status": status})
+        return 200 <= status < 300
+
+    async def _say_hangup(self, call_id: str, key: str) -> int:
+        url = urls.hangup_url(self._config.base_url, self._config.query, call_id)
+        response = await self._client.send(httpx.Request("POST", url, headers=self._headers(key)), stream=True)
+        await response.aclose()
+        return response.status_code
+
+    def _headers(self, key: str, *more: tuple[str, str]) -> list[tuple[str, str]]:
+        return with_extra(
+            [*call_headers(key, self._session_id), ("accept", "*/*"), *more],
+            self._config.headers,
+        )
 
     async def _try(self, request: httpx.Request, left_s: float) -> Answer | _Failure:
         limit_s = min(self._config.deadlines.answer_s, left_s)
@@ -201,7 +229,7 @@ class Signaling:
         error = OfferRejected(status, message or response.reason_phrase, retry_after_s=after_s)
         if status == 429:
             return _Failure(error, repeat=after_s is not None, after_s=after_s)
-        return _Failure(error, repeat=status >= 500)
+        return _Failure(error, repeat=status >= 500, status=status)
 
 
 @asynccontextmanager

@@ -66,6 +66,7 @@ class Desk:
         self._is_lenient = record.is_lenient
         self._tries = Tries()
         self._told: deque[str] = deque(maxlen=MAX_LOCATIONS)
+        self._refused_keys: deque[str | None] = deque(maxlen=MAX_LOCATIONS)
         self._closing = asyncio.Event()
 
     def application(self) -> web.Application:
@@ -126,6 +127,8 @@ class Desk:
             self._keep_response(request, response_raised)
             raise
         self._keep_response(request, response)
+        if response.status == 401:
+            self._refused_keys.append(seen.header("authorization"))
         if (location := response.headers.get("Location")) is not None:
             self._told.append(location)
         return response
@@ -213,7 +216,8 @@ class Desk:
         seen = request[_SEEN]
         call_id = request.match_info.get("call_id") or dict(seen.query).get("call_id", "")
         call = self._call(call_id)
-        violations = strict.check_handshake(seen, call.post if call else None)
+        post = call.post if call else None
+        violations = strict.check_handshake(seen, post, is_key_refused=self._is_key_refused(post))
         violations += self._tries.handshake_came(seen, call_id)
         self._record.blame(violations, call.call_id if call else None)
         if call is None and not self._is_told(call_id):
@@ -243,7 +247,9 @@ class Desk:
             if not self._is_told(request.match_info["call_id"]):
                 self._record.blame([strict.UNKNOWN_CALL], None, refused=True)
             return _error(404, "no such call")
-        violations = strict.check_hangup(seen, call.post, is_repeated=call.hung_up_by_client)
+        violations = strict.check_hangup(
+            seen, call.post, is_repeated=call.hung_up_by_client, is_key_refused=self._is_key_refused(call.post)
+        )
         self._record.blame(violations, call.call_id)
         call.hung_up_by_client = True
         call.begin_end(CallEnd.CLIENT_HANGUP)
@@ -254,6 +260,10 @@ class Desk:
         if not any(location.partition("?")[0].endswith(request[_SEEN].path) for location in self._told):
             self._record.blame([strict.NOTHING_THERE], None, refused=True)
         return _error(404, "there is nothing at this path, or not for this method")
+
+    def _is_key_refused(self, post: SeenRequest | None) -> bool:
+        """Whether the key that placed a call was refused later."""
+        return post is not None and post.header("authorization") in self._refused_keys
 
     def _is_told(self, call_id: str) -> bool:
         """Whether a Location of ours, as a fault may have changed it, names this call."""

@@ -107,8 +107,13 @@ def check_posted_offer(offer: PostedOffer) -> list[Violation]:
     return found + [Violation(_POST, text) for text in check_offer(offer.sdp)]
 
 
-def check_handshake(handshake: SeenRequest, post: SeenRequest | None) -> list[Violation]:
-    """Judge the request to join a sideband, against the POST of the same call (None if there is none)."""
+def check_handshake(
+    handshake: SeenRequest, post: SeenRequest | None, *, is_key_refused: bool = False
+) -> list[Violation]:
+    """Judge the request to join a sideband, against the POST of the same call (None if there is none).
+
+    Once the key of the POST was refused with 401, the others may carry another one.
+    """
     found = _check_headers(handshake, _SIDEBAND)
     names = [name for name, _ in handshake.query]
     if names.count("intent") != 1 or ("intent", "quicksilver") not in handshake.query:
@@ -123,17 +128,20 @@ def check_handshake(handshake: SeenRequest, post: SeenRequest | None) -> list[Vi
     if handshake.header("sec-websocket-extensions") is not None:
         found.append(Violation(_SIDEBAND, "no extension may be offered, permessage-deflate neither"))
     if post is not None:
-        found += _check_same_caller(handshake, post, _SIDEBAND) + _check_provider_query(handshake, post)
+        found += _check_same_caller(handshake, post, _SIDEBAND, is_key_refused=is_key_refused)
+        found += _check_provider_query(handshake, post)
     return found
 
 
-def check_hangup(hangup: SeenRequest, post: SeenRequest, *, is_repeated: bool) -> list[Violation]:
+def check_hangup(
+    hangup: SeenRequest, post: SeenRequest, *, is_repeated: bool, is_key_refused: bool = False
+) -> list[Violation]:
     """Judge the request that ends a call, against the POST that placed it.
 
     The reference client sends none (section 1, step 6). What is demanded is what holds for every request of a call:
     the same caller, at the same base, with the provider's query.
     """
-    found = _check_headers(hangup, _POST) + _check_same_caller(hangup, post, _POST)
+    found = _check_headers(hangup, _POST) + _check_same_caller(hangup, post, _POST, is_key_refused=is_key_refused)
     if not hangup.path.startswith(f"{post.path}/"):
         found.append(Violation(_BASES, "a call is hung up at the base where it was placed"))
     found += _check_provider_query(hangup, post)
@@ -208,11 +216,13 @@ def _check_headers(request: SeenRequest, section: str) -> list[Violation]:
     return found
 
 
-def _check_same_caller(request: SeenRequest, post: SeenRequest, section: str) -> list[Violation]:
+def _check_same_caller(
+    request: SeenRequest, post: SeenRequest, section: str, *, is_key_refused: bool
+) -> list[Violation]:
     found = [
         Violation(section, f"the header {name} must be the same as on the POST")
         for name in _IDENTITY
-        if request.header(name) != post.header(name)
+        if request.header(name) != post.header(name) and not (name == "authorization" and is_key_refused)
     ]
     names = dict.fromkeys(name.lower() for name, _ in post.headers)
     provider = [name for name in names if _PROVIDER_HEADER.fullmatch(name) and name not in (*_IDENTITY, "openai-alpha")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from rtc_client.testing.record import SeenRequest, Violation
@@ -38,6 +38,7 @@ class _Tried:
     status: int | None = None
     """Of the last answer; None while it is not answered."""
     retry_after_s: float | None = None
+    authorization: str | None = field(default=None, repr=False)
 
 
 class Tries:
@@ -50,13 +51,15 @@ class Tries:
 
     def post_came(self, post: SeenRequest) -> list[Violation]:
         """Judge whether a POST may be sent at this time."""
-        last = _taken(self._posts, _post_key(post), post.at_s)
+        last = _taken(self._posts, _post_key(post), post)
         if last is None:
             return []
         if last.status is None:
             return [Violation(_POST, "an offer must not be repeated before its answer has come")]
         if 200 <= last.status < 300:
             return [Violation(_POST, "an offer that was answered must not be repeated")]
+        if last.status == 401 and post.header("authorization") not in (None, last.authorization):
+            return []  # another key: the reference client has but one
         if last.status in _FINAL and last.retry_after_s is None:
             return [Violation(_POST, f"an offer that was refused with {last.status} must not be repeated")]
         if last.retry_after_s is not None:
@@ -75,10 +78,12 @@ class Tries:
         key = handshake.header("sec-websocket-key") or ""
         found = [REUSED_KEY] if key in self._keys else []
         self._keys.append(key)
-        last = _taken(self._handshakes, call_id, handshake.at_s)
+        last = _taken(self._handshakes, call_id, handshake)
         # Giving up a handshake that is never answered is better than what the reference client does: to wait for ever.
         if last is None or last.status in (None, 101):
             return found
+        if last.status == 401 and handshake.header("authorization") not in (None, last.authorization):
+            return found  # another key: the reference client has but one
         return found + _check_schedule(last, handshake.at_s, _HANDSHAKE, "a handshake")
 
     def handshake_answered(self, handshake: SeenRequest, call_id: str, status: int) -> None:
@@ -90,11 +95,11 @@ def _post_key(post: SeenRequest) -> Hashable:
     return post.header("x-session-id"), hashlib.sha256(post.body).digest()
 
 
-def _taken(tried: OrderedDict[Hashable, _Tried], key: Hashable, at_s: float) -> _Tried | None:
+def _taken(tried: OrderedDict[Hashable, _Tried], key: Hashable, request: SeenRequest) -> _Tried | None:
     """Return the last try, and put the one that begins now in its place."""
     last = tried.get(key)
     n_failed = 0 if last is None else last.n_failed
-    tried[key] = _Tried(at_s, n_failed)
+    tried[key] = _Tried(request.at_s, n_failed, authorization=request.header("authorization"))
     tried.move_to_end(key)
     while len(tried) > MAX_KEPT:
         tried.popitem(last=False)

@@ -67,6 +67,7 @@ class Joining:
             config,
             "session-1",
             CALL_ID,
+            keys=config.key_ring(),
             first_frame=lambda: FIRST,
             outbox=self.outbox,
             listener=self.heard,

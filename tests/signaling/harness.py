@@ -23,7 +23,9 @@ async def signaling(base_url: str, *, clock: Clock | None = None, **settings: An
     """Open the signaling of one call."""
     config = CallConfig(base_url=base_url, api_key=KEY, **settings)
     rng = random.Random(1)
-    async with open_signaling(config, "session-1", clock=clock or MonotonicClock(), rng=rng) as opened:
+    async with open_signaling(
+        config, "session-1", keys=config.key_ring(), clock=clock or MonotonicClock(), rng=rng
+    ) as opened:
         yield opened
 
 
