@@ -58,7 +58,7 @@ from rtc_client.errors import (
     SinkFailed,
     SourceFailed,
 )
-from rtc_client.keys import ApiKey, ClientSecret, KeySource
+from rtc_client.keys import ApiKey, ClientSecret
 from rtc_client.protocol.events import (
     AgentTranscriptDelta,
     AgentTranscriptDone,
@@ -80,7 +80,7 @@ from rtc_client.protocol.transcript import TranscriptEntry
 __all__ = [
     # placing a call
     "connect", "Call", "CallConfig", "CallResult", "CallState", "Deadlines", "IceServer", "OpusSettings", "CallStats",
-    "ApiKey", "KeySource", "ClientSecret",
+    "ApiKey", "ClientSecret",
     # what the caller says
     "Source", "FileSource", "WavSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
     "OpusClip", "ClipEncoding", "ClipSource", "PacketSource",

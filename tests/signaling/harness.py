@@ -21,7 +21,7 @@ LOCATION = ("Location", f"/v1/realtime/calls/{CALL_ID}")
 @asynccontextmanager
 async def signaling(base_url: str, *, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Signaling]:
     """Open the signaling of one call."""
-    config = CallConfig(base_url=base_url, api_key=KEY, **settings)
+    config = CallConfig(**({"base_url": base_url, "api_key": KEY} | settings))
     rng = random.Random(1)
     async with open_signaling(
         config, "session-1", keys=config.key_ring(), clock=clock or MonotonicClock(), rng=rng
