@@ -41,11 +41,13 @@ from rtc_client.errors import (
     CallClosed,
     CallLost,
     CassetteUnusable,
+    CommandFault,
     ConfigError,
     DtlsFailed,
     IceFailed,
     KeyExpired,
     KeyUnavailable,
+    InvalidCommand,
     MediaError,
     MediaTimeout,
     OfferRejected,
@@ -59,6 +61,37 @@ from rtc_client.errors import (
     SourceFailed,
 )
 from rtc_client.keys import ApiKey, ClientSecret
+from rtc_client.protocol.audio_settings import (
+    AudioFormat,
+    AudioInputSettings,
+    AudioOutputSettings,
+    AudioSettings,
+    NoiseReduction,
+    PcmaFormat,
+    PcmFormat,
+    PcmuFormat,
+    SemanticVad,
+    ServerVad,
+    TranscriptionSettings,
+    TurnDetection,
+    VoiceReference,
+)
+from rtc_client.protocol.commands import (
+    AppendAudio,
+    AppendHandoffOutput,
+    CancelResponse,
+    ClearAudio,
+    ClearOutputAudio,
+    Command,
+    CommitAudio,
+    CreateItem,
+    CreateMessage,
+    CreateResponse,
+    DeleteItem,
+    RetrieveItem,
+    TruncateItem,
+    UpdateSession,
+)
 from rtc_client.protocol.events import (
     AgentTranscriptDelta,
     AgentTranscriptDone,
@@ -73,8 +106,69 @@ from rtc_client.protocol.events import (
     SessionUpdated,
     UnknownEvent,
 )
+from rtc_client.protocol.items import (
+    AudioPart,
+    ContentPart,
+    FunctionCallItem,
+    FunctionCallOutputItem,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    ItemReference,
+    McpApprovalRequestItem,
+    McpApprovalResponseItem,
+    McpCallItem,
+    McpError,
+    McpHttpError,
+    McpListToolsItem,
+    McpProtocolError,
+    McpToolDefinition,
+    McpToolError,
+    MessageItem,
+    OutputAudio,
+    OutputText,
+    TextPart,
+)
+from rtc_client.protocol.model import UNSET, UnknownModel, UnsetType
+from rtc_client.protocol.responses import (
+    CachedTokens,
+    DetectedLanguage,
+    ErrorDetail,
+    InputTokens,
+    LogProb,
+    OutputTokens,
+    RateLimit,
+    Response,
+    ResponseAudio,
+    ResponseParameters,
+    ResponseStatusDetails,
+    TranscriptionUsage,
+    Usage,
+)
+from rtc_client.protocol.session import SessionSettings
+from rtc_client.protocol.session_models import (
+    PromptReference,
+    RealtimeSession,
+    Reasoning,
+    RetentionRatio,
+    TokenLimits,
+    TracingSettings,
+    TranscriptionAudio,
+    TranscriptionSession,
+    V1Session,
+)
 from rtc_client.protocol.state import CallState, End, EndReason
 from rtc_client.protocol.timeline import Timings
+from rtc_client.protocol.tools import (
+    ApprovalFilter,
+    FunctionChoice,
+    FunctionTool,
+    McpChoice,
+    McpTool,
+    Tool,
+    ToolFilter,
+)
 from rtc_client.protocol.transcript import TranscriptEntry
 
 __all__ = [
@@ -95,6 +189,25 @@ __all__ = [
     "ServerEvent", "SessionUpdated", "OutputAudioDelta", "CallerTranscriptDelta", "CallerTranscriptDone",
     "AgentTranscriptDelta", "AgentTranscriptDone", "ItemAdded", "ItemDone", "HandoffRequested", "ErrorEvent",
     "UnknownEvent",
+    # commands: what can be sent
+    "Command", "UpdateSession", "CreateMessage", "CreateItem", "RetrieveItem", "DeleteItem", "TruncateItem",
+    "AppendAudio", "CommitAudio", "ClearAudio", "ClearOutputAudio", "CreateResponse", "CancelResponse",
+    "AppendHandoffOutput", "InvalidCommand", "CommandFault",
+    # sessions
+    "SessionSettings", "RealtimeSession", "V1Session", "TranscriptionSession", "TranscriptionAudio", "AudioSettings",
+    "AudioInputSettings", "AudioOutputSettings", "AudioFormat", "PcmFormat", "PcmuFormat", "PcmaFormat",
+    "TurnDetection", "ServerVad", "SemanticVad", "TranscriptionSettings", "NoiseReduction", "VoiceReference",
+    "PromptReference", "TracingSettings", "RetentionRatio", "TokenLimits", "Reasoning", "UNSET", "UnsetType",
+    # responses
+    "ResponseParameters", "ResponseAudio", "Response", "ResponseStatusDetails", "ErrorDetail", "Usage", "InputTokens",
+    "OutputTokens", "CachedTokens", "TranscriptionUsage", "RateLimit", "LogProb", "DetectedLanguage",
+    # items and the parts of their content
+    "Item", "MessageItem", "FunctionCallItem", "FunctionCallOutputItem", "McpCallItem", "McpListToolsItem",
+    "McpToolDefinition", "McpApprovalRequestItem", "McpApprovalResponseItem", "ItemReference", "McpError",
+    "McpProtocolError", "McpToolError", "McpHttpError", "ContentPart", "InputText", "InputAudio", "InputImage",
+    "OutputText", "OutputAudio", "TextPart", "AudioPart", "UnknownModel",
+    # tools
+    "Tool", "FunctionTool", "McpTool", "ToolFilter", "ApprovalFilter", "FunctionChoice", "McpChoice",
     # events of our own
     "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned", "CallEnded",
     # errors

@@ -4,6 +4,7 @@ RtcClientError
 ├── ConfigError                 before anything was sent
 │   ├── AudioFileUnreadable     a file named as a source or a sink cannot be used
 │   ├── CassetteUnusable        a recorded call cannot be read, written or replayed
+│   ├── InvalidCommand          a command that cannot be sent            .fault
 │   └── OpusUnavailable         no usable libopus on this machine
 ├── KeyUnavailable              no key to send: a callable gave none; its exception is chained
 │   └── KeyExpired              an ephemeral key that is known to have expired   .expired_for_s
@@ -29,6 +30,8 @@ Messages carry no key, no header value, no SDP and no speech.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 
 class RtcClientError(Exception):
     """Root of every exception that this library raises on purpose."""
@@ -44,6 +47,36 @@ class AudioFileUnreadable(ConfigError):
 
 class CassetteUnusable(ConfigError):
     """A cassette cannot be read, written or replayed."""
+
+
+class CommandFault(StrEnum):
+    """What is wrong with a command."""
+
+    AUDIO_NOT_BASE64 = "audio_not_base64"
+    AUDIO_TOO_LONG = "audio_too_long"
+    PCM_RATE = "pcm_rate"
+    FORMAT_CONFLICT = "format_conflict"
+    MODALITIES = "modalities"
+    TEMPERATURE = "temperature"
+    OUT_OF_RANGE = "out_of_range"
+    MCP_ADDRESS = "mcp_address"
+    EMPTY_ID = "empty_id"
+    UNKNOWN_KIND = "unknown_kind"
+    """It holds an `UnknownModel`, which is for reading."""
+    SHAPE = "shape"
+    """A field is not of the type it must be."""
+    NOT_JSON = "not_json"
+    """It is no JSON object with a `type`, or holds what JSON cannot say."""
+    UNPROVEN = "unproven"
+    """Realtime v1 is not known to take it; `allow_unproven=True` sends it all the same."""
+
+
+class InvalidCommand(ConfigError):
+    """A command cannot be sent as it is; nothing of it was sent, and `fault` says what is wrong with it."""
+
+    def __init__(self, fault: CommandFault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class OpusUnavailable(ConfigError):

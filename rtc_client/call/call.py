@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Literal
 
@@ -20,8 +20,8 @@ from rtc_client.call.taping import CassetteRecorder
 from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.config import CallConfig
 from rtc_client.errors import CallClosed, SidebandRejected
-from rtc_client.protocol.codec import dump_command
-from rtc_client.protocol.commands import CreateMessage
+from rtc_client.protocol.codec import command_json, dump_command, dump_raw
+from rtc_client.protocol.commands import Command, CreateMessage, check_proven
 from rtc_client.protocol.state import CallState, End, EndReason
 from rtc_client.protocol.timeline import Fact
 from rtc_client.protocol.transcript import TranscriptEntry
@@ -188,9 +188,48 @@ class Call:
             CallClosed: The call is over.
             SidebandError: The call has no sideband, by policy or because it was given up.
         """
-        frame = dump_command(CreateMessage(text=text, role=role))
+        await self.send(CreateMessage(text=text, role=role))
+
+    async def send(self, command: Command, *, allow_unproven: bool = False) -> None:
+        """Send a client event. Before the sideband is joined it waits its turn.
+
+        Returns when the command has a place in the queue; with 64 waiting, once there is room. Whether the server took
+        it is told by its events: one about an error carries the `event_id` that the command was given.
+
+        Args:
+            command: What to send; it was checked when it was made.
+            allow_unproven: Send a command that realtime v1 is not known to take (wire-protocol.md section 6).
+
+        Raises:
+            InvalidCommand: It cannot be written as JSON, or is not proven on this call's path.
+            CallClosed: The call is over.
+            SidebandError: The call has no sideband, by policy or because it was given up.
+        """
+        frame = dump_command(command)
+        if not allow_unproven and self._engine.config.version == "v1":
+            check_proven(command_json(command))
+        await self._send_frame(frame)
+
+    async def send_raw(self, event: Mapping[str, object] | str, *, allow_unproven: bool = False) -> None:
+        """Send any client event: a mapping, or JSON text, which goes out as it was written. Nothing in it is checked.
+
+        Args:
+            event: A JSON object with a `type`.
+            allow_unproven: Send it although realtime v1 is not known to take it (wire-protocol.md section 6).
+
+        Raises:
+            InvalidCommand: It is no JSON object with a `type`, or is not proven on this call's path.
+            CallClosed: The call is over.
+            SidebandError: The call has no sideband, by policy or because it was given up.
+        """
+        frame, raw = dump_raw(event)
+        if not allow_unproven and self._engine.config.version == "v1":
+            check_proven(raw)
+        await self._send_frame(frame)
+
+    async def _send_frame(self, frame: str) -> None:
         if self._engine.config.sideband == "off":
-            raise SidebandRejected("this call has no sideband to send a text on: its policy is off")
+            raise SidebandRejected("this call has no sideband to send on: its policy is off")
         await self._engine.outbox.put(frame)
 
     async def hangup(self, reason: EndReason = EndReason.HANGUP) -> None:

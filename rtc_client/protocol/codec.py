@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, TypeGuard, assert_never
+from typing import Any, Final, TypeAlias, TypeGuard
 
 import msgspec
 
+from rtc_client.errors import CommandFault, InvalidCommand
 from rtc_client.protocol import events as ev
-from rtc_client.protocol.commands import AppendHandoffOutput, Command, CreateMessage, UpdateSession
-from rtc_client.protocol.session import JsonObject, updated_session
+from rtc_client.protocol.commands import AppendAudio, Command, CreateMessage, UpdateSession
+from rtc_client.protocol.model import JsonObject, Model, Tagged
+from rtc_client.protocol.session import SessionSettings, updated_session
+from rtc_client.protocol.session_models import RealtimeSession, TranscriptionSession
 
 _Build: TypeAlias = Callable[[str, dict[str, Any]], ev.ServerEvent | None]
 
@@ -40,8 +43,38 @@ def parse_binary(data: bytes) -> ev.UnknownEvent:
 
 
 def dump_command(command: Command) -> str:
-    """Return one text frame: compact JSON with non-ASCII unescaped (wire-protocol.md section 1.5)."""
-    return dump_json(command_json(command))
+    """Return one text frame: compact JSON with non-ASCII unescaped (wire-protocol.md section 1.5).
+
+    Raises:
+        InvalidCommand: A field is not of its type, or holds what JSON cannot say.
+    """
+    match command:
+        case UpdateSession(settings=SessionSettings()) | CreateMessage():
+            return dump_json(command_json(command))
+        case UpdateSession(settings=RealtimeSession() | TranscriptionSession() as session, event_id=event_id):
+            return _dump_checked(_SessionUpdate(session=session, event_id=event_id))
+        case AppendAudio():  # checked when it was made, and long
+            return dump_json(command)
+        case Tagged():
+            return _dump_checked(command)
+        case _:
+            raise TypeError(f"not a command: {type(command).__name__}")
+
+
+def dump_raw(value: Mapping[str, object] | str) -> tuple[str, JsonObject]:
+    """Return one text frame for any client event, and the object that it is; a text stays as it was written.
+
+    Raises:
+        InvalidCommand: It is not a JSON object with a `type`.
+    """
+    try:
+        text = value if isinstance(value, str) else dump_json(value)
+        raw = load_json(text)
+    except (ValueError, TypeError, RecursionError):
+        text, raw = "", None
+    if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
+        raise InvalidCommand(CommandFault.NOT_JSON, "a client event is a JSON object with a type, which this is not")
+    return text, raw
 
 
 def load_json(text: str) -> object:
@@ -62,18 +95,48 @@ def dump_json(value: object) -> str:
 
 
 def command_json(command: Command) -> JsonObject:
-    """Return the JSON object that a command is on the wire (section 6)."""
+    """Return the JSON object that a command is on the wire (section 6); what is a list there may be a tuple here."""
     match command:
-        case UpdateSession(settings=settings):
-            return {"type": "session.update", "session": updated_session(settings)}
+        case UpdateSession(settings=SessionSettings() as settings):
+            return _named(command, {"type": "session.update", "session": updated_session(settings)})
         case CreateMessage(text=text, role=role):
             part = "output_text" if role == "assistant" else "input_text"
             message = {"type": "message", "role": role, "content": [{"type": part, "text": text}]}
-            return {"type": "conversation.item.create", "item": message}
-        case AppendHandoffOutput(handoff_id=handoff_id, output_text=text):
-            return {"type": "conversation.handoff.append", "handoff_id": handoff_id, "output_text": text}
+            return _named(command, {"type": "conversation.item.create", "item": message})
+        case UpdateSession(settings=RealtimeSession() | TranscriptionSession() as session, event_id=event_id):
+            return _builtins(_SessionUpdate(session=session, event_id=event_id))
         case _:
-            assert_never(command)
+            return _builtins(command)
+
+
+def _builtins(model: Model) -> JsonObject:
+    value: JsonObject = msgspec.to_builtins(model)
+    return value
+
+
+class _SessionUpdate(Tagged, frozen=True, kw_only=True, tag="session.update"):
+    session: RealtimeSession | TranscriptionSession
+    event_id: str | None = None
+
+
+def _named(command: UpdateSession | CreateMessage, raw: JsonObject) -> JsonObject:
+    return raw if command.event_id is None else raw | {"event_id": command.event_id}
+
+
+def _dump_checked(command: Tagged) -> str:
+    try:
+        encoded = msgspec.json.encode(command)
+        msgspec.json.decode(encoded, type=type(command))
+    except msgspec.ValidationError as error:
+        where = str(error).rpartition(" - at ")[2]
+        raise InvalidCommand(
+            CommandFault.SHAPE, f"a field of {command.type} is not of the type it must be: {where}"
+        ) from None
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidCommand(
+            CommandFault.NOT_JSON, f"{command.type} holds a value that JSON cannot say, or a lone surrogate"
+        ) from None
+    return encoded.decode()
 
 
 def _session_updated(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
