@@ -175,17 +175,18 @@ def check_proven(raw: dict[str, object]) -> None:
         InvalidCommand: Saying so, with the fault `UNPROVEN`.
     """
     match raw:
-        case {"type": "session.update", "session": {"type": "quicksilver"}}:
-            return
-        case {"type": "conversation.item.create", "item": {"type": "message"}}:
-            return
-        case {"type": "input_audio_buffer.append" | "conversation.handoff.append"}:
-            return
-    raise InvalidCommand(
-        CommandFault.UNPROVEN,
-        f"realtime v1 is not known to take {_named(raw)}: the reference client never sends it, and a server may answer "
-        "with an error, or not at all; pass allow_unproven=True to send it all the same",
-    )
+        case {"type": "session.update", "session": {"type": "quicksilver"}, **more}:
+            pass
+        case {"type": "conversation.item.create", "item": {"type": "message"}, **more}:
+            pass
+        case {"type": "input_audio_buffer.append", "audio": _, **more}:
+            pass
+        case {"type": "conversation.handoff.append", "handoff_id": _, "output_text": _, **more}:
+            pass
+        case _:
+            raise _unproven(_named(raw))
+    if more:
+        raise _unproven(f"the key {min(more)[:64]!r} in {_named(raw)}")
 
 
 def check_text(name: str, text: str) -> None:
@@ -198,6 +199,14 @@ def check_text(name: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise ConfigError(f"{name} holds a lone surrogate, which is not text that can be sent as UTF-8") from None
+
+
+def _unproven(what: str) -> InvalidCommand:
+    return InvalidCommand(
+        CommandFault.UNPROVEN,
+        f"realtime v1 is not known to take {what}: the reference client never sends it, and a server may answer with an "
+        "error, or not at all; pass allow_unproven=True to send it all the same",
+    )
 
 
 def _named(raw: dict[str, object]) -> str:

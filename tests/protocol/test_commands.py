@@ -182,7 +182,7 @@ def test_absent_null_and_a_value_are_three_things(name: str) -> None:
 def test_mcp_tool_writes_its_allow_list_by_the_name_of_the_api() -> None:
     """`allowed_tools`, as names or as a filter."""
     for allowed, expected in ((("a", "b"), ["a", "b"]), (ToolFilter(read_only=True), {"read_only": True})):
-        tool = McpTool(server_label="l", server_url="https://example.org", allowed_tools=allowed)  # type: ignore[arg-type]
+        tool = McpTool(server_label="l", server_url="https://example.org", allowed_tools=allowed)
 
         sent = json.loads(dump_command(UpdateSession(settings=RealtimeSession(tools=(tool,)))))
 
@@ -351,8 +351,12 @@ def test_v1_takes_what_the_reference_client_sends_and_nothing_else(command: Comm
     assert refusal.value.fault is F.UNPROVEN
 
 
-def test_item_that_is_no_message_is_unproven() -> None:
-    """Of items, v1 is known to take messages; the refusal names the kind."""
+def test_more_than_is_proven_is_unproven() -> None:
+    """Of items, v1 is known to take messages, and of keys those that were seen; the refusal names what it is."""
+    with pytest.raises(InvalidCommand, match=r"the key 'event_id' in 'input_audio_buffer\.append'"):
+        check_proven(command_json(AppendAudio(audio="", event_id="mine")))
+    with pytest.raises(InvalidCommand, match=r"the key 'previous_item_id' in"):
+        check_proven(command_json(CreateItem(item=HELLO, previous_item_id="root")))
     with pytest.raises(InvalidCommand, match=r"'conversation\.item\.create' of type 'function_call_output'"):
         check_proven(command_json(CreateItem(item=FunctionCallOutputItem(call_id="c", output="o"))))
 
