@@ -204,8 +204,8 @@ def check_text(name: str, text: str) -> None:
 def _unproven(what: str) -> InvalidCommand:
     return InvalidCommand(
         CommandFault.UNPROVEN,
-        f"realtime v1 is not known to take {what}: the reference client never sends it, and a server may answer with an "
-        "error, or not at all; pass allow_unproven=True to send it all the same",
+        f"realtime v1 is not known to take {what}: the reference client never sends it, and a server may answer with "
+        "an error, or not at all; pass allow_unproven=True to send it all the same",
     )
 
 

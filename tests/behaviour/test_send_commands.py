@@ -28,7 +28,7 @@ async def test_proven_commands_arrive_in_their_turn(answerer: FakeAnswerer) -> N
         await call.send(AppendAudio(audio="AQID"))
         await call.send(AppendHandoffOutput(handoff_id="codex", output_text="two"))
         await call.send_raw({"type": "input_audio_buffer.append", "audio": "AQIDBA=="})
-        await call.send_raw('{ "type": "input_audio_buffer.append", "audio": "" }')
+        await call.send_raw('{"audio":"","type":"input_audio_buffer.append"}')
         answered = await answerer.wait_for_call()
         await answered.wait_received(6)
 
@@ -67,7 +67,7 @@ async def test_commands_need_a_call_with_a_sideband(answerer: FakeAnswerer) -> N
         with pytest.raises(SidebandRejected):
             await call.send(AppendAudio(audio=""))
         with pytest.raises(SidebandRejected):
-            await call.send_raw({"type": "input_audio_buffer.append"})
+            await call.send_raw({"type": "input_audio_buffer.append", "audio": ""})
     async with connect(config_for(answerer)) as call:
         await call.hangup()
         with pytest.raises(CallClosed):

@@ -10,8 +10,8 @@ from tests.wire.replay import assert_same_frame, config_of, replaying
 async def do(call: Call, request: Happening) -> None:
     """Do what the application above the reference client did."""
     match request:
-        case {"method": "thread/realtime/appendText", "params": {"text": str(text), **params}}:
-            await call.send_text(text, role=params.get("role", "user"))
+        case {"method": "thread/realtime/appendText", "params": {"text": str(text)}}:
+            await call.send_text(text, role=request["params"].get("role", "user"))
         case {"method": "thread/realtime/appendAudio", "params": {"audio": {"data": str(data)}}}:
             await call.send(AppendAudio(audio=data))
         case _:
