@@ -15,9 +15,12 @@ from rtc_client.audio.sources import (
     WavSource,
 )
 from rtc_client.call.call import Call, connect
+from rtc_client.call.handoffs import HandoffRecord
 from rtc_client.call.notices import (
     CallEnded,
     CallEvent,
+    HandoffEnded,
+    HandoffReceived,
     MediaConnected,
     NoAudioYet,
     SidebandAbandoned,
@@ -32,7 +35,8 @@ from rtc_client.cassette.cassette import Cassette
 from rtc_client.cassette.reference import read as read_cassette
 from rtc_client.cassette.structure import Difference as CassetteDifference
 from rtc_client.cassette.structure import differences as cassette_differences
-from rtc_client.config import CallConfig, Deadlines, IceServer, OpusSettings
+from rtc_client.config import CallConfig, Deadlines, HandoffSettings, IceServer, OpusSettings
+from rtc_client.delegates.request import HandoffHandler, HandoffRequest, Progress
 from rtc_client.errors import (
     AnswererUnreachable,
     AnswerInvalid,
@@ -41,9 +45,11 @@ from rtc_client.errors import (
     CallClosed,
     CallLost,
     CassetteUnusable,
+    CommandFailed,
     CommandFault,
     ConfigError,
     DtlsFailed,
+    HandoffFailed,
     IceFailed,
     InvalidCommand,
     KeyExpired,
@@ -106,6 +112,7 @@ from rtc_client.protocol.events import (
     SessionUpdated,
     UnknownEvent,
 )
+from rtc_client.protocol.handoff import ActiveEntry
 from rtc_client.protocol.items import (
     AudioPart,
     ContentPart,
@@ -181,6 +188,8 @@ __all__ = [
     # where the agent's voice goes
     "Sink", "WavSink", "NumpySink", "CallbackSink", "NullSink", "TeeSink", "OggRecorder", "PacketSink",
     "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
+    # what the agent asks for
+    "HandoffRequest", "HandoffHandler", "HandoffSettings", "HandoffRecord", "ActiveEntry", "Progress",
     # how it went
     "End", "EndReason", "Timings", "AudioTotals", "TranscriptEntry", "WireFrame",
     # recorded calls
@@ -209,11 +218,13 @@ __all__ = [
     # tools
     "Tool", "FunctionTool", "McpTool", "ToolFilter", "ApprovalFilter", "FunctionChoice", "McpChoice",
     # events of our own
-    "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned", "CallEnded",
+    "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned",
+    "HandoffReceived", "HandoffEnded", "CallEnded",
     # errors
     "RtcClientError", "ConfigError", "AudioFileUnreadable", "CassetteUnusable", "OpusUnavailable",
     "KeyUnavailable", "KeyExpired",
     "SignalingError", "OfferRejected", "AnswererUnreachable",
     "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
-    "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "CallClosed", "CallLost",
+    "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "HandoffFailed", "CommandFailed", "CallClosed",
+    "CallLost",
 ]  # fmt: skip

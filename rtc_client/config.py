@@ -14,11 +14,13 @@ from rtc_client.errors import ConfigError
 from rtc_client.keys import ApiKey, ClientSecret, KeyRing, check_api_key
 from rtc_client.protocol import urls
 from rtc_client.protocol.commands import check_text
+from rtc_client.protocol.handoff import LongOutput, PrefixRule
 from rtc_client.protocol.session import DEFAULT_MODEL, V1_DEFAULT_VOICE, V1_VOICES, V2_VOICES, SessionSettings
 
 MediaPath: TypeAlias = Literal["fast", "packets", "plain"]
 """Which way audio goes: past aiortc's packet machinery; through it, but with our own Opus and playout; all aiortc's."""
 SidebandPolicy: TypeAlias = Literal["require", "prefer", "off"]
+WhileBusy: TypeAlias = Literal["steer", "replace", "queue"]
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 
@@ -104,6 +106,29 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffSettings:
+    """How requests of the agent are handled (wire-protocol.md section 9). The defaults are the reference client's."""
+
+    while_busy: WhileBusy = "steer"
+    """What a request does that comes while a handler is at work. `steer`: it goes to that handler, and what comes of
+    both answers the latest. `replace`: the handler is cancelled, and a new one begins. `queue`: it waits its turn."""
+    limit_s: float = 120.0
+    """A handler that takes longer is cancelled, and the model is told so."""
+    long_output: LongOutput = "cut"
+    """`cut` takes the middle out of what is longer than 1,000 tokens of 4 bytes; `pieces` sends all of it."""
+    prefix: PrefixRule = "every"
+    """Which texts get `"Agent Final Message":` before them. `every` is the rule of 0.144.0, `final`, which leaves
+    `Progress` bare, that of 0.145.0."""
+
+    def __post_init__(self) -> None:
+        for name, choices in (("while_busy", WhileBusy), ("long_output", LongOutput), ("prefix", PrefixRule)):
+            if getattr(self, name) not in get_args(choices):
+                raise ConfigError(f"the handoff setting {name} must be one of {', '.join(get_args(choices))}")
+        if not 0 < self.limit_s < 86_400:
+            raise ConfigError("the time limit of a handoff must be more than 0 seconds and less than a day")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallConfig:
     """Where to call, as whom, and what the agent is told to be.
 
@@ -140,13 +165,15 @@ class CallConfig:
     max_duration_s: float | None = None
     """Hang up this long after connecting, in seconds; None for no limit."""
     linger_s: float = 3.0
-    """Once a source with an end is over, hang up when the agent has been silent for this long, in seconds."""
+    """Once a source with an end is over, hang up when the agent has been silent, and no handoff under way, for this
+    long, in seconds."""
     remote_hangup: bool = True
     """Whether to tell the server when we end a call; a call left open is billed."""
     allow_insecure: bool = False
     """Whether plain http and ws may leave this machine."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     opus: OpusSettings = field(default_factory=OpusSettings)
+    handoffs: HandoffSettings = field(default_factory=HandoffSettings)
     media_path: MediaPath = "fast"
     """Where to begin; a path whose seams are not there falls back to the next one, with a warning."""
     _obtained: deque[str] = field(

@@ -22,6 +22,8 @@ RtcClientError
 ├── AudioError
 │   ├── SourceFailed            the caller's own source raised; the cause is chained
 │   └── SinkFailed              the caller's own sink raised; the cause is chained
+├── HandoffFailed               a handler could not do what it was asked
+│   └── CommandFailed           .status, .stderr
 ├── CallClosed                  you used a call that is over
 └── CallLost                    the world ended it                   .reason
 
@@ -192,6 +194,23 @@ class SourceFailed(AudioError):
 
 class SinkFailed(AudioError):
     """The sink raised; its exception is the cause of this one."""
+
+
+class HandoffFailed(RtcClientError):
+    """A handoff cannot be done. A handler raises it with a sentence for the model, which may well say it aloud."""
+
+
+class CommandFailed(HandoffFailed):
+    """The program of a `CommandHandoff` failed.
+
+    `status` is its exit status, negative for a signal, None if it never ran; `stderr` the end of what it wrote there,
+    which goes nowhere else.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, stderr: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.stderr = stderr
 
 
 class CallClosed(RtcClientError):

@@ -65,10 +65,22 @@ EMPTY_HOUSE = [
     "keys",
     *(
         f"{room}.{file}"
-        for room in ("protocol", "audio", "cassette", "signaling", "sideband", "peer", "call", "testing", "cli")
+        for room in (
+            "protocol",
+            "audio",
+            "cassette",
+            "signaling",
+            "sideband",
+            "peer",
+            "delegates",
+            "call",
+            "testing",
+            "cli",
+        )
         for file in ("__init__", "a", "b")
     ),
     "audio.devices",
+    "delegates.responses",
     "testing.pytest_plugin",
 ]
 
@@ -91,6 +103,7 @@ ALLOWED = {
     "signaling.__init__": "import httpx",
     "signaling.a": "import httpx; from rtc_client import config",
     "sideband.a": "import websockets.asyncio.client; from rtc_client.protocol import a",
+    "delegates.responses": "import openai; from rtc_client.protocol import a",
     "peer.a": "import aiortc, aioice, pylibsrtp, numpy, av",
     "audio.a": "import numpy, av; from rtc_client import clock",
     "audio.devices": "import sounddevice",
@@ -124,6 +137,9 @@ TRESPASSES = {
     "av-in-the-command-line": Trespass({"cli.a": "import av"}, {"samples"}),
     "numpy-beside-the-public-names": Trespass({"__init__": "import numpy"}, {"samples"}),
     "msgspec-in-the-sideband": Trespass({"sideband.a": "import msgspec"}, {"msgspec"}),
+    "openai-in-another-delegate": Trespass({"delegates.a": "from openai import AsyncOpenAI"}, {"openai"}),
+    "a-delegate-uses-a-call": Trespass({"delegates.a": "from rtc_client.call import a"}, {"rooms"}),
+    "the-fake-uses-a-delegate": Trespass({"testing.a": "from rtc_client.delegates import a"}, {"fake"}),
     "sound-hardware-in-another-file": Trespass({"audio.a": "import sounddevice"}, {"sounddevice"}),
     "pytest-in-the-fake": Trespass({"testing.a": "import pytest"}, {"pytest"}),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rtc_client.audio.pcm import LevelMeter
 from rtc_client.audio.recording import PacketSink
@@ -19,12 +19,16 @@ from rtc_client.call.stats import CallStats
 from rtc_client.call.taping import CassetteRecorder
 from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.config import CallConfig
-from rtc_client.errors import CallClosed, SidebandRejected
+from rtc_client.delegates.request import HandoffHandler
+from rtc_client.errors import CallClosed, ConfigError, SidebandRejected
 from rtc_client.protocol.codec import command_json, dump_command, dump_raw
 from rtc_client.protocol.commands import Command, CreateMessage, check_proven
+from rtc_client.protocol.handoff import OUTPUT_PREFIX, STANDALONE_ID, appended
 from rtc_client.protocol.state import CallState, End, EndReason
 from rtc_client.protocol.timeline import Fact
 from rtc_client.protocol.transcript import TranscriptEntry
+
+Handler = TypeVar("Handler", bound=HandoffHandler)
 
 
 def connect(
@@ -35,6 +39,7 @@ def connect(
     caller_sink: Sink | None = None,
     wire_log: WireLog | None = None,
     metered: bool = False,
+    handoff: HandoffHandler | None = None,
     cassette: CassetteRecorder | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
@@ -51,6 +56,7 @@ def connect(
             packets they came in (`OggRecorder`).
         caller_sink: Gets what was really sent: the source, or silence where it was late or muted.
         metered: Keep the levels of the agent's voice even when no sink takes samples; it is not decoded otherwise.
+        handoff: Does what the agent asks for; the same as `call.on_handoff(handoff)`.
         wire_log: Told of every sideband frame, both ways, as it was on the wire.
         cassette: Records the call, for `cassette.cassette().save(folder)` when it is over.
         clock: Replaced in tests.
@@ -80,7 +86,10 @@ def connect(
     )
     if cassette is not None:
         cassette.attach(engine)
-    return Call(engine)
+    call = Call(engine)
+    if handoff is not None:
+        call.on_handoff(handoff)
+    return call
 
 
 class Call:
@@ -232,6 +241,52 @@ class Call:
             raise SidebandRejected("this call has no sideband to send on: its policy is off")
         await self._engine.outbox.put(frame)
 
+    def on_handoff(self, handler: Handler) -> Handler:
+        """Let `handler` do what the agent asks for, and return it: a decorator, before the call is entered.
+
+        It is called with a `HandoffRequest`. It may be a function, a generator, or async; or an object that is called
+        like one, such as `CommandHandoff`, which is entered and left with the call if it is an async context manager.
+        Each text that it returns or yields is sent to the agent. What is not async runs in a thread. It is cancelled
+        after `config.handoffs.limit_s` and when the call ends. An exception is told to the agent in words, those of
+        `HandoffFailed` as they are, and to `events()` as `HandoffEnded`; the call goes on.
+
+        Raises:
+            CallClosed: The call was entered already.
+            ConfigError: It has a handler, or asks for no sideband, by which requests come.
+        """
+        if self._engine.state is not CallState.IDLE:
+            raise CallClosed("a handoff handler is given to a call before it is entered")
+        if self._engine.handoffs.handler is not None:
+            raise ConfigError("a call has one handoff handler: give it to connect() or to on_handoff()")
+        if self._engine.config.sideband == "off":
+            raise ConfigError(
+                'requests come by the sideband: a handoff handler needs another policy than sideband="off"'
+            )
+        self._engine.handoffs.handler = handler
+        return handler
+
+    async def send_handoff_output(self, text: str, *, handoff_id: str | None = None) -> None:
+        """Send output by hand: to the handoff of that id, or, without one, as output that answers none.
+
+        Without an id it is sent as it is, even during a handoff; with one it gets the prefix (wire-protocol.md section
+        9). Either is cut in the middle, or sent in pieces, as `config.handoffs` says. White space alone is not sent.
+        It waits for room as `send_text` does.
+
+        Raises:
+            ConfigError: No such handoff was requested in this call, or the text cannot be sent as UTF-8.
+            CallClosed: The call is over.
+            SidebandError: The call has no sideband, by policy or because it was given up.
+        """
+        engine = self._engine
+        if handoff_id is None:
+            commands = appended(STANDALONE_ID, text, long_output=engine.config.handoffs.long_output)
+        elif engine.handoffs.knows(handoff_id):
+            commands = appended(handoff_id, text, OUTPUT_PREFIX, long_output=engine.config.handoffs.long_output)
+        else:
+            raise ConfigError("no handoff of this id was requested in this call: leave the id out, or see events()")
+        for command in commands:
+            await self._send_frame(dump_command(command))
+
     async def hangup(self, reason: EndReason = EndReason.HANGUP) -> None:
         """End the call and return once everything is closed, in at most `deadlines.close_s`.
 
@@ -272,6 +327,7 @@ class Call:
             events=dict(engine.router.counts),
             events_skipped=engine.feed.dropped,
             transcript=tuple(self.transcript),
+            handoffs=tuple(engine.handoffs.records),
             transport_path=voices.path,
             stats=None if voices.path is None else engine.stats(),
             in_t0_monotonic=voices.caller.began_s,

@@ -44,7 +44,7 @@ async def dial(
     media_path: MediaPath,
     sideband_listener: SidebandListener,
     outbox: Outbox,
-    start_sideband: Callable[[Sideband], None],
+    start_sideband: Callable[[Sideband], object],
     moved: Callable[[Input], None],
     timeline: Timeline,
     clock: Clock,

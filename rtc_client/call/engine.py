@@ -19,6 +19,7 @@ from rtc_client.audio.sinks import NullSink, Sink
 from rtc_client.audio.sources import SilenceSource, Source
 from rtc_client.call.dial import Legs
 from rtc_client.call.feed import EventFeed
+from rtc_client.call.handoffs import Handoffs
 from rtc_client.call.media import MediaLeg
 from rtc_client.call.notices import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
 from rtc_client.call.router import Router, WireLog
@@ -40,6 +41,7 @@ from rtc_client.errors import (
 )
 from rtc_client.peer.counters import PeerCounters
 from rtc_client.protocol.events import ErrorEvent
+from rtc_client.protocol.handoff import V1Replies
 from rtc_client.protocol.state import CallState, End, EndedBy, EndReason, Input, next_state
 from rtc_client.protocol.timeline import Fact, Timeline
 from rtc_client.sideband.client import Sideband
@@ -88,7 +90,24 @@ class Engine:
         self.counters = PeerCounters()
         self.snapshots: deque[CallStats] = deque(maxlen=MAX_SNAPSHOTS)
         self.supervisor = Supervisor(self._on_end)
-        self.router = Router(self.timeline, self.feed, clock=clock, wire_log=wire_log, on_fatal=self._on_fatal)
+        self.handoffs = Handoffs(
+            config.handoffs,
+            V1Replies(prefix=config.handoffs.prefix, long_output=config.handoffs.long_output),
+            send=self.outbox.put,
+            start=self.supervisor.start,
+            notify=self.feed.append,
+            elapsed_s=self.elapsed_s,
+            clock=clock,
+            secrets=config.secrets,
+        )
+        self.router = Router(
+            self.timeline,
+            self.feed,
+            clock=clock,
+            wire_log=wire_log,
+            on_event=self.handoffs.on_event,
+            on_fatal=self._on_fatal,
+        )
         self.voices = Voices(
             source or SilenceSource(),
             sink or NullSink(),
@@ -151,6 +170,7 @@ class Engine:
             await asyncio.shield(self._closing)
 
     async def _dial(self) -> None:
+        await self.handoffs.open(self.legs.stack)
         await self.voices.open()
         await self.media.dial()
         self._mark(Fact.DTLS_CONNECTED)
@@ -222,7 +242,7 @@ class Engine:
         elapsed_s = now_s - self._connected_s
         left_s = math.inf if config.max_duration_s is None else config.max_duration_s - elapsed_s
         quiet_s = self.voices.quiet_s()
-        lingers_s = math.inf if quiet_s is None else config.linger_s - quiet_s
+        lingers_s = math.inf if quiet_s is None else config.linger_s - min(quiet_s, self.handoffs.idle_s())
         if elapsed_s >= self._look_at_s:
             self._look_at_s += _LOOK_S
             self.counters = self.media.counters()
@@ -253,6 +273,7 @@ class Engine:
         self._move(Input.END_DECIDED)
         if self._ticket is not None:
             self._ticket.remove()
+        self.handoffs.end()
         self.voices.finish()
         self.outbox.close(CallClosed("the call is over"))
         self._closing = asyncio.create_task(self._close(end), name="call-close")

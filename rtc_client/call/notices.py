@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
+from rtc_client.delegates.request import HandoffRequest
 from rtc_client.protocol.events import ServerEvent
 from rtc_client.protocol.state import End
 
@@ -42,6 +43,34 @@ class SidebandAbandoned:
     message: str
 
 
+HandoffFate: TypeAlias = Literal["started", "steering", "queued", "unhandled", "empty", "refused"]
+"""What became of a request at once: a handler began; it went to the one at work; it waits its turn; there is no
+handler; nothing is asked; too many are waiting."""
+HandoffOutcome: TypeAlias = Literal["answered", "failed", "timed_out", "replaced", "cancelled"]
+"""How a handler ended: of itself, by an exception, by its time limit, by a newer request, or with the call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffReceived:
+    """The agent asked for something: the same as `HandoffRequested`, with the active transcript."""
+
+    request: HandoffRequest
+    fate: HandoffFate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffEnded:
+    """A handler is done with a request; the call goes on, however that was."""
+
+    handoff_id: str
+    outcome: HandoffOutcome
+    duration_s: float
+    n_outputs: int
+    """How many texts were sent."""
+    error: Exception | None = field(default=None, repr=False)
+    """What the handler raised. Not shown: it may hold anything."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded:
     """The last event of every call."""
@@ -49,5 +78,14 @@ class CallEnded:
     end: End
 
 
-Notice: TypeAlias = MediaConnected | NoAudioYet | SidebandJoined | SidebandLost | SidebandAbandoned | CallEnded
+Notice: TypeAlias = (
+    MediaConnected
+    | NoAudioYet
+    | SidebandJoined
+    | SidebandLost
+    | SidebandAbandoned
+    | HandoffReceived
+    | HandoffEnded
+    | CallEnded
+)
 CallEvent: TypeAlias = ServerEvent | Notice

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from rtc_client.call.handoffs import HandoffRecord
 from rtc_client.call.stats import CallStats
 from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import End
@@ -43,6 +45,8 @@ class CallResult:
     events_skipped: int = 0
     """Events that a slow reader of `events()` did not get to see."""
     transcript: tuple[TranscriptEntry, ...] = field(default=(), repr=False)
+    handoffs: tuple[HandoffRecord, ...] = ()
+    """What the agent asked for, in order, and what became of it."""
     transport_path: str | None = None
     """Which way the audio went: `fast`, `packets` or `plain`; None if it never did."""
     stats: CallStats | None = None
@@ -69,6 +73,7 @@ class CallResult:
             "events": dict(self.events),
             "events_skipped": self.events_skipped,
             "transcript": [asdict(entry) for entry in self.transcript],
+            "handoffs": [asdict(record) for record in self.handoffs],
             "transport_path": self.transport_path,
             "stats": None if self.stats is None else self.stats.as_dict(),
             "in_t0_monotonic": self.in_t0_monotonic,
@@ -93,5 +98,8 @@ class CallResult:
                 level = "" if totals.level_dbfs is None else f", {totals.level_dbfs:.0f} dBFS"
                 lost = "" if totals.lost is None else f", {totals.lost} lost"
                 lines.append(f"{name:<9} {totals.packets} packets, {totals.bytes} bytes{lost}{level}")
+        if self.handoffs:
+            fates = Counter(record.outcome or record.fate for record in self.handoffs)
+            lines.append("handoffs  " + ", ".join(f"{n} {fate.replace('_', ' ')}" for fate, n in fates.items()))
         lines += [f"{entry.role + ':':<9} {printable(entry.text)}" for entry in self.transcript]
         return "\n".join(lines)

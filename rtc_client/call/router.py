@@ -36,7 +36,10 @@ WireLog: TypeAlias = Callable[[WireFrame], None]
 
 
 class Router:
-    """Listens to the sideband of one call. `on_fatal` is told of an error event that ends the call, and why."""
+    """Listens to the sideband of one call.
+
+    `on_event` is told of every event of the server, `on_fatal` of an error event that ends the call, and why.
+    """
 
     def __init__(
         self,
@@ -45,12 +48,14 @@ class Router:
         *,
         clock: Clock,
         wire_log: WireLog | None,
+        on_event: Callable[[ev.ServerEvent], None],
         on_fatal: Callable[[ev.ErrorEvent, str], None],
     ) -> None:
         self._timeline = timeline
         self._feed = feed
         self._clock = clock
         self._wire_log = wire_log
+        self._on_event = on_event
         self._on_fatal = on_fatal
         self.transcript = Transcript()
         self.counts: Counter[str] = Counter(unknown=0)
@@ -78,6 +83,7 @@ class Router:
         self._record("in", data, event.raw)
         self._to_transcript(event)
         self._feed.append(event, len(data))
+        self._on_event(event)
         if isinstance(event, ev.ErrorEvent) and (reason := ev.fatal_reason(event)) is not None:
             self._on_fatal(event, reason)
 

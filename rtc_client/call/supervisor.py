@@ -26,11 +26,14 @@ class Supervisor:
         self.end: End | None = None
         self.error: Exception | None = None
 
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run `work` as a task of this call; whatever it raises ends the call."""
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` as a task of this call, and return it; whatever it raises ends the call."""
         task = asyncio.create_task(self._run(work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before its first step never awaits its work.
+        task.add_done_callback(lambda _: work.close())
+        return task
 
     def decide(self, end: End, error: Exception | None = None) -> bool:
         """End the call; return False, changing nothing, when its end had been decided before."""

@@ -45,7 +45,7 @@ class WebRtcLeg:
         router: Router,
         outbox: Outbox,
         *,
-        start_sideband: Callable[[Sideband], None],
+        start_sideband: Callable[[Sideband], object],
         moved: Callable[[Input], None],
         tend: Tend,
         timeline: Timeline,
