@@ -64,6 +64,8 @@ _SHORT_S: Final = 0.003
 """How far the delay may lie under the target: the target itself wavers by as much."""
 _SPARE_S: Final = 0.008
 """How far it must lie over the 20 ms above the target to be shortened, so as not to be lengthened right after."""
+_CALM_SPARE_S: Final = 0.003
+"""The same while the target is the least there is: then it does not waver."""
 _SPARE_FOR_S: Final = 0.5
 """And for how long: a target that has just fallen may rise again."""
 _URGENT_S: Final = 0.060
@@ -362,7 +364,8 @@ class JitterBuffer:
         spare_s = delay_s - rest_units / CLOCK_RATE_HZ - target_s
         if self._run_units:
             return  # what is made up is not stretched
-        is_spare = self._is_spare(spare_s, now_s)
+        enough_s = _CALM_SPARE_S if target_s <= self._config.min_delay_s else _SPARE_S
+        is_spare = self._is_spare(spare_s, enough_s, now_s)
         # An insertion that was begun is ended: half of it would be delay, and no time for packets.
         self._is_short = spare_s < (0 if self._is_short else -_SHORT_S)
         n_steps = 0
@@ -370,7 +373,7 @@ class JitterBuffer:
             n_steps = math.ceil(-spare_s / _SLOT_S)
             slot.urgency = Urgency.WHEN_UNHEARD
         elif is_spare:
-            n_steps = -int((spare_s - _SPARE_S) / _SLOT_S)
+            n_steps = -int((spare_s - enough_s) / _SLOT_S)
             slot.urgency = Urgency.NOW if spare_s > _URGENT_S else Urgency.WHEN_UNHEARD
             if ahead_units < 2 * _SLOT_UNITS:
                 # To remove sound and still fill the slot takes the next packet too, if it is there.
@@ -379,9 +382,9 @@ class JitterBuffer:
                     slot.parts.append(self._take(self._next_number, held, now_s))
         slot.stretch_samples = (n_steps * _SLOT_UNITS - rest_units) // _UNITS_PER_SAMPLE
 
-    def _is_spare(self, spare_s: float, now_s: float) -> bool:
+    def _is_spare(self, spare_s: float, enough_s: float, now_s: float) -> bool:
         """Return whether the delay has been too long for a while, or is far too long."""
-        if spare_s <= _SLOT_S + _SPARE_S:
+        if spare_s <= _SLOT_S + enough_s:
             self._spare_since_s = None
             return False
         if self._spare_since_s is None:

@@ -87,8 +87,6 @@ class OpusEncoder:
         signal: Signal = "voice",
     ) -> None:
         _check_rate(sample_rate_hz)
-        if not 0 <= complexity <= 10:
-            raise ConfigError(f"an Opus complexity of {complexity} does not exist: choose 0 to 10")
         if signal not in _SIGNALS:
             raise ConfigError(f'a signal of type "{signal}" is not known: choose "voice", "music" or "auto"')
         application, signal_type = _SIGNALS[signal]
@@ -107,7 +105,7 @@ class OpusEncoder:
         self._ctl = lib.opus_encoder_ctl
         checked(lib.opus_encoder_init(self._state_address, sample_rate_hz, 1, application))
         self._set(_SET_SIGNAL, signal_type)
-        self._set(_SET_COMPLEXITY, complexity)
+        self.set_complexity(complexity)
         self._set(_SET_INBAND_FEC, int(fec))
         self.set_bit_rate(bit_rate)
         self.set_loss_ratio(loss_ratio)
@@ -167,6 +165,16 @@ class OpusEncoder:
         if not 0 <= loss_ratio <= 1:
             raise ConfigError(f"a loss ratio of {loss_ratio:g} does not exist: give 0 to 1")
         self._set(_SET_PACKET_LOSS_PERCENT, round(100 * loss_ratio))
+
+    def set_complexity(self, complexity: int) -> None:
+        """Set the complexity, 0 to 10; takes effect with the next packet.
+
+        Raises:
+            ConfigError: If it is not between 0 and 10.
+        """
+        if not 0 <= complexity <= 10:
+            raise ConfigError(f"an Opus complexity of {complexity} does not exist: choose 0 to 10")
+        self._set(_SET_COMPLEXITY, complexity)
 
     def set_dtx(self, dtx: bool) -> None:
         """Say whether silence makes packets that need not be sent; takes effect with the next packet."""

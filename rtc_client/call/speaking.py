@@ -32,6 +32,8 @@ DTX_REFRESH_FRAMES: Final = 20
 
 LOSS_MEMORY: Final = 0.8
 """How much of the loss of a second ago still counts: a report is about so few packets that often none is lost."""
+NO_LOSS: Final = 0.005
+"""Loss below this ratio is none, to Opus as well, which counts in whole percents."""
 
 
 class Speaking:
@@ -69,7 +71,13 @@ class Speaking:
         """
         self._loss_ratio = max(loss_ratio, LOSS_MEMORY * self._loss_ratio)
         if self._encoder is not None:
-            self._encoder.set_loss_ratio(self._loss_ratio)
+            self._expect_loss(self._encoder)
+
+    def _expect_loss(self, encoder: OpusEncoder) -> None:
+        is_lossy = self._loss_ratio >= NO_LOSS
+        opus = self._opus
+        encoder.set_loss_ratio(self._loss_ratio)
+        encoder.set_complexity(max(opus.complexity, opus.loss_complexity) if is_lossy else opus.complexity)
 
     def next_frame(self, position_samples: int) -> Samples:
         """Return the 20 ms that are said at `position_samples`: int16, shape `(FRAME_SAMPLES,)`. Never raises."""
@@ -122,9 +130,8 @@ class Speaking:
         encoder = self._encoder
         if encoder is None:
             opus = self._opus
-            encoder = self._encoder = OpusEncoder(
-                bit_rate=opus.bit_rate, complexity=opus.complexity, fec=opus.fec, loss_ratio=self._loss_ratio
-            )
+            encoder = self._encoder = OpusEncoder(bit_rate=opus.bit_rate, fec=opus.fec)
+            self._expect_loss(encoder)
         return encoder.encode_into(samples, out, offset)
 
     def _read(self, read: Callable[[], _T | None]) -> _T | None:

@@ -222,6 +222,18 @@ def test_delay_grows_with_the_jitter_and_falls_when_the_network_clears() -> None
     assert len([i for i in concealed if 350 <= i < 1490]) <= 5
 
 
+@pytest.mark.parametrize("phase_ms", range(0, 20, 3))
+@pytest.mark.parametrize("held_up_ms", [8, 19, 40])
+def test_a_first_packet_that_is_held_up_costs_no_lasting_delay(held_up_ms: int, phase_ms: int) -> None:
+    """Five seconds later a calm network is within the 20 ms above the target, however the call began."""
+    sent = stream([SPEECH] * 500)
+    arrivals = [Sent(max(one.at_s, held_up_ms / 1000) + LINK_S, one.packet) for one in sent]
+
+    heard = listen(arrivals, start_s=phase_ms / 1000, duration_s=10)
+
+    assert max(heard.delays_s[250:480]) < 0.015 + 0.020 + 0.004
+
+
 @pytest.mark.parametrize("longer_s", [0.06, 0.15, 0.4])
 def test_delay_of_all_packets_is_not_jitter(longer_s: float) -> None:
     """A longer way, for example by another route, is followed once and then forgotten."""

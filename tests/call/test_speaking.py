@@ -252,6 +252,26 @@ def test_without_fec_loss_changes_nothing() -> None:
     assert not any(map(has_fec, caller.packets(100)))
 
 
+def test_complexity_follows_loss() -> None:
+    """While packets get lost the encoder takes the time it is given for that, and no longer."""
+    caller = Caller(Scripted(FRAMES * 5), complexity=0, loss_complexity=10, fec=False)
+    other = Caller(Scripted(FRAMES * 5), complexity=0, loss_complexity=0, fec=False)
+    assert caller.packets(50) == other.packets(50)
+
+    for speaking in (caller.speaking, other.speaking):
+        speaking.set_loss_ratio(0.05)
+    assert caller.packets(50) != other.packets(50)
+
+
+def test_complexity_is_not_lowered_by_loss() -> None:
+    """Who asks for the best gets it on any network."""
+    caller, other = (Caller(Scripted(FRAMES * 5), complexity=8, loss_complexity=n, fec=False) for n in (2, 8))
+    for speaking in (caller.speaking, other.speaking):
+        speaking.set_loss_ratio(0.05)
+
+    assert caller.packets(50) == other.packets(50)
+
+
 def test_settings_reach_the_encoder() -> None:
     """Twice the bit rate makes packets about twice as long."""
     low, high = (sum(map(len, Caller(Scripted(FRAMES), bit_rate=rate).packets(100))) for rate in (16_000, 32_000))
