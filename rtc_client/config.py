@@ -13,9 +13,18 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from rtc_client.errors import ConfigError
 from rtc_client.keys import ApiKey, ClientSecret, KeyRing, check_api_key
 from rtc_client.protocol import urls
+from rtc_client.protocol.background import function_tools
 from rtc_client.protocol.commands import check_text
 from rtc_client.protocol.handoff import LongOutput, PrefixRule
-from rtc_client.protocol.session import DEFAULT_MODEL, V1_DEFAULT_VOICE, V1_VOICES, V2_VOICES, SessionSettings
+from rtc_client.protocol.dialect import Transport, check_mode, version_of, voice_of
+from rtc_client.protocol.session import (
+    DEFAULT_MODEL,
+    DEFAULT_TRANSCRIPTION_MODEL,
+    Mode,
+    OutputModality,
+    SessionSettings,
+    Version,
+)
 
 MediaPath: TypeAlias = Literal["fast", "packets", "plain"]
 """Which way audio goes: past aiortc's packet machinery; through it, but with our own Opus and playout; all aiortc's."""
@@ -150,12 +159,20 @@ class CallConfig:
     """Base of the sideband websocket; derived from `base_url` when None (wire-protocol.md section 1.3)."""
     sideband: SidebandPolicy = "require"
     """`require`: no call without events. `prefer`: go on without them, and say so. `off`: audio only."""
+    transport: Transport = "webrtc"
+    """`webrtc`: sound by RTP, events on a sideband. `websocket`: both on one websocket, whose loss ends the call."""
+    version: Version | None = None
+    """Realtime dialect; None becomes v1 for WebRTC, which speaks nothing else, and v2 for a websocket."""
+    mode: Mode = "conversation"
+    """`transcription` writes down what the caller says, and nobody answers; on a v2 websocket."""
     model: str = DEFAULT_MODEL
-    voice: str = V1_DEFAULT_VOICE
+    voice: str | None = None
+    """Of those that the version has; None becomes cove on v1, marin on v2."""
     instructions: str = field(default="", repr=False)
-    version: str = "v1"
-    """Realtime dialect; a WebRTC call speaks v1 and nothing else."""
-    output_modality: str = "audio"
+    output_modality: OutputModality = "audio"
+    """How the agent answers; `text` on a v2 websocket."""
+    transcription_model: str = DEFAULT_TRANSCRIPTION_MODEL
+    """What writes down the caller's words on v2."""
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Provider query parameters, in order; also accepts a mapping. Not shown, for some providers take a key there."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -187,7 +204,12 @@ class CallConfig:
         object.__setattr__(self, "query", _pairs(self.query))
         object.__setattr__(self, "headers", dict(self.headers))
         object.__setattr__(self, "ice_servers", tuple(self.ice_servers))
-        _check_version(self.version, self.output_modality, self.voice)
+        version = version_of(self.transport, self.version)
+        check_mode(version, self.mode, self.output_modality)
+        object.__setattr__(self, "version", version)
+        object.__setattr__(self, "voice", voice_of(version, self.voice))
+        if self.is_direct and self.sideband != "require":
+            raise ConfigError("a websocket call has no sideband to go without: leave out the sideband policy")
         check_api_key(self.api_key)
         urls.check_base_url("the base URL", self.base_url, allow_insecure=self.allow_insecure)
         if self.sideband_url is not None:
@@ -198,8 +220,9 @@ class CallConfig:
             raise ConfigError("the sideband policy must be one of require, prefer, off")
         check_text("the instructions", self.instructions)
         _check_header_value("the model", self.model)
+        _check_header_value("the transcription model", self.transcription_model)
         _check_headers(self.headers)
-        _check_query(self.query)
+        _check_query(self.query, _RESERVED_QUERY if self.transport == "webrtc" else {*_RESERVED_QUERY, "model"})
         if self.session_id is not None:
             _check_header_value("the session id", self.session_id)
         if self.max_duration_s is not None and not self.max_duration_s > 0:
@@ -234,7 +257,21 @@ class CallConfig:
     @property
     def session(self) -> SessionSettings:
         """The settings that go over the wire."""
-        return SessionSettings(model=self.model, voice=self.voice, instructions=self.instructions)
+        return SessionSettings(
+            model=self.model,
+            voice=self.voice or "",
+            instructions=self.instructions,
+            version=self.version or "v1",
+            mode=self.mode,
+            output_modality=self.output_modality,
+            transcription_model=self.transcription_model,
+            tools=tuple(function_tools()),
+        )
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether one websocket is the whole call."""
+        return self.transport == "websocket"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -257,19 +294,6 @@ def _pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[
     return tuple((name, value) for name, value in pairs)
 
 
-def _check_version(version: str, modality: str, voice: str) -> None:
-    if version != "v1":
-        raise ConfigError(
-            f"AVAS realtime calls require realtime v1: leave the version out or set it to v1, not {version!r} "
-            "(realtime v2 needs the websocket transport)"
-        )
-    if modality != "audio":
-        raise ConfigError(f"realtime v1 has audio output only: set the output modality to audio, not {modality!r}")
-    if voice not in V1_VOICES:
-        belongs = "belongs to realtime v2" if voice in V2_VOICES else "is not a voice of realtime v1"
-        raise ConfigError(f"the voice {voice!r} {belongs}; a v1 call has: {', '.join(V1_VOICES)}")
-
-
 def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         lowered = name.lower()
@@ -285,10 +309,10 @@ def _check_header_value(name: str, value: str) -> None:
         raise ConfigError(f"{name} must be printable ASCII without spaces around it")
 
 
-def _check_query(query: tuple[tuple[str, str], ...]) -> None:
+def _check_query(query: tuple[tuple[str, str], ...], reserved: set[str]) -> None:
     for name, value in query:
         check_text("a query parameter", name + value)
-        if not name or name in _RESERVED_QUERY:
+        if not name or name in reserved:
             raise ConfigError(f"a query parameter cannot be called {name!r}: the call sets that itself")
 
 

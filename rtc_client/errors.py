@@ -8,8 +8,9 @@ RtcClientError
 │   └── OpusUnavailable         no usable libopus on this machine
 ├── KeyUnavailable              no key to send: a callable gave none; its exception is chained
 │   └── KeyExpired              an ephemeral key that is known to have expired   .expired_for_s
-├── SignalingError              the offer never became an answer     .call_id
+├── SignalingError              the call was never answered          .call_id
 │   ├── OfferRejected           .status, .message, .retry_after_s
+│   ├── HandshakeRefused        .status; the websocket that would have been the call
 │   ├── AnswererUnreachable     the cause is chained
 │   └── AnswerInvalid           no Location, no call id, not UTF-8, SDP unusable
 ├── MediaError                  the media path never came up
@@ -109,7 +110,7 @@ class KeyExpired(KeyUnavailable):
 
 
 class SignalingError(RtcClientError):
-    """The offer never became an answer.
+    """The call was never answered: no answer to the offer, or no handshake on the websocket.
 
     `call_id` is set when the server had already named the call: such a call may be live
     (and billed) on the far side, so whoever catches this should hang it up.
@@ -129,6 +130,14 @@ class OfferRejected(SignalingError):
         self.status = status
         self.message = message
         self.retry_after_s = retry_after_s
+
+
+class HandshakeRefused(SignalingError):
+    """The websocket that would have been the call was refused; `status` is the HTTP status, None for another fault."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class AnswererUnreachable(SignalingError):

@@ -17,10 +17,10 @@ def user_agent() -> str:
     return f"{ORIGINATOR}/{version('rtc-client')}"
 
 
-def call_headers(api_key: str, session_id: str) -> list[tuple[str, str]]:
-    """Return the headers that every request of one call carries."""
+def call_headers(api_key: str, session_id: str, *, is_v1: bool = True) -> list[tuple[str, str]]:
+    """Return the headers that every request of one call carries; realtime v2 has no `openai-alpha` (section 10)."""
     return [
-        VERSION_HEADER,
+        *([VERSION_HEADER] if is_v1 else ()),
         ("x-session-id", session_id),
         ("authorization", f"Bearer {api_key}"),
         ("originator", ORIGINATOR),

@@ -31,6 +31,8 @@ class Input(Enum):
     """What can move a call from one state to another."""
 
     DIALED = auto()
+    SOCKET_DIALED = auto()
+    """Dialled over a websocket: there is nothing to gather and to offer."""
     OFFER_READY = auto()
     ANSWER_APPLIED = auto()
     MEDIA_CONNECTED = auto()
@@ -65,6 +67,7 @@ class End:
 _S = CallState
 TRANSITIONS: Final[Mapping[tuple[CallState, Input], CallState]] = {
     (_S.IDLE, Input.DIALED): _S.GATHERING,
+    (_S.IDLE, Input.SOCKET_DIALED): _S.CONNECTING,
     (_S.GATHERING, Input.OFFER_READY): _S.OFFERING,
     (_S.OFFERING, Input.ANSWER_APPLIED): _S.CONNECTING,
     (_S.CONNECTING, Input.MEDIA_CONNECTED): _S.ACTIVE,

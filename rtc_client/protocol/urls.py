@@ -93,13 +93,24 @@ def sideband_url(base: str, query: Query, call_id: str) -> str:
 
     The base's own query comes first, then `intent`, then the provider's parameters, then `call_id`.
     """
+    return _websocket_url(base, (_AVAS[0], *query, ("call_id", call_id)))
+
+
+def direct_url(base: str, query: Query, model: str, *, is_v1: bool) -> str:
+    """Return the websocket URL that is a call by itself (section 10).
+
+    The base's own query comes first, then `intent` on realtime v1, then `model`, then the provider's parameters.
+    """
+    return _websocket_url(base, (*(_AVAS[:1] if is_v1 else ()), ("model", model), *query))
+
+
+def _websocket_url(base: str, pairs: Query) -> str:
     parts = urlsplit(base)
     path = parts.path.rstrip("/")
     if path == "":
         path = "/v1/realtime"
     elif path.endswith("/v1"):
         path += "/realtime"
-    pairs = (_AVAS[0], *query, ("call_id", call_id))
     return urlunsplit((_WS_SCHEME[parts.scheme], parts.netloc, path, _with_query(parts, pairs), ""))
 
 

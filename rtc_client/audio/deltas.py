@@ -1,0 +1,61 @@
+"""Sound that comes as text: base64 of 16-bit PCM, both ways. Where it lies in time is `said.py`'s."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import numpy as np
+
+from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
+from rtc_client.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Resampler
+
+MAX_CHANNELS = 8
+
+
+class DeltaDecoder:
+    """Makes samples of a stream of deltas. What is no sound is left out and counted in `malformed`."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._resampler: Resampler | None = None
+        self.malformed = 0
+
+    def decode(self, text: str, sample_rate_hz: int = SAMPLE_RATE_HZ, channels: int = 1) -> Samples:
+        """Return the sound of one delta at `SAMPLE_RATE_HZ`: int16, shape `(n_samples,)`, mono, possibly empty.
+
+        Its channels are averaged. A sample that is cut in two is put together with the next delta.
+        """
+        try:
+            pcm = self._rest + base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            pcm = b""
+        if not pcm or not 1 <= channels <= MAX_CHANNELS or not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
+            self.malformed += 1
+            return np.zeros(0, dtype=np.int16)
+        whole = len(pcm) - len(pcm) % (2 * channels)
+        self._rest = pcm[whole:]
+        samples: Samples = np.frombuffer(pcm[:whole], dtype="<i2").astype(np.int16, copy=False)
+        if channels > 1:
+            samples = samples.reshape(-1, channels).mean(axis=1).astype(np.int16)
+        return self._resampled(samples, sample_rate_hz)
+
+    def flush(self) -> Samples:
+        """Return what a filter still holds: the stream pauses, or another begins."""
+        self._rest = b""
+        return np.zeros(0, dtype=np.int16) if self._resampler is None else self._resampler.flush()
+
+    def _resampled(self, samples: Samples, sample_rate_hz: int) -> Samples:
+        if self._resampler is not None and self._resampler.from_hz != sample_rate_hz:
+            rest, self._resampler = self._resampler.flush(), None
+            return np.concatenate((rest, self._resampled(samples, sample_rate_hz)))
+        if sample_rate_hz == SAMPLE_RATE_HZ:
+            return samples
+        if self._resampler is None:
+            self._resampler = Resampler(sample_rate_hz)
+        return self._resampler.push(samples)
+
+
+def encode(samples: Samples) -> str:
+    """Return base64 of little-endian 16-bit PCM."""
+    return base64.b64encode(samples.astype("<i2", copy=False).tobytes()).decode("ascii")
