@@ -1,4 +1,4 @@
-"""Joins the sideband of a call, keeps it alive, rejoins it when it is lost: the only file that uses websockets."""
+"""Joins the sideband of a call, keeps it alive, rejoins it when it is lost."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import random
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
 from rtc_client.clock import Clock
@@ -22,22 +22,13 @@ from rtc_client.protocol.headers import call_headers, with_extra
 from rtc_client.protocol.redact import one_line
 from rtc_client.protocol.retry import delay_s
 from rtc_client.sideband.outbox import Outbox
+from rtc_client.sideband.socket import FLUSH_S, HANGUP_CODES, close, closed_by, handshake
 
 log = logging.getLogger(__name__)
-_wire_log = logging.getLogger(f"{__name__}.wire")
-_wire_log.setLevel(logging.WARNING)
-"""Given to websockets, which at DEBUG writes out headers and frames: the key and what was said."""
-
-MAX_FRAME_BYTES: Final = 16 * 2**20
-MAX_WAITING_FRAMES: Final = 16
-"""Frames that websockets holds before it stops reading the socket."""
 
 _RETRIED_STATUS: Final = {404, 408, 409, 425, 429}
-_HANGUP_CODES: Final = {1000, 1001}
 _STABLE_S: Final = 5.0
 """A sideband that lived this long has earned a fresh set of tries."""
-_FLUSH_S: Final = 0.5
-_CLOSE_S: Final = 1.0
 
 
 class SidebandListener(Protocol):
@@ -58,13 +49,6 @@ class SidebandListener(Protocol):
     def on_lost(self, error: SidebandClosed) -> None:
         """The connection broke; it will be joined again."""
         ...
-
-
-class _Connect(connect):
-    """A handshake that follows no redirect: the next host would get the key."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
 
 
 class Sideband:
@@ -88,7 +72,6 @@ class Sideband:
         self._config = config
         self._session_id = session_id
         self._keys = keys
-        self._proxy: Literal[True] | None = None if urls.is_loopback(self._url) else True
         self._deadlines = config.deadlines
         self._call_id = call_id
         self._first_frame = first_frame
@@ -121,8 +104,8 @@ class Sideband:
                 closed = await self._converse(socket)
             finally:
                 self._socket = None
-                await _close(socket)
-            if not closed.by_us and closed.code in _HANGUP_CODES:
+                await close(socket)
+            if not closed.by_us and closed.code in HANGUP_CODES:
                 return closed
             log.warning("sideband lost", extra={"call_id": self._call_id, "close_code": closed.code})
             self._listener.on_lost(closed)
@@ -138,7 +121,7 @@ class Sideband:
         """Wait, for at most half a second, until everything in the outbox of a joined sideband was sent."""
         if self._socket is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_FLUSH_S):
+                async with asyncio.timeout(FLUSH_S):
                     await self._outbox.empty()
 
     async def _join(self) -> ClientConnection:
@@ -179,20 +162,8 @@ class Sideband:
             raise SidebandRejected(self._refusal(error, 401, tries), status=401) from error
 
     async def _handshake(self, key: str, limit_s: float) -> ClientConnection:
-        return await _Connect(
-            self._url,
-            additional_headers=with_extra(call_headers(key, self._session_id), self._config.headers),
-            user_agent_header=None,
-            compression=None,
-            proxy=self._proxy,
-            open_timeout=limit_s,
-            ping_interval=self._deadlines.ping_interval_s,
-            ping_timeout=self._deadlines.ping_timeout_s,
-            close_timeout=_CLOSE_S,
-            max_size=MAX_FRAME_BYTES,
-            max_queue=MAX_WAITING_FRAMES,
-            logger=_wire_log,
-        )
+        headers = with_extra(call_headers(key, self._session_id), self._config.headers)
+        return await handshake(self._url, headers, self._deadlines, limit_s)
 
     async def _converse(self, socket: ClientConnection) -> SidebandClosed:
         writer = asyncio.create_task(self._write(socket), name="sideband-writer")
@@ -206,10 +177,7 @@ class Sideband:
             while True:
                 self._listener.on_frame(await socket.recv())
         except ConnectionClosed as error:
-            by_us = error.rcvd is None and error.sent is not None
-            frame = error.sent if by_us else error.rcvd
-            reason = one_line(frame.reason, self._config.secrets) if frame is not None else ""
-            return SidebandClosed(frame.code if frame is not None else None, reason, by_us=by_us)
+            return closed_by(error, self._config.secrets)
         finally:
             writer.cancel()
             await asyncio.wait([writer])
@@ -249,13 +217,3 @@ def _is_transient(error: Exception, status: int | None) -> bool:
     if isinstance(error, ssl.SSLError):
         return False
     return isinstance(error, OSError | EOFError | InvalidMessage | ConnectionClosed)
-
-
-async def _close(socket: ClientConnection) -> None:
-    """Send a close frame and wait a moment for the server's, also when we are being cancelled."""
-    closing = asyncio.create_task(socket.close(), name="sideband-close")
-    try:
-        await asyncio.shield(closing)
-    except asyncio.CancelledError:
-        await asyncio.wait([closing])
-        raise
