@@ -50,6 +50,7 @@ from rtc_client.errors import (
     ConfigError,
     DtlsFailed,
     HandoffFailed,
+    HandshakeRefused,
     IceFailed,
     InvalidCommand,
     KeyExpired,
@@ -223,7 +224,7 @@ __all__ = [
     # errors
     "RtcClientError", "ConfigError", "AudioFileUnreadable", "CassetteUnusable", "OpusUnavailable",
     "KeyUnavailable", "KeyExpired",
-    "SignalingError", "OfferRejected", "AnswererUnreachable",
+    "SignalingError", "OfferRejected", "HandshakeRefused", "AnswererUnreachable",
     "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
     "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "HandoffFailed", "CommandFailed", "CallClosed",
     "CallLost",

@@ -15,8 +15,8 @@ from rtc_client.keys import ApiKey, ClientSecret, KeyRing, check_api_key
 from rtc_client.protocol import urls
 from rtc_client.protocol.background import function_tools
 from rtc_client.protocol.commands import check_text
-from rtc_client.protocol.handoff import LongOutput, PrefixRule
 from rtc_client.protocol.dialect import Transport, check_mode, version_of, voice_of
+from rtc_client.protocol.handoff import LongOutput, PrefixRule
 from rtc_client.protocol.session import (
     DEFAULT_MODEL,
     DEFAULT_TRANSCRIPTION_MODEL,
@@ -272,6 +272,11 @@ class CallConfig:
     def is_direct(self) -> bool:
         """Whether one websocket is the whole call."""
         return self.transport == "websocket"
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the agent speaks aloud."""
+        return self.mode == "conversation" and self.output_modality == "audio"
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -78,6 +78,18 @@ def test_key_that_is_none_is_refused(key: str) -> None:
         ({"voice": "nope"}, "is not a voice of realtime v1; a v1 call has: juniper"),
         ({"voice": ""}, "is not a voice"),
         ({"voice": "Cove"}, "is not a voice"),
+        ({"mode": "transcription"}, "transport websocket, version v2"),
+        ({"mode": "x"}, "conversation, transcription"),
+        ({"transport": "sip"}, "webrtc, websocket"),
+        ({"transport": "websocket", "version": "v3"}, "one of v1, v2"),
+        ({"transport": "websocket", "voice": "cove"}, "belongs to realtime v1; a v2 call has: alloy, ash"),
+        ({"transport": "websocket", "version": "v1", "voice": "marin"}, "belongs to realtime v2"),
+        ({"transport": "websocket", "version": "v1", "mode": "transcription"}, "version v2"),
+        ({"transport": "websocket", "version": "v1", "output_modality": "text"}, "audio output only"),
+        ({"transport": "websocket", "output_modality": "video"}, "one of audio, text"),
+        ({"transport": "websocket", "sideband": "off"}, "no sideband"),
+        ({"transport": "websocket", "query": {"model": "x"}}, "model"),
+        ({"transcription_model": ""}, "the transcription model"),
         ({"sideband": "maybe"}, "require, prefer, off"),
         ({"base_url": "ftp://h"}, "the base URL"),
         ({"base_url": "http://192.0.2.1/v1"}, "allow_insecure"),
@@ -200,3 +212,14 @@ def test_environment_that_cannot_work_is_refused(
     """A missing key says how to give one; wrong values are refused like any other."""
     with pytest.raises(ConfigError, match=words):
         CallConfig.from_env(environ, **overrides)
+
+
+def test_defaults_follow_the_transport() -> None:
+    """WebRTC speaks v1 with the voice cove, a websocket v2 with marin unless v1 is asked for."""
+    told = [
+        (config.version, config.voice)
+        for config in (make(), make(transport="websocket"), make(transport="websocket", version="v1"))
+    ]
+
+    assert told == [("v1", "cove"), ("v2", "marin"), ("v1", "cove")]
+    assert make(transport="websocket", output_modality="text").session.output_modality == "text"

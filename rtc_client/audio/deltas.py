@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Final
 
 import numpy as np
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Resampler
 
-MAX_CHANNELS = 8
+MAX_CHANNELS: Final = 8
+_NONE: Final[Samples] = np.zeros(0, dtype=np.int16)
 
 
 class DeltaDecoder:
@@ -32,7 +34,7 @@ class DeltaDecoder:
             pcm = b""
         if not pcm or not 1 <= channels <= MAX_CHANNELS or not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
             self.malformed += 1
-            return np.zeros(0, dtype=np.int16)
+            return _NONE
         whole = len(pcm) - len(pcm) % (2 * channels)
         self._rest = pcm[whole:]
         samples: Samples = np.frombuffer(pcm[:whole], dtype="<i2").astype(np.int16, copy=False)
@@ -43,12 +45,12 @@ class DeltaDecoder:
     def flush(self) -> Samples:
         """Return what a filter still holds: the stream pauses, or another begins."""
         self._rest = b""
-        return np.zeros(0, dtype=np.int16) if self._resampler is None else self._resampler.flush()
+        resampler, self._resampler = self._resampler, None
+        return _NONE if resampler is None else resampler.flush()
 
     def _resampled(self, samples: Samples, sample_rate_hz: int) -> Samples:
         if self._resampler is not None and self._resampler.from_hz != sample_rate_hz:
-            rest, self._resampler = self._resampler.flush(), None
-            return np.concatenate((rest, self._resampled(samples, sample_rate_hz)))
+            return np.concatenate((self.flush(), self._resampled(samples, sample_rate_hz)))
         if sample_rate_hz == SAMPLE_RATE_HZ:
             return samples
         if self._resampler is None:
@@ -56,6 +58,21 @@ class DeltaDecoder:
         return self._resampler.push(samples)
 
 
-def encode(samples: Samples) -> str:
-    """Return base64 of little-endian 16-bit PCM."""
-    return base64.b64encode(samples.astype("<i2", copy=False).tobytes()).decode("ascii")
+class DeltaEncoder:
+    """Gathers frames and gives them out as text, `frames` at a time."""
+
+    def __init__(self, frames: int) -> None:
+        self._frames = frames
+        self._pcm = bytearray()
+        self._n_waiting = 0
+
+    def push(self, samples: Samples) -> str | None:
+        """Take a frame: int16, shape `(n_samples,)`; return base64 of little-endian PCM, None until enough is there."""
+        self._pcm += samples.astype("<i2", copy=False).tobytes()
+        self._n_waiting += 1
+        if self._n_waiting < self._frames:
+            return None
+        text = base64.b64encode(self._pcm).decode("ascii")
+        self._pcm.clear()
+        self._n_waiting = 0
+        return text

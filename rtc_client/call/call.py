@@ -21,6 +21,7 @@ from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.config import CallConfig
 from rtc_client.delegates.request import HandoffHandler
 from rtc_client.errors import CallClosed, ConfigError, SidebandRejected
+from rtc_client.protocol.background import user_text
 from rtc_client.protocol.codec import command_json, dump_command, dump_raw
 from rtc_client.protocol.commands import Command, CreateMessage, check_proven
 from rtc_client.protocol.handoff import OUTPUT_PREFIX, STANDALONE_ID, appended
@@ -72,6 +73,10 @@ def connect(
 
     Cancelling it while it dials, or in its body, closes everything first, in at most `deadlines.close_s`.
     """
+    if cassette is not None and config.is_direct:
+        raise ConfigError(
+            "a cassette holds a WebRTC call: keep a call over a websocket by wire_log, which has its sound"
+        )
     if cassette is not None:
         wire_log, caller_sink = cassette.beside(wire_log, caller_sink)
     engine = Engine(
@@ -191,12 +196,19 @@ class Call:
     async def send_text(self, text: str, *, role: Literal["user", "developer", "assistant"] = "user") -> None:
         """Add a text message to the conversation. Before the sideband is joined it waits its turn.
 
-        Returns when the text has a place in the queue; with 64 texts waiting, once there is room.
+        Returns when the text has a place in the queue; with 64 texts waiting, once there is room. On realtime v2 what
+        a user says is marked `[USER] `, as what a background agent says is marked too (wire-protocol.md section 10).
 
         Raises:
+            ConfigError: It is no text that can be sent, or nobody would read it.
             CallClosed: The call is over.
             SidebandError: The call has no sideband, by policy or because it was given up.
         """
+        config = self._engine.config
+        if config.mode == "transcription":
+            raise ConfigError("a transcription has no agent that could read a text")
+        if config.version == "v2" and role == "user":
+            text = user_text(text)
         await self.send(CreateMessage(text=text, role=role))
 
     async def send(self, command: Command, *, allow_unproven: bool = False) -> None:

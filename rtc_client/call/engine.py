@@ -18,6 +18,7 @@ from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import NullSink, Sink
 from rtc_client.audio.sources import SilenceSource, Source
 from rtc_client.call.dial import Legs
+from rtc_client.call.direct import DirectLeg
 from rtc_client.call.feed import EventFeed
 from rtc_client.call.handoffs import Handoffs
 from rtc_client.call.media import MediaLeg
@@ -39,7 +40,6 @@ from rtc_client.errors import (
     SidebandError,
     SignalingError,
 )
-from rtc_client.peer.counters import PeerCounters
 from rtc_client.protocol.events import ErrorEvent
 from rtc_client.protocol.handoff import V1Replies
 from rtc_client.protocol.state import CallState, End, EndedBy, EndReason, Input, next_state
@@ -87,7 +87,6 @@ class Engine:
         self.feed = EventFeed()
         self.outbox = Outbox()
         self.legs = Legs()
-        self.counters = PeerCounters()
         self.snapshots: deque[CallStats] = deque(maxlen=MAX_SNAPSHOTS)
         self.supervisor = Supervisor(self._on_end)
         self.handoffs = Handoffs(
@@ -117,19 +116,8 @@ class Engine:
             clock=clock,
             on_failure=self._on_audio_failure,
         )
-        self.media: MediaLeg = WebRtcLeg(
-            config,
-            self.legs,
-            self.voices,
-            self.router,
-            self.outbox,
-            start_sideband=lambda sideband: self.supervisor.start(self._run_sideband(sideband), "call-sideband"),
-            moved=self._move,
-            tend=self._tend,
-            timeline=self.timeline,
-            clock=clock,
-            rng=rng,
-        )
+        self.media = self._media_leg()
+        self.counters = self.media.counters()
 
     async def dial(self) -> None:
         """Return once audio can flow. Whatever is raised, the end is decided and everything is closed."""
@@ -162,6 +150,25 @@ class Engine:
             total_samples=self.voices.agent.position_samples,
             since=since,
             rates_of=rates_of,
+        )
+
+    def _media_leg(self) -> MediaLeg:
+        config, timeline, clock = self.config, self.timeline, self._clock
+        if config.is_direct:
+            parts = config, self.voices, self.router, self.outbox
+            return DirectLeg(*parts, tend=self._tend, timeline=timeline, clock=clock)
+        return WebRtcLeg(
+            config,
+            self.legs,
+            self.voices,
+            self.router,
+            self.outbox,
+            start_sideband=lambda sideband: self.supervisor.start(self._run_sideband(sideband), "call-sideband"),
+            moved=self._move,
+            tend=self._tend,
+            timeline=timeline,
+            clock=clock,
+            rng=self._rng,
         )
 
     async def closed(self) -> None:
@@ -254,7 +261,7 @@ class Engine:
             self.supervisor.decide(_end(EndReason.SOURCE_ENDED, "caller"))
         elif not self._is_warned and elapsed_s >= config.deadlines.first_rtp_s:
             self._is_warned = True
-            if self.timeline.at_s(Fact.FIRST_RTP) is None:
+            if config.is_heard and self.timeline.at_s(Fact.FIRST_RTP) is None:
                 log.warning("no audio from the agent yet", extra={"call_id": self.legs.call_id})
                 self.feed.append(NoAudioYet(after_s=config.deadlines.first_rtp_s))
         return now_s + max(0.0, min(_TEND_S, left_s, lingers_s))

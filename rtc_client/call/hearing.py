@@ -1,7 +1,8 @@
 """What the caller hears: packets into the jitter buffer, every 20 ms a frame out of it, to whoever wants it.
 
 Nothing is decoded unless somebody consumes samples: a sink of samples, a meter, or the question whether the agent has
-fallen silent. Where aiortc decodes (the plain path), `heard` places its frames by their timestamps instead.
+fallen silent. Where aiortc decodes (the plain path), `heard` places its frames by their timestamps instead. Over a
+websocket there are no packets: `play` takes the frames that are due.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final, Protocol
 
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
 from rtc_client.audio.jitter import JitterBuffer, MediaPacket, PartKind
-from rtc_client.audio.opus import OpusDecoder
+from rtc_client.audio.opus import OpusDecoder, OpusEncoder
 from rtc_client.audio.packets import CLOCK_RATE_HZ
 from rtc_client.audio.pcm import LevelMeter, is_voiced, is_voiced_mean_square, level_dbfs
 from rtc_client.audio.playout import Playout
@@ -64,6 +65,7 @@ class Hearing:
         self._jitter = JitterBuffer()
         self._playout: Playout | None = None
         self._renderer: Renderer | None = None
+        self._encoder: OpusEncoder | None = None
         self._metered = metered or not isinstance(self._sink, NullSink)
         self._renders = self._metered
         self._position = 0
@@ -139,6 +141,31 @@ class Hearing:
                 self.voiced_s = now_s
         else:
             self._position = start + FRAME_SAMPLES
+
+    def play(self, index: int, now_s: float, samples: Samples | None) -> None:
+        """Play what a websocket brought for period `index`: int16, shape `(FRAME_SAMPLES,)`; None for silence.
+
+        Whoever wants packets gets the sound encoded, for there were none. Never raises.
+        """
+        if self._is_over:
+            return
+        start = index * FRAME_SAMPLES
+        if index == 0:
+            self.began_s = now_s
+        self._hand_over(_silence(self._position, start))
+        if samples is not None and (self._packet_sink is not None or self.tap is not None):
+            if self._encoder is None:
+                self._encoder = OpusEncoder()
+            self._write_packet(self._encoder.encode(samples), index * _SLOT_UNITS)
+        if self._is_over:
+            return
+        mean_square = self._write(PcmFrame(SILENCE if samples is None else samples, start))
+        if mean_square is not None and is_voiced_mean_square(mean_square):
+            self.voiced_s = now_s
+
+    def at_work(self) -> None:
+        """Take note that the agent is about to speak: he is not silent, although nothing is to be heard of him yet."""
+        self.voiced_s = self._clock.now_s()
 
     def heard(self, samples: Samples, timestamp_samples: int) -> None:
         """Take a block that aiortc decoded: int16, shape `(n,)`, with its RTP time in samples. Never raises."""

@@ -74,7 +74,7 @@ class Router:
     def on_sent(self, text: str) -> None:
         self._record("out", text)
 
-    def on_frame(self, data: str | bytes) -> None:
+    def on_frame(self, data: str | bytes) -> ev.ServerEvent:
         event = parse_event(data) if isinstance(data, str) else parse_binary(data)
         if isinstance(event, ev.UnknownEvent):
             self.counts["unknown"] += 1
@@ -86,6 +86,7 @@ class Router:
         self._on_event(event)
         if isinstance(event, ev.ErrorEvent) and (reason := ev.fatal_reason(event)) is not None:
             self._on_fatal(event, reason)
+        return event
 
     def _to_transcript(self, event: ev.ServerEvent) -> None:
         at_ms = round(self._timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s()) * 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.audio.recording import PacketSink
@@ -34,7 +35,7 @@ class Voices:
         self._clock = clock
         self._on_failure = on_failure
         self._began_s: float | None = None
-        self.path: MediaPath | None = None
+        self.path: MediaPath | Literal["websocket"] | None = None
         """Which way the audio goes; None before it does."""
         self.caller = Speaking(source, caller_sink, opus, clock=clock, on_failure=on_failure)
         self.agent = Hearing(sink, metered=metered, clock=clock, on_failure=on_failure)
@@ -54,11 +55,13 @@ class Voices:
             await self.aclose()
             raise
 
-    def begin(self, path: MediaPath) -> None:
+    def begin(self, path: MediaPath | Literal["websocket"]) -> None:
         """Make this instant position 0 of what is heard; `path` is the way it comes."""
         self.path = path
         self._began_s = self._clock.now_s()
         self.agent.begin()
+        if path == "websocket":
+            self.agent.listen()
 
     def tick(self, index: int, now_s: float) -> None:
         """Play period `index` of the clockwork, unless aiortc plays. Never raises."""

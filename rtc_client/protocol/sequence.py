@@ -14,10 +14,7 @@ _WORDS: Final = "Conversation already has an active response"
 
 
 class ResponseSequence:
-    """Holds one request for a response while one is active; a newer request takes the place of one that is held.
-
-    What every method returns is the frame to send now, or None.
-    """
+    """Holds one request for a response while one is active; a newer request takes the place of one that is held."""
 
     def __init__(self) -> None:
         self._held: str | None = None
@@ -32,7 +29,7 @@ class ResponseSequence:
         return self._held is not None
 
     def ask(self, frame: str) -> str | None:
-        """A response is wanted; `frame` asks for it."""
+        """A response is wanted; return the `frame` that asks for it if it may leave now, else None: it is held."""
         if self.is_active:
             self._held = frame
             return None
@@ -44,10 +41,10 @@ class ResponseSequence:
         self.is_active = True
 
     def ended(self) -> str | None:
-        """The response is over, whatever became of it."""
+        """The response is over, whatever became of it; return the request that was held, to be asked again."""
         self.is_active, self._asked = False, None
         frame, self._held = self._held, None
-        return None if frame is None else self.ask(frame)
+        return frame
 
     def refused(self, event: ErrorEvent) -> None:
         """The server reports an error. If it is that a response was active, the request is kept for when that is over.

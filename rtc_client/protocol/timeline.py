@@ -8,7 +8,11 @@ from typing import Final
 
 
 class Fact(StrEnum):
-    """Something that happened once in the life of a call."""
+    """Something that happened once in the life of a call.
+
+    A call over a websocket has some of them only: `DTLS_CONNECTED` is its handshake, when audio can flow, and
+    `FIRST_RTP` the first piece of the agent's voice.
+    """
 
     DIALED = "dialed"
     GATHERED = "gathered"

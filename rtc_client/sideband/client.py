@@ -38,8 +38,8 @@ class SidebandListener(Protocol):
         """The handshake succeeded."""
         ...
 
-    def on_frame(self, data: str | bytes) -> None:
-        """A frame came."""
+    def on_frame(self, data: str | bytes) -> object:
+        """A frame came; what is returned is for others."""
         ...
 
     def on_sent(self, text: str) -> None:

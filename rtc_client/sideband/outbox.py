@@ -1,4 +1,4 @@
-"""The bounded queue of frames that wait for the sideband; nothing is sent from here."""
+"""The bounded queues of frames that wait for a websocket; nothing is sent from here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Final
 
 CAPACITY: Final = 64
 """Frames; the reference client's queue has the same size (wire-protocol.md section 5)."""
+REACTIONS_CAPACITY: Final = 1_024
+"""Frames that may wait in all before what answers the server is left out: it does not read what it asks for."""
+AUDIO_CAPACITY: Final = 256
+"""Frames of sound; the reference client's queue has the same size."""
 
 
 class Outbox:
@@ -38,6 +42,17 @@ class Outbox:
         self._frames.append(frame)
         self._wake()
 
+    def put_now(self, frame: str) -> bool:
+        """Append what answers the server, whether there is room for more of the user's or not.
+
+        Overflow policy: with `REACTIONS_CAPACITY` frames waiting, or after `close`, it is left out: returns False.
+        """
+        if self._closed is not None or len(self._frames) >= REACTIONS_CAPACITY:
+            return False
+        self._frames.append(frame)
+        self._wake()
+        return True
+
     async def first(self) -> str:
         """Return the oldest frame, waiting for one, and leave it where it is."""
         while not self._frames:
@@ -63,3 +78,31 @@ class Outbox:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+class AudioLane:
+    """Frames of sound that wait. Overflow policy: the oldest go and are counted, for late sound is worthless."""
+
+    def __init__(self, capacity: int = AUDIO_CAPACITY) -> None:
+        self._frames: deque[str] = deque()
+        self._capacity = capacity
+        self._news = asyncio.Event()
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def put(self, frame: str) -> None:
+        """Append a frame. Never waits."""
+        if len(self._frames) >= self._capacity:
+            self._frames.popleft()
+            self.dropped += 1
+        self._frames.append(frame)
+        self._news.set()
+
+    async def take(self) -> str:
+        """Take the oldest frame out, waiting for one."""
+        while not self._frames:
+            self._news.clear()
+            await self._news.wait()
+        return self._frames.popleft()

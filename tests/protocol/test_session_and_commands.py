@@ -103,3 +103,11 @@ def test_headers_of_the_user_replace_ours() -> None:
 
     assert with_extra(ours, {"B": "x", "d": "4"}) == [("a", "1"), ("c", "3"), ("B", "x"), ("d", "4")]
     assert with_extra(ours, {}) == ours
+
+
+def test_a_v2_session_may_answer_in_text() -> None:
+    """Nothing else of the session is different (wire-protocol.md section 10)."""
+    spoken = updated_session(SessionSettings(version="v2", voice="marin"))
+    written = updated_session(SessionSettings(version="v2", voice="marin", output_modality="text"))
+
+    assert written == spoken | {"output_modalities": ["text"]}

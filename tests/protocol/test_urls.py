@@ -53,6 +53,21 @@ def test_sideband_is_joined_at(base: str, query: urls.Query, url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("base", "query", "is_v1", "url"),
+    [
+        ("https://h/v1", (), True, "wss://h/v1/realtime?intent=quicksilver&model=m%201"),
+        ("https://h/v1", (), False, "wss://h/v1/realtime?model=m%201"),
+        ("http://h:8", (), False, "ws://h:8/v1/realtime?model=m%201"),
+        ("ws://h/other?foo=bar", (("a", "1"),), True, "ws://h/other?foo=bar&intent=quicksilver&model=m%201&a=1"),
+        ("ws://h/v1", (("a", "1"),), False, "ws://h/v1/realtime?model=m%201&a=1"),
+    ],
+)
+def test_a_call_over_a_websocket_is_at(base: str, query: urls.Query, is_v1: bool, url: str) -> None:
+    """The base's query first, then intent on v1, the model, and the provider's parameters."""
+    assert urls.direct_url(base, query, "m 1", is_v1=is_v1) == url
+
+
+@pytest.mark.parametrize(
     ("base", "given_url", "sideband"),
     [
         ("https://h/v1", None, "https://h/v1"),

@@ -1,0 +1,185 @@
+"""The websocket way: events and sound on one connection (wire-protocol.md section 10). It decides no end.
+
+The caller's sound leaves in pieces of 40 ms. The agent's comes faster than it is spoken, waits in a queue, and is
+played on the clock of the call, so that it is known what was heard when the caller begins to speak.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from rtc_client.audio.deltas import DeltaDecoder, DeltaEncoder
+from rtc_client.audio.frames import FRAME_SAMPLES
+from rtc_client.audio.said import SaidQueue
+from rtc_client.call.media import Stage, Tend
+from rtc_client.call.router import Router
+from rtc_client.call.voices import Voices
+from rtc_client.clock import Clock
+from rtc_client.config import CallConfig
+from rtc_client.errors import SidebandClosed
+from rtc_client.peer.counters import PeerCounters
+from rtc_client.protocol import background, direct
+from rtc_client.protocol.codec import dump_command
+from rtc_client.protocol.commands import UpdateSession
+from rtc_client.protocol.events import ErrorEvent, ItemDone, OutputAudioDelta
+from rtc_client.protocol.sequence import ResponseSequence
+from rtc_client.protocol.state import EndReason, Input
+from rtc_client.protocol.timeline import Fact, Timeline
+from rtc_client.sideband.direct import DirectSocket
+from rtc_client.sideband.outbox import AudioLane, Outbox
+
+FRAMES_A_MESSAGE: Final = 2
+"""40 ms: half the messages of 20 ms, and no more delay than a packet of Opus often has."""
+_WORK: Final = ("response.", "conversation.item.input_audio_transcription.", "input_audio_buffer.")
+"""Names of events by which the far side shows that it is at work, though nothing is to be heard of it yet."""
+
+
+class DirectLeg:
+    """The media leg of a call over a websocket, which is its event leg as well: the router hears every event first."""
+
+    first_input: Final = Input.SOCKET_DIALED
+
+    def __init__(
+        self,
+        config: CallConfig,
+        voices: Voices,
+        router: Router,
+        outbox: Outbox,
+        *,
+        tend: Tend,
+        timeline: Timeline,
+        clock: Clock,
+    ) -> None:
+        self._config, self._voices, self._router, self._outbox = config, voices, router, outbox
+        self._tend, self._timeline, self._clock = tend, timeline, clock
+        self._is_v2 = config.version == "v2"
+        self._lane = AudioLane()
+        self._encoder, self._decoder = DeltaEncoder(FRAMES_A_MESSAGE), DeltaDecoder()
+        self._said = SaidQueue()
+        self._responses = ResponseSequence()
+        self._counters = PeerCounters()
+        self._now_s = self._tend_at_s = 0.0
+        settings = config.session
+        self._socket = DirectSocket(
+            config,
+            config.session_id or str(uuid.uuid4()),
+            first_frame=lambda: dump_command(UpdateSession(settings=settings)),
+            outbox=outbox,
+            gate=self._gate,
+            audio=self._lane,
+            listener=self,
+        )
+
+    async def dial(self) -> None:
+        await self._socket.open()
+
+    def begin(self, connected_s: float) -> tuple[Stage, ...]:
+        self._voices.begin("websocket")
+        return self._say, self._play
+
+    def counters(self) -> PeerCounters:
+        self._counters.packets_discarded_on_send = self._lane.dropped
+        return self._counters
+
+    async def watch(self) -> str:
+        try:
+            return await self._socket.run()
+        finally:
+            self._router.joined = False
+
+    async def flush(self) -> None:
+        await self._socket.flush()
+
+    def closers(self, reason: EndReason) -> list[Coroutine[Any, Any, object]]:
+        return [self._socket.aclose()]
+
+    async def last_counters(self) -> PeerCounters:
+        return self.counters()
+
+    def interrupt(self) -> None:
+        """Play no more of what the agent has said, and tell the server how much of it was heard (section 10).
+
+        Every item of which something was not played is told of, at what was handed to the sink, never beyond what came.
+        The reference client, which does not play, tells what it has received.
+        """
+        for item in self._said.cut():
+            if self._is_v2 and item.item_id:
+                self._outbox.put_now(direct.truncate(item.item_id, item.content_index, item.heard_ms))
+
+    # Every 20 ms.
+
+    def _say(self, index: int) -> None:
+        self._now_s = now_s = self._clock.now_s()
+        if now_s >= self._tend_at_s:
+            self._tend_at_s = self._tend(now_s)
+        audio = self._encoder.push(self._voices.caller.next_frame(index * FRAME_SAMPLES))
+        if audio is not None:
+            self._lane.put(direct.append_audio(audio))
+
+    def _play(self, index: int) -> None:
+        frame = self._said.take_frame()
+        if frame is None and len(rest := self._decoder.flush()):
+            self._said.push(rest)
+            frame = self._said.take_frame()
+        self._voices.agent.play(index, self._now_s, frame)
+
+    # What comes over the websocket, told by it.
+
+    def on_joined(self, *, again: bool) -> None:
+        self._router.on_joined(again=again)
+
+    def on_lost(self, error: SidebandClosed) -> None:
+        self._router.on_lost(error)
+
+    def on_sent(self, text: str) -> None:
+        self._router.on_sent(text)
+        if (n_bytes := direct.appended_bytes(text)) is not None:
+            self._counters.packets_sent += 1
+            self._counters.bytes_sent += n_bytes
+
+    def on_frame(self, data: str | bytes) -> None:
+        event = self._router.on_frame(data)
+        if event.type.startswith(_WORK):
+            self._voices.agent.at_work()
+        match event.raw:
+            case {"type": "response.output_audio.delta", "delta": str(audio), **others}:
+                self._hear(audio, 24_000, 1, others.get("item_id"), others.get("content_index"))
+            case {"type": "conversation.output_audio.delta"} if isinstance(event, OutputAudioDelta):
+                self._hear(event.audio_base64, event.sample_rate_hz, event.channels)
+            case {"type": "input_audio_buffer.speech_started"}:
+                self.interrupt()
+            case {"type": "response.created"}:
+                self._said.begin()
+                self._responses.created()
+            case {"type": "response.done" | "response.cancelled"}:
+                if (frame := self._responses.ended()) is not None:
+                    self._outbox.put_now(frame)
+            case {"type": "conversation.item.done"} if isinstance(event, ItemDone) and self._is_v2:
+                self._called(event)
+            case _ if isinstance(event, ErrorEvent):
+                self._responses.refused(event)
+
+    def _hear(
+        self, audio: str, sample_rate_hz: int, channels: int, item_id: object = None, content_index: object = 0
+    ) -> None:
+        """Take sound of the agent; what is none is an event all the same, and counted."""
+        samples = self._decoder.decode(audio, sample_rate_hz, channels)
+        self._timeline.mark(Fact.FIRST_RTP, self._clock.now_s())
+        self._counters.packets_received += 1
+        self._counters.bytes_received += 2 * len(samples)
+        self._said.push(
+            samples,
+            item_id if isinstance(item_id, str) else None,
+            content_index if isinstance(content_index, int) else 0,
+        )
+
+    def _called(self, event: ItemDone) -> None:
+        call = background.function_call(event.item)
+        if call is not None and call.name == background.REMAIN_SILENT:
+            self._outbox.put_now(direct.function_output(call.tool_call_id, ""))
+
+    def _gate(self, frame: str) -> str | None:
+        """Hold back what asks for a response while there is one."""
+        return self._responses.ask(frame) if self._is_v2 and direct.is_create_response(frame) else frame

@@ -1,0 +1,48 @@
+"""What a call over a websocket says by itself: its sound, what was heard of an item, what comes of a function call."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rtc_client.protocol.codec import dump_json, load_json
+
+APPEND_AUDIO: Final = '{"type":"input_audio_buffer.append","audio":"'
+
+
+def append_audio(audio_base64: str) -> str:
+    """Return the frame that appends sound to what the caller says; fifty a second may be made of it."""
+    return f'{APPEND_AUDIO}{audio_base64}"}}'
+
+
+def appended_bytes(frame: str) -> int | None:
+    """Return how many bytes of sound a frame of `append_audio` holds, None for another frame."""
+    if not frame.startswith(APPEND_AUDIO):
+        return None
+    n_chars = len(frame) - len(APPEND_AUDIO) - 2
+    return n_chars // 4 * 3 - frame.count("=", len(frame) - 4)
+
+
+def is_create_response(frame: str) -> bool:
+    """Return whether a frame, however it is written, asks for a response."""
+    if '"response.create"' not in frame:
+        return False
+    value = load_json(frame)
+    return isinstance(value, dict) and value.get("type") == "response.create"
+
+
+def truncate(item_id: str, content_index: int, audio_end_ms: int) -> str:
+    """Return the frame that tells how much was heard of an item before the caller spoke."""
+    return dump_json(
+        {
+            "type": "conversation.item.truncate",
+            "item_id": item_id,
+            "content_index": content_index,
+            "audio_end_ms": audio_end_ms,
+        }
+    )
+
+
+def function_output(tool_call_id: str, output: str) -> str:
+    """Return the frame that answers a function call."""
+    item = {"type": "function_call_output", "call_id": tool_call_id, "output": output}
+    return dump_json({"type": "conversation.item.create", "item": item})

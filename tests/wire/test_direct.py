@@ -1,0 +1,313 @@
+"""Calls over a websocket beside the recorded ones (m_*): handshake, session, what we say to what the server says."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from rtc_client import (
+    AnswererUnreachable,
+    CallConfig,
+    CallLost,
+    Deadlines,
+    EndReason,
+    HandshakeRefused,
+    NumpySink,
+    connect,
+)
+from tests.behaviour.calls import until
+from tests.wire.recordings import Episode, episode
+from tests.wire.replay import KEY, assert_same_frame
+from tests.wire.server import CLOSE, PING, Request, Wire, WireServer
+
+INSTRUCTIONS = "backend prompt\n\nstartup context"
+
+
+class DirectServer:
+    """Speaks as a test tells it to; texts of the client but its sound wait in `said`."""
+
+    def __init__(self) -> None:
+        self.server = WireServer(handshake=self._serve)
+        self.texts: list[dict[str, Any]] = []
+        self.audio: list[str] = []
+        self.close_codes: list[int] = []
+        self.wire: Wire | None = None
+        self._n_read = 0
+
+    async def _serve(self, wire: Wire, request: Request, n: int) -> None:
+        await wire.accept(request)
+        self.wire = wire
+        while (frame := await wire.read_frame()) is not None:
+            if frame.opcode == CLOSE:
+                self.close_codes.append(frame.close_code)
+                break
+            if frame.opcode == PING:
+                continue
+            value = json.loads(frame.text)
+            if value["type"] == "input_audio_buffer.append":
+                self.audio.append(value["audio"])
+            else:
+                assert_same_frame(frame.text, frame.text)
+                self.texts.append(value)
+            self.server.note()
+
+    async def send(self, *texts: str) -> None:
+        await self.server.until(lambda: self.wire)
+        assert self.wire is not None
+        for text in texts:
+            await self.wire.send_text(text)
+
+    async def said(self, n: int = 1) -> list[dict[str, Any]]:
+        """Return the next `n` texts of the client."""
+        end = self._n_read + n
+        await self.server.until(lambda: len(self.texts) >= end)
+        start, self._n_read = self._n_read, end
+        return self.texts[start:end]
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[DirectServer]:
+    server = DirectServer()
+    async with server.server:
+        yield server
+
+
+def config_of(server: DirectServer, **settings: Any) -> CallConfig:
+    given = {"base_url": server.server.base_url, "api_key": KEY, "instructions": INSTRUCTIONS} | settings
+    return CallConfig(transport="websocket", **given)
+
+
+def sent_by_client(recorded: Episode) -> list[dict[str, Any]]:
+    """Return what the reference client sent, but its sound."""
+    frames = [json.loads(text) for text in recorded.sent_frames]
+    return [frame for frame in frames if frame["type"] != "input_audio_buffer.append"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("m_ws_v1", {"version": "v1"}),
+        ("m_ws_v2_conversational", {}),
+        ("m_ws_v2_transcription", {"mode": "transcription"}),
+    ],
+)
+async def test_handshake_and_session_are_as_recorded(name: str, settings: dict[str, Any]) -> None:
+    """Path, query, the caller's headers and the first frame are those of the reference client, and no POST is made."""
+    recorded = episode(name)
+    their_headers = dict(recorded.handshake["headers"])
+    async with serving() as server:
+        config = config_of(server, session_id=their_headers["x-session-id"], **settings)
+        async with connect(config):
+            (session,) = await server.said()
+        await server.server.until(lambda: server.close_codes)
+
+    (handshake,) = server.server.handshakes
+    assert handshake.line == recorded.handshake["line"]
+    ours = {name.lower(): value for name, value in handshake.headers}
+    theirs = {name.lower(): value for name, value in their_headers.items()}
+    assert ours.keys() == theirs.keys()
+    for header in ("openai-alpha", "x-session-id", "authorization", "connection", "upgrade", "sec-websocket-version"):
+        assert ours.get(header) == theirs.get(header)
+    assert session == json.loads(recorded.sent_frames[0])
+    assert server.server.posts == []
+    assert server.server.hangups == []
+    assert server.close_codes == [1000]
+
+
+async def test_text_and_sound_are_sent_as_recorded_on_v1() -> None:
+    """A text of m_ws_v1 is the same frame; sound goes out all the time, 40 ms a message."""
+    recorded = episode("m_ws_v1")
+    async with serving() as server, connect(config_of(server, version="v1")) as call:
+        await call.send_text("hello")
+        said = await server.said(2)
+        await server.server.until(lambda: len(server.audio) >= 5)
+        result = call.result
+
+    assert said == sent_by_client(recorded)
+    assert {len(base64.b64decode(audio)) for audio in server.audio} == {2 * 960}
+    assert result.sent.packets >= 5
+    assert result.sent.bytes == 1920 * result.sent.packets
+
+
+async def test_texts_of_v2_are_marked_as_recorded() -> None:
+    """What a user says is marked unless it is already, what a developer says is not (m_ws_v2_conversational)."""
+    recorded = episode("m_ws_v2_conversational")
+    async with serving() as server, connect(config_of(server)) as call:
+        await call.send_text("hello v2")
+        await call.send_text("[USER] already prefixed")
+        await call.send_text("dev text", role="developer")
+
+        assert await server.said(4) == sent_by_client(recorded)[:4]
+
+
+async def test_what_was_heard_is_told_when_the_caller_speaks() -> None:
+    """Both truncations of m_ws_v2_truncate_same_item are sent, each with what was played, not with what was received.
+
+    The reference client does not play, and tells the 300 ms it was sent. The rest is not played any more.
+    """
+    recorded = episode("m_ws_v2_truncate_same_item")
+    events = [e["text"] for e in recorded.all("ws_text", direction="s2c")]
+    theirs = sent_by_client(recorded)
+    sink = NumpySink()
+    async with serving() as server, connect(config_of(server), sink=sink) as call:
+        await server.said()
+        heard_ms = []
+        for burst, their_truncation in ((events[:5], theirs[1]), (events[5:], theirs[2])):
+            *deltas, speech_started = burst
+            await server.send(*deltas)
+            n_events = call.result.received.packets + 3
+            await until(lambda n=n_events: call.result.received.packets == n)  # type: ignore[misc]
+            start = len(sink.samples)
+            await until(lambda n=start: len(sink.samples) >= n + 2400)  # type: ignore[misc]
+            await server.send(speech_started)
+            (ours,) = await server.said()
+            heard_ms.append(ours["audio_end_ms"])
+            assert ours | {"audio_end_ms": 300} == their_truncation
+        assert all(100 <= ms < 300 for ms in heard_ms)
+
+
+async def test_the_item_of_the_caller_truncates_too() -> None:
+    """A speech_started that names an item of the caller's cuts what is played.
+
+    The item it names is that of the caller's coming message (so says the published API). The reference client takes
+    it for the item that is played, finds another, and tells nothing (m_ws_v2_conversational): its agent believes that
+    all of it was heard.
+    """
+    recorded = episode("m_ws_v2_conversational")
+    events = [e["text"] for e in recorded.all("ws_text", direction="s2c")]
+    foreign = next(n for n, text in enumerate(events) if "item_user" in text)
+    async with serving() as server, connect(config_of(server)) as call:
+        await server.said()
+        await server.send(*events[foreign - 3 : foreign + 2])
+        (ours,) = await server.said()
+        await server.send(*events[foreign - 3 : foreign - 2])
+        await call.send_text("still here")
+        (after,) = await server.said()
+
+    assert ours["type"] == "conversation.item.truncate"
+    assert ours["item_id"] == "item_b"
+    assert 0 <= ours["audio_end_ms"] <= 300
+    assert after["item"]["content"][0]["text"] == "[USER] still here"
+
+
+async def test_a_request_for_a_response_waits_for_the_one_before_it() -> None:
+    """Held while a response is active, one at most, sent when it is over; an error that one is active keeps it.
+
+    That error ends the call of the reference client; ours goes on.
+    """
+    create = {"type": "response.create"}
+    active = episode("m_ws_v2_conversational").all("ws_text", direction="s2c")[-1]["text"]
+    async with serving() as server, connect(config_of(server)) as call:
+        await server.said()
+        for _ in range(3):
+            await call._engine.outbox.put(json.dumps(create, separators=(",", ":")))
+        await call.send_text("a")
+        assert [one["type"] for one in await server.said(2)] == ["response.create", "conversation.item.create"]
+        await server.send(response("created", "r1"), response("done", "r1"))
+        assert await server.said() == [create]
+        await server.send(active)
+        await call.send_text("b")
+        assert [one["type"] for one in await server.said()] == ["conversation.item.create"]
+        await server.send(response("done", "resp_9"))
+        assert await server.said() == [create]
+
+    assert call.result.end is not None
+    assert call.result.end.reason is EndReason.HANGUP
+    assert call.result.events["error"] == 1
+
+
+async def test_remaining_silent_is_answered_by_nothing() -> None:
+    """The call of `remain_silent` is answered as recorded, an unknown function not at all, no response is asked for."""
+    recorded = episode("m_ws_v2_conversational")
+    events = [e["text"] for e in recorded.all("ws_text", direction="s2c")]
+    theirs = next(one for one in sent_by_client(recorded) if one.get("item", {}).get("call_id") == "call_3")
+    async with serving() as server, connect(config_of(server)) as call:
+        await server.said()
+        await server.send(*(text for text in events if "remain_silent" in text or "unknown_tool" in text))
+        assert await server.said() == [theirs]
+        await call.send_text("x")
+        assert [one["item"]["type"] for one in await server.said()] == ["message"]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, "bye"), (1001, "")])
+async def test_close_1000_is_the_servers_hangup(code: int, reason: str) -> None:
+    """A close frame with 1000 or 1001 completes the call."""
+    async with serving() as server, connect(config_of(server)) as call:
+        await server.said()
+        assert server.wire is not None
+        await server.wire.send_close(code, reason)
+        result = await call.wait_ended()
+
+    assert result.error is None
+    assert result.end is not None
+    assert (result.end.reason, result.end.by, result.end.detail) == (EndReason.REMOTE_HANGUP, "server", reason)
+
+
+@pytest.mark.parametrize("code", [1011, None])
+async def test_a_broken_websocket_is_a_lost_call(code: int | None) -> None:
+    """It is not opened again: another websocket would be another session."""
+    async with serving() as server:
+        with pytest.raises(CallLost, match="websocket") as lost:
+            async with connect(config_of(server)) as call:
+                await server.said()
+                assert server.wire is not None
+                if code is None:
+                    server.wire.abort()
+                else:
+                    await server.wire.send_close(code)
+                await call.wait_ended()
+
+    assert lost.value.reason == "websocket_lost"
+    assert call.result.end is not None
+    assert call.result.end.reason is EndReason.LOST
+    assert len(server.server.handshakes) == 1
+
+
+@pytest.mark.parametrize("status", [401, 404, 500, 503])
+async def test_a_refused_handshake_is_not_tried_again(status: int) -> None:
+    """One try, as the reference client's; the error tells the status, and the key is not in it."""
+
+    async def refuse(wire: Wire, request: Request, n: int) -> None:
+        await wire.respond(status, body=KEY)
+
+    async with WireServer(handshake=refuse) as server:
+        config = CallConfig(api_key=KEY, base_url=server.base_url, transport="websocket")
+        with pytest.raises(HandshakeRefused, match=f"HTTP {status}") as refused:
+            async with connect(config):
+                pytest.fail("it was refused")
+
+    assert refused.value.status == status
+    assert KEY not in str(refused.value)
+    assert len(server.handshakes) == 1
+
+
+async def test_nobody_there_is_told_as_such() -> None:
+    """A port where nobody listens is an answerer that cannot be reached."""
+    async with WireServer() as server:
+        base_url = server.base_url
+    with pytest.raises(AnswererUnreachable):
+        async with connect(CallConfig(api_key=KEY, base_url=base_url, transport="websocket")):
+            pytest.fail("there is nobody")
+
+
+async def test_a_handshake_that_is_never_answered_is_given_up() -> None:
+    """After `sideband_open_s`."""
+
+    async def wait(wire: Wire, request: Request, n: int) -> None:
+        await wire.wait_gone()
+
+    async with WireServer(handshake=wait) as server:
+        deadlines = Deadlines(sideband_open_s=0.2)
+        config = CallConfig(api_key=KEY, base_url=server.base_url, transport="websocket", deadlines=deadlines)
+        with pytest.raises(AnswererUnreachable, match=r"within 0\.2 s"):
+            async with connect(config):
+                pytest.fail("it was not answered")
+
+
+def response(what: str, response_id: str) -> str:
+    return json.dumps({"type": f"response.{what}", "response": {"id": response_id}})
