@@ -22,7 +22,7 @@ from rtc_client.errors import SidebandClosed
 from rtc_client.peer.counters import PeerCounters
 from rtc_client.protocol import background, direct
 from rtc_client.protocol.codec import dump_command
-from rtc_client.protocol.commands import UpdateSession
+from rtc_client.protocol.commands import Command, TruncateItem, UpdateSession
 from rtc_client.protocol.events import ErrorEvent, ItemDone, OutputAudioDelta
 from rtc_client.protocol.sequence import ResponseSequence
 from rtc_client.protocol.state import EndReason, Input
@@ -106,7 +106,8 @@ class DirectLeg:
         """
         for item in self._said.cut():
             if self._is_v2 and item.item_id:
-                self._outbox.put_now(direct.truncate(item.item_id, item.content_index, item.heard_ms))
+                index, heard_ms = item.content_index, item.heard_ms
+                self._react(TruncateItem(item_id=item.item_id, content_index=index, audio_end_ms=heard_ms))
 
     # Every 20 ms.
 
@@ -172,13 +173,16 @@ class DirectLeg:
         self._said.push(
             samples,
             item_id if isinstance(item_id, str) else None,
-            content_index if isinstance(content_index, int) else 0,
+            content_index if isinstance(content_index, int) and content_index >= 0 else 0,
         )
 
     def _called(self, event: ItemDone) -> None:
         call = background.function_call(event.item)
         if call is not None and call.name == background.REMAIN_SILENT:
-            self._outbox.put_now(direct.function_output(call.tool_call_id, ""))
+            self._react(background.answered(call.tool_call_id, ""))
+
+    def _react(self, command: Command) -> None:
+        self._outbox.put_now(dump_command(command))
 
     def _gate(self, frame: str) -> str | None:
         """Hold back what asks for a response while there is one."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from rtc_client.protocol.commands import Command, CreateItem
 from rtc_client.protocol.events import RawEvent
+from rtc_client.protocol.items import FunctionCallOutputItem
 from rtc_client.protocol.session import JsonObject
 
 BACKGROUND_AGENT: Final = "background_agent"
@@ -71,6 +73,11 @@ def function_call(item: RawEvent) -> FunctionCall | None:
             )
         case _:
             return None
+
+
+def answered(tool_call_id: str, output: str) -> Command:
+    """Return the command that answers a function call."""
+    return CreateItem(item=FunctionCallOutputItem(call_id=tool_call_id, output=output))
 
 
 def user_text(text: str) -> str:

@@ -1,10 +1,10 @@
-"""What a call over a websocket says by itself: its sound, what was heard of an item, what comes of a function call."""
+"""Frames of a call over a websocket that are made, or known again, in no time: sound, and a response asked for."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from rtc_client.protocol.codec import dump_json, load_json
+from rtc_client.protocol.codec import load_json
 
 APPEND_AUDIO: Final = '{"type":"input_audio_buffer.append","audio":"'
 
@@ -28,21 +28,3 @@ def is_create_response(frame: str) -> bool:
         return False
     value = load_json(frame)
     return isinstance(value, dict) and value.get("type") == "response.create"
-
-
-def truncate(item_id: str, content_index: int, audio_end_ms: int) -> str:
-    """Return the frame that tells how much was heard of an item before the caller spoke."""
-    return dump_json(
-        {
-            "type": "conversation.item.truncate",
-            "item_id": item_id,
-            "content_index": content_index,
-            "audio_end_ms": audio_end_ms,
-        }
-    )
-
-
-def function_output(tool_call_id: str, output: str) -> str:
-    """Return the frame that answers a function call."""
-    item = {"type": "function_call_output", "call_id": tool_call_id, "output": output}
-    return dump_json({"type": "conversation.item.create", "item": item})

@@ -14,6 +14,7 @@ from rtc_client import (
     AnswererUnreachable,
     CallConfig,
     CallLost,
+    CreateResponse,
     Deadlines,
     EndReason,
     HandshakeRefused,
@@ -205,7 +206,7 @@ async def test_a_request_for_a_response_waits_for_the_one_before_it() -> None:
     async with serving() as server, connect(config_of(server)) as call:
         await server.said()
         for _ in range(3):
-            await call._engine.outbox.put(json.dumps(create, separators=(",", ":")))
+            await call.send(CreateResponse())
         await call.send_text("a")
         assert [one["type"] for one in await server.said(2)] == ["response.create", "conversation.item.create"]
         await server.send(response("created", "r1"), response("done", "r1"))
