@@ -59,7 +59,11 @@ from rtc_client.errors import (
     MediaTimeout,
     OfferRejected,
     OpusUnavailable,
+    RequestError,
+    RequestRejected,
+    ResponseInvalid,
     RtcClientError,
+    ServiceUnreachable,
     SidebandClosed,
     SidebandError,
     SidebandRejected,
@@ -178,11 +182,14 @@ from rtc_client.protocol.tools import (
     ToolFilter,
 )
 from rtc_client.protocol.transcript import TranscriptEntry
+from rtc_client.signaling.rest import RealtimeApi
 
 __all__ = [
     # placing a call
     "connect", "Call", "CallConfig", "CallResult", "CallState", "Deadlines", "IceServer", "OpusSettings", "CallStats",
     "ApiKey", "ClientSecret",
+    # the REST side beside a call
+    "RealtimeApi", "RequestError", "RequestRejected", "ServiceUnreachable", "ResponseInvalid",
     # what the caller says
     "Source", "FileSource", "WavSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
     "OpusClip", "ClipEncoding", "ClipSource", "PacketSource",

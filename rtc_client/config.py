@@ -291,7 +291,12 @@ class CallConfig:
 
     def key_ring(self) -> KeyRing:
         """Return what gives the key to the requests of one call; `secrets` knows every key that it gives."""
-        return KeyRing(self.api_key, limit_s=self.deadlines.key_s, obtained=self._obtained)
+        return KeyRing(self.api_key, limit_s=self.deadlines.key_s, on_obtained=self.keep_secret)
+
+    def keep_secret(self, key: str) -> None:
+        """Let `secrets` know a key that was got for, or by, a call of this config."""
+        if key not in self._obtained:
+            self._obtained.append(key)
 
 
 def _pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -13,6 +13,10 @@ RtcClientError
 │   ├── HandshakeRefused        .status; the websocket that would have been the call
 │   ├── AnswererUnreachable     the cause is chained
 │   └── AnswerInvalid           no Location, no call id, not UTF-8, SDP unusable
+├── RequestError                a request beside a call came to nothing: hang up, accept, reject, refer, mint a key
+│   ├── RequestRejected         .status, .message, .retry_after_s
+│   ├── ServiceUnreachable      the cause is chained                 .may_have_arrived
+│   └── ResponseInvalid         2xx, and not what was asked for
 ├── MediaError                  the media path never came up
 │   ├── IceFailed
 │   ├── DtlsFailed
@@ -146,6 +150,34 @@ class AnswererUnreachable(SignalingError):
 
 class AnswerInvalid(SignalingError):
     """An HTTP answer came, and no call can be made of it."""
+
+
+class RequestError(RtcClientError):
+    """A request beside a call (hang up, accept, reject, refer, mint a key) came to nothing."""
+
+
+class RequestRejected(RequestError):
+    """The service refused a request beside a call with an HTTP status that is not 2xx."""
+
+    def __init__(self, what: str, status: int, message: str = "", *, retry_after_s: float | None = None) -> None:
+        text = f"the service refused to {what} with HTTP {status}"
+        super().__init__(f"{text}: {message}" if message else text)
+        self.status = status
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class ServiceUnreachable(RequestError):
+    """No HTTP answer came to a request beside a call: refused, reset, or nothing within the deadline."""
+
+    def __init__(self, message: str, *, may_have_arrived: bool) -> None:
+        super().__init__(message)
+        self.may_have_arrived = may_have_arrived
+        """Whether the service may have done what was asked; False when no try of it ever reached the service."""
+
+
+class ResponseInvalid(RequestError):
+    """The service answered a request beside a call with 2xx, and its body is not what was asked for."""
 
 
 class MediaError(RtcClientError):

@@ -9,7 +9,6 @@ import asyncio
 import contextvars
 import inspect
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -80,10 +79,10 @@ class KeyRing:
         key: ApiKey,
         *,
         limit_s: float,
-        obtained: deque[str] | None = None,
+        on_obtained: Callable[[str], None] | None = None,
         wall_s: Callable[[], float] = epoch_s,
     ) -> None:
-        """`limit_s` is how long a callable may take each time; what it gives is appended to `obtained`."""
+        """`limit_s` is how long a callable may take each time; `on_obtained` is told what it gave."""
         self._source: KeySource | None = None
         self._secret: ClientSecret | None = None
         if isinstance(key, str):
@@ -93,7 +92,7 @@ class KeyRing:
         else:
             self._source = key
         self._limit_s = limit_s
-        self._obtained = obtained
+        self._on_obtained = on_obtained
         self._wall_s = wall_s
         self._asking = asyncio.Lock()
 
@@ -144,8 +143,8 @@ class KeyRing:
             except ConfigError as error:
                 raise KeyUnavailable(f"the callable for the API key gave no usable one: {error}") from error
             given = ClientSecret(value=str(given))
-        if self._obtained is not None and given.value not in self._obtained:
-            self._obtained.append(given.value)
+        if self._on_obtained is not None:
+            self._on_obtained(given.value)
         return given
 
 

@@ -28,6 +28,11 @@ def call_headers(api_key: str, session_id: str, *, is_v1: bool = True) -> list[t
     ]
 
 
+def api_headers(api_key: str) -> list[tuple[str, str]]:
+    """Return the headers of a request beside a call, which is of the published API and of no dialect."""
+    return [("authorization", f"Bearer {api_key}"), ("originator", ORIGINATOR), ("user-agent", user_agent())]
+
+
 def with_extra(headers: Iterable[tuple[str, str]], extra: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return `headers` with the user's own added; one of theirs replaces ours of the same name, in any case."""
     theirs = {name.lower() for name in extra}

@@ -5,12 +5,25 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from rtc_client.errors import AnswerInvalid
+from rtc_client.errors import AnswerInvalid, ConfigError
 
 MAX_CALL_ID_CHARS: Final = 256
 
 _ALLOWED: Final = re.compile(r"[A-Za-z0-9_-]+")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+
+
+def check_call_id(call_id: object) -> None:
+    """Raise unless `call_id` can be one, and stand in a path.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not isinstance(call_id, str) or not _ALLOWED.fullmatch(call_id) or len(call_id) > MAX_CALL_ID_CHARS:
+        raise ConfigError(
+            "the call id is malformed: it has letters, digits, _ and - only, as in rtc_123, and at most "
+            f"{MAX_CALL_ID_CHARS} of them"
+        )
 
 
 def call_id_from_location(location: str | None) -> str:

@@ -69,7 +69,17 @@ def calls_url(base_url: str, query: Query) -> str:
 
 def hangup_url(base_url: str, query: Query, call_id: str) -> str:
     """Return where the hang-up of a call is posted."""
-    return _join(base_url, f"/realtime/calls/{quote(call_id, safe='')}/hangup", query)
+    return call_verb_url(base_url, query, call_id, "hangup")
+
+
+def call_verb_url(base_url: str, query: Query, call_id: str, verb: str) -> str:
+    """Return where it is posted what shall become of a call: `hangup`, `accept`, `reject` or `refer`."""
+    return _join(base_url, f"/realtime/calls/{quote(call_id, safe='')}/{verb}", query)
+
+
+def client_secrets_url(base_url: str, query: Query) -> str:
+    """Return where ephemeral keys are minted."""
+    return _join(base_url, "/realtime/client_secrets", query)
 
 
 def sideband_base(base_url: str, sideband_url: str | None) -> str:

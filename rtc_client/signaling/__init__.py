@@ -1,1 +1,1 @@
-"""Shell over httpx: the offer goes out, the answer and the call id come back; and the REST hang-up."""
+"""Shell over httpx: the offer goes out, the answer and the call id come back; and the REST side beside a call."""

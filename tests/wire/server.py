@@ -197,11 +197,13 @@ Serve: TypeAlias = Callable[[Wire, Request, int], Awaitable[None]]
 class WireServer:
     """Listens on loopback for as long as its `async with` block lasts; what its scripts raise is raised at its end."""
 
-    def __init__(self, *, post: Serve | None = None, handshake: Serve | None = None) -> None:
+    def __init__(
+        self, *, post: Serve | None = None, handshake: Serve | None = None, hangup: Serve | None = None
+    ) -> None:
         self.requests: list[Request] = []
         self.hangup_status: int | None = 200
         """What a hang-up is answered with; None for never."""
-        self._post, self._handshake = post or refuse_all, handshake or refuse_all
+        self._post, self._handshake, self._hangup = post or refuse_all, handshake or refuse_all, hangup
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._failures: list[BaseException] = []
@@ -253,8 +255,10 @@ class WireServer:
                 await self._changed.wait()
             return found
 
-    async def _hang_up(self, wire: Wire) -> None:
-        if self.hangup_status is None:
+    async def _hang_up(self, wire: Wire, request: Request) -> None:
+        if self._hangup is not None:
+            await self._hangup(wire, request, len(self.hangups))
+        elif self.hangup_status is None:
             await wire.wait_gone()
         else:
             await wire.respond(self.hangup_status, body="{}")
@@ -271,7 +275,7 @@ class WireServer:
                 self.note()
                 wire.keep_alive = False
                 if request.is_hangup:
-                    await self._hang_up(wire)
+                    await self._hang_up(wire, request)
                 elif request.is_handshake:
                     await self._handshake(wire, request, len(self.handshakes))
                 else:
