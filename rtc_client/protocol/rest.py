@@ -11,8 +11,12 @@ from typing import Final, Literal, TypeAlias
 
 from rtc_client.errors import ConfigError, ResponseInvalid
 from rtc_client.protocol.codec import dump_json, load_json
-from rtc_client.protocol.session import JsonObject
+from rtc_client.protocol.command_checks import check_session
+from rtc_client.protocol.model import JsonObject, to_json
+from rtc_client.protocol.session_models import RealtimeSession, TranscriptionSession
 
+AnySession: TypeAlias = RealtimeSession | TranscriptionSession | Mapping[str, object]
+"""A session as a value, which is checked in full, or as a JSON object, of which only the type is."""
 ExpiryAnchor: TypeAlias = Literal["created_at"]
 """From when on the seconds of a key's life are counted; there is one such instant, its making."""
 
@@ -27,11 +31,12 @@ _KINDS_OF_CALLS: Final = ("realtime",)
 _URI: Final = re.compile(r"(?:tel|sips?):[!-~]+", re.IGNORECASE)
 
 
-def secret_body(session: Mapping[str, object] | None, expires_after_s: int | None, anchor: ExpiryAnchor) -> bytes:
+def secret_body(session: AnySession | None, expires_after_s: int | None, anchor: ExpiryAnchor) -> bytes:
     """Return the body that mints an ephemeral key, for a realtime or a transcription session.
 
     Raises:
         ConfigError: The session is of another kind or no JSON, or the key's life is not 10 to 7200 whole seconds.
+        InvalidCommand: Something in the session cannot work.
     """
     body: JsonObject = {}
     if expires_after_s is not None:
@@ -45,11 +50,12 @@ def secret_body(session: Mapping[str, object] | None, expires_after_s: int | Non
     return _dumped(body)
 
 
-def accept_body(session: Mapping[str, object]) -> bytes:
+def accept_body(session: AnySession) -> bytes:
     """Return the body that accepts an incoming SIP call, which is the session that is to handle it.
 
     Raises:
         ConfigError: The session is not a realtime one, or no JSON.
+        InvalidCommand: Something in the session cannot work.
     """
     return _dumped(_session(session, _KINDS_OF_CALLS, "a SIP call is handled by"))
 
@@ -104,12 +110,19 @@ def _is_whole(value: object, low: int, high: int) -> bool:
 
 
 def _session(session: object, kinds: tuple[str, ...], what: str) -> JsonObject:
+    value = session
+    if isinstance(session, RealtimeSession | TranscriptionSession):
+        session = to_json(session)
     if not isinstance(session, Mapping):
-        raise ConfigError(f"a session is given as a mapping, not as {type(session).__name__}")
+        raise ConfigError(
+            f"a session is a RealtimeSession, a TranscriptionSession or a mapping, not {type(session).__name__}"
+        )
     kind = session.get("type", "realtime")
     if kind not in kinds:
         named = repr(kind) if kind in ("quicksilver", *_KINDS_OF_SECRETS) else "of any other type"
         raise ConfigError(f"{what} a session of the type {' or '.join(kinds)}, not {named}")
+    if isinstance(value, RealtimeSession | TranscriptionSession):
+        check_session(value)
     return {"type": kind, **session}
 
 

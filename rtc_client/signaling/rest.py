@@ -141,13 +141,14 @@ class RealtimeApi:
         """
         await self._on_call(call_id, "hangup", "hang up", None, is_safe_to_repeat=True)
 
-    async def accept(self, call_id: str, session: Mapping[str, object]) -> None:
-        """Accept an incoming SIP call; `session` is the GA session object that is to handle it, of type `realtime`.
+    async def accept(self, call_id: str, session: rest.AnySession) -> None:
+        """Accept an incoming SIP call; `session`, of type `realtime`, is to handle it.
 
         It is not tried again where the service may have seen it: a call is accepted once.
 
         Raises:
             ConfigError: The call id is malformed, or the session is not a realtime one; nothing was sent.
+            InvalidCommand: Something in the session cannot work; nothing was sent.
             KeyUnavailable: There is no key to send, or it has expired.
             RequestError: The service refused it (`.status`), or gave no answer.
 
@@ -171,19 +172,20 @@ class RealtimeApi:
 
     async def create_client_secret(
         self,
-        session: Mapping[str, object] | None = None,
+        session: rest.AnySession | None = None,
         *,
         expires_after_s: int | None = None,
         expires_anchor: rest.ExpiryAnchor = "created_at",
     ) -> ClientSecret:
         """Return a new ephemeral key (`ek_…`), with its expiry and the session that the service bound to it.
 
-        `session` is a GA session object of type `realtime` or `transcription`; the service has a default. The key
-        begins sessions for `expires_after_s` seconds, 10 to 7200, counted from `expires_anchor`; the service's default
-        is ten minutes. Tried again as `hangup`: at worst a key is made that nobody uses, and that expires.
+        `session` is a `RealtimeSession`, a `TranscriptionSession` or the JSON object of one; the service has a default.
+        The key begins sessions for `expires_after_s` seconds, 10 to 7200, counted from `expires_anchor`; the service's
+        default is ten minutes. Tried again as `hangup`: at worst a key is made that nobody uses, and that expires.
 
         Raises:
             ConfigError: The session is of another kind, or the time is none that a key can live; nothing was sent.
+            InvalidCommand: Something in the session cannot work; nothing was sent.
             KeyUnavailable: There is no key to send, or it has expired.
             RequestError: The service refused it (`.status`), gave no answer, or one without a key.
 

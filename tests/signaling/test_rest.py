@@ -16,13 +16,17 @@ from rtc_client import (
     ClientSecret,
     ConfigError,
     Deadlines,
+    InvalidCommand,
     KeyExpired,
     KeyUnavailable,
     RealtimeApi,
+    RealtimeSession,
     RequestError,
     RequestRejected,
     ResponseInvalid,
     ServiceUnreachable,
+    TranscriptionSession,
+    V1Session,
 )
 from rtc_client.clock import Clock, epoch_s
 from tests.behaviour.test_secrets import everything_in
@@ -83,6 +87,11 @@ def answering(status: int, body: object = None, *headers: tuple[str, str], times
         (lambda api: api.accept(CALL_ID, {"model": "m"}), f"calls/{CALL_ID}/accept", '{"type":"realtime","model":"m"}'),
         (REJECT, f"calls/{CALL_ID}/reject", '{"status_code":486}'),
         (lambda api: api.reject(CALL_ID), f"calls/{CALL_ID}/reject", "{}"),
+        (
+            lambda api: api.accept(CALL_ID, RealtimeSession(model="m", output_modalities="text")),
+            f"calls/{CALL_ID}/accept",
+            '{"type":"realtime","model":"m","output_modalities":["text"]}',
+        ),
         (REFER, f"calls/{CALL_ID}/refer", '{"target_uri":"tel:+14155550123"}'),
         (lambda api: api.create_client_secret(), "client_secrets", "{}"),
         (
@@ -165,7 +174,9 @@ async def test_expiry_that_is_not_told_is_not_known() -> None:
     [
         (lambda api: api.create_client_secret({"type": "quicksilver"}), "realtime or transcription, not 'quicksilver'"),
         (lambda api: api.create_client_secret({"type": 7}), "any other type"),
-        (lambda api: api.create_client_secret([("type", "realtime")]), "as a mapping"),
+        (lambda api: api.create_client_secret([("type", "realtime")]), "or a mapping, not list"),
+        (lambda api: api.create_client_secret(V1Session()), "realtime or transcription, not 'quicksilver'"),
+        (lambda api: api.accept(CALL_ID, TranscriptionSession()), "type realtime, not 'transcription'"),
         (lambda api: api.create_client_secret({"tools": [{1, 2}], "x": object()}), "JSON"),
         (lambda api: api.create_client_secret({"instructions": "\ud800"}), "JSON"),
         (lambda api: api.create_client_secret(expires_after_s=9), "10 to 7200"),
@@ -193,6 +204,14 @@ async def test_what_cannot_work_is_refused_before_anything_is_sent(verb: Verb, s
     async with serving(answering(200)) as server, api_of(server) as api:
         with pytest.raises(ConfigError, match=says):
             await verb(api)
+    assert server.requests == []
+
+
+async def test_session_given_as_a_value_is_checked_in_full() -> None:
+    """What a command would refuse is refused here, too."""
+    async with serving(answering(200)) as server, api_of(server) as api:
+        with pytest.raises(InvalidCommand, match="temperature"):
+            await api.accept(CALL_ID, RealtimeSession(temperature=3.0))
     assert server.requests == []
 
 
