@@ -181,7 +181,7 @@ from rtc_client.protocol.tools import (
     Tool,
     ToolFilter,
 )
-from rtc_client.protocol.transcript import TranscriptEntry
+from rtc_client.protocol.transcript import Transcript, TranscriptEntry
 from rtc_client.signaling.rest import RealtimeApi
 
 __all__ = [
@@ -199,7 +199,7 @@ __all__ = [
     # what the agent asks for
     "HandoffRequest", "HandoffHandler", "HandoffSettings", "HandoffRecord", "ActiveEntry", "Progress",
     # how it went
-    "End", "EndReason", "Timings", "AudioTotals", "TranscriptEntry", "WireFrame",
+    "End", "EndReason", "Timings", "AudioTotals", "Transcript", "TranscriptEntry", "WireFrame",
     # recorded calls
     "CassetteRecorder", "Cassette", "read_cassette", "cassette_differences", "CassetteDifference",
     # events of the server

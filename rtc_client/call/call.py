@@ -27,7 +27,7 @@ from rtc_client.protocol.commands import Command, CreateMessage, check_proven
 from rtc_client.protocol.handoff import OUTPUT_PREFIX, STANDALONE_ID, appended
 from rtc_client.protocol.state import CallState, End, EndReason
 from rtc_client.protocol.timeline import Fact
-from rtc_client.protocol.transcript import TranscriptEntry
+from rtc_client.protocol.transcript import Transcript
 
 Handler = TypeVar("Handler", bound=HandoffHandler)
 
@@ -145,13 +145,13 @@ class Call:
         return self._engine.elapsed_s()
 
     @property
-    def transcript(self) -> Sequence[TranscriptEntry]:
-        """Who said what, so far."""
-        return self._engine.router.transcript.entries
+    def transcript(self) -> Transcript:
+        """Who said what, so far: a copy, which never changes. What was sent as text by `say` is in it, as `written`."""
+        return self._engine.router.scribe.entries
 
-    def latest_words(self, n_entries: int) -> Sequence[TranscriptEntry]:
+    def latest_words(self, n_entries: int) -> Transcript:
         """Return the end of the transcript, for views that redraw often."""
-        return self._engine.router.transcript.latest(n_entries)
+        return self._engine.router.scribe.latest(n_entries)
 
     @property
     def levels(self) -> tuple[LevelMeter, LevelMeter]:
@@ -193,11 +193,21 @@ class Call:
         """
         return self._engine.feed.read()
 
-    async def send_text(self, text: str, *, role: Literal["user", "developer", "assistant"] = "user") -> None:
+    async def say(self, text: str, *, role: Literal["user", "developer", "assistant"] = "user") -> None:
         """Add a text message to the conversation. Before the sideband is joined it waits its turn.
 
-        Returns when the text has a place in the queue; with 64 texts waiting, once there is room. On realtime v2 what
-        a user says is marked `[USER] `, as what a background agent says is marked too (wire-protocol.md section 10).
+        Returns when the text has a place in the queue; with 64 texts waiting, once there is room. Cancelled before
+        that, nothing is sent.
+
+        Args:
+            text: What is said; it may be empty.
+            role: Who says it: `user` is the caller, `developer` tells the agent how to behave, `assistant` puts words
+                into the agent's mouth. The content type is the role's own: `output_text` for the assistant,
+                `input_text` for the others (wire-protocol.md section 6).
+
+        What the caller or the agent says this way is an entry of the transcript, marked as `written`, from when it was
+        sent; what a developer says is not, for nobody in the conversation said it. On realtime v2 what a user says is
+        marked `[USER] ` on the wire, as what a background agent says is marked too (wire-protocol.md section 10).
 
         Raises:
             ConfigError: It is no text that can be sent, or nobody would read it.
@@ -253,6 +263,10 @@ class Call:
             raise SidebandRejected("this call has no sideband to send on: its policy is off")
         await self._engine.outbox.put(frame)
 
+    async def send_text(self, text: str, *, role: Literal["user", "developer", "assistant"] = "user") -> None:
+        """Do what `say` does, under its older name."""
+        await self.say(text, role=role)
+
     def on_handoff(self, handler: Handler) -> Handler:
         """Let `handler` do what the agent asks for, and return it: a decorator, before the call is entered.
 
@@ -282,7 +296,7 @@ class Call:
 
         Without an id it is sent as it is, even during a handoff; with one it gets the prefix (wire-protocol.md section
         9). Either is cut in the middle, or sent in pieces, as `config.handoffs` says. White space alone is not sent.
-        It waits for room as `send_text` does.
+        It waits for room as `say` does.
 
         Raises:
             ConfigError: No such handoff was requested in this call, or the text cannot be sent as UTF-8.
@@ -338,7 +352,7 @@ class Call:
             ),
             events=dict(engine.router.counts),
             events_skipped=engine.feed.dropped,
-            transcript=tuple(self.transcript),
+            transcript=self.transcript,
             handoffs=tuple(engine.handoffs.records),
             transport_path=voices.path,
             stats=None if voices.path is None else engine.stats(),

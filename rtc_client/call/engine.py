@@ -298,6 +298,7 @@ class Engine:
         await _settle([self.voices.aclose(), legs.stack.aclose()], limit_s * 0.15)
         self._move(Input.CLOSED)
         log.info("call ended", extra={"call_id": legs.call_id, "reason": end.reason.value, "by": end.by})
+        self.router.scribe.end()
         self.feed.append(CallEnded(end=end))
         self.feed.close(self.supervisor.error)
 

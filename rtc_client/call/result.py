@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, field
 
 from rtc_client.call.handoffs import HandoffRecord
 from rtc_client.call.stats import CallStats
-from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import End
 from rtc_client.protocol.timeline import Timings
-from rtc_client.protocol.transcript import TranscriptEntry
+from rtc_client.protocol.transcript import Transcript
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,8 @@ class CallResult:
     """Server events by their name on the wire; `unknown` counts all that could not be understood."""
     events_skipped: int = 0
     """Events that a slow reader of `events()` did not get to see."""
-    transcript: tuple[TranscriptEntry, ...] = field(default=(), repr=False)
+    transcript: Transcript = field(default_factory=Transcript, repr=False)
+    """Who said what, with exports as text, JSON and WebVTT."""
     handoffs: tuple[HandoffRecord, ...] = ()
     """What the agent asked for, in order, and what became of it."""
     transport_path: str | None = None
@@ -72,7 +72,7 @@ class CallResult:
             "audio": {"sent": asdict(self.sent), "received": asdict(self.received)},
             "events": dict(self.events),
             "events_skipped": self.events_skipped,
-            "transcript": [asdict(entry) for entry in self.transcript],
+            "transcript": self.transcript.as_json(),
             "handoffs": [asdict(record) for record in self.handoffs],
             "transport_path": self.transport_path,
             "stats": None if self.stats is None else self.stats.as_dict(),
@@ -101,5 +101,5 @@ class CallResult:
         if self.handoffs:
             fates = Counter(record.outcome or record.fate for record in self.handoffs)
             lines.append("handoffs  " + ", ".join(f"{n} {fate.replace('_', ' ')}" for fate, n in fates.items()))
-        lines += [f"{entry.role + ':':<9} {printable(entry.text)}" for entry in self.transcript]
+        lines += [f"{entry.role + ':':<9} {entry.as_words()}" for entry in self.transcript]
         return "\n".join(lines)

@@ -15,8 +15,9 @@ from rtc_client.clock import Clock
 from rtc_client.errors import SidebandClosed
 from rtc_client.protocol import events as ev
 from rtc_client.protocol.codec import load_json, parse_binary, parse_event
+from rtc_client.protocol.scribe.feed import note_event, note_sent
+from rtc_client.protocol.scribe.scribe import Scribe
 from rtc_client.protocol.timeline import Fact, Timeline
-from rtc_client.protocol.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class Router:
         self._wire_log = wire_log
         self._on_event = on_event
         self._on_fatal = on_fatal
-        self.transcript = Transcript()
+        self.scribe = Scribe()
+        """Writes the transcript."""
         self.counts: Counter[str] = Counter(unknown=0)
         self.joined = False
         """Whether the sideband is up right now."""
@@ -73,6 +75,7 @@ class Router:
 
     def on_sent(self, text: str) -> None:
         self._record("out", text)
+        note_sent(self.scribe, text, self._at_ms())
 
     def on_frame(self, data: str | bytes) -> ev.ServerEvent:
         event = parse_event(data) if isinstance(data, str) else parse_binary(data)
@@ -81,26 +84,15 @@ class Router:
         else:
             self.counts[event.type] += 1
         self._record("in", data, event.raw)
-        self._to_transcript(event)
+        note_event(self.scribe, event, self._at_ms())
         self._feed.append(event, len(data))
         self._on_event(event)
         if isinstance(event, ev.ErrorEvent) and (reason := ev.fatal_reason(event)) is not None:
             self._on_fatal(event, reason)
         return event
 
-    def _to_transcript(self, event: ev.ServerEvent) -> None:
-        at_ms = round(self._timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s()) * 1000)
-        match event:
-            case ev.CallerTranscriptDelta(delta=delta):
-                self.transcript.add_delta("caller", delta, at_ms)
-            case ev.CallerTranscriptDone(transcript=text):
-                self.transcript.settle("caller", text, at_ms)
-            case ev.AgentTranscriptDelta(delta=delta):
-                self.transcript.add_delta("agent", delta, at_ms)
-            case ev.AgentTranscriptDone(transcript=text):
-                self.transcript.settle("agent", text, at_ms)
-            case _:
-                pass
+    def _at_ms(self) -> int:
+        return round(self._timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s()) * 1000)
 
     def _record(self, direction: Literal["in", "out"], data: str | bytes, value: object = None) -> None:
         if self._wire_log is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireFrame, WireLog
 from rtc_client.call.taping import CassetteRecorder
 from rtc_client.cassette.cassette import check_replaceable
-from rtc_client.cli.outcome import error_line, exit_status, failure, print_json
+from rtc_client.cli.outcome import INTERNAL_ERROR, error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
 from rtc_client.cli.streams import complain, say
 from rtc_client.cli.view import watching
@@ -25,7 +25,13 @@ from rtc_client.config import CallConfig
 from rtc_client.errors import CassetteUnusable, ConfigError, RtcClientError
 from rtc_client.protocol.codec import dump_json
 from rtc_client.protocol.state import EndReason
+from rtc_client.protocol.transcript import Transcript
 
+_EXPORTS: Final[dict[str, Callable[[Transcript], str]]] = {
+    ".txt": Transcript.as_text,
+    ".json": lambda transcript: dump_json(transcript.as_json()) + "\n",
+    ".vtt": Transcript.as_webvtt,
+}
 _OTHER_FORMATS: Final = {".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".webm"}
 
 
@@ -47,6 +53,7 @@ class CallOptions:
     caller_out: Path | None
     say: tuple[str, ...]
     events: Path | None
+    transcript: Path | None
     cassette: Path | None
     max_duration_s: float
     linger_s: float
@@ -65,7 +72,11 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
         config = config_from(options)
         source = source_from(options)
         sinks = tuple(_wav_sink(path) for path in (options.out, options.caller_out))
-        with events_file(options.events) as wire_log, cassette_in(options.cassette) as recorder:
+        with (
+            events_file(options.events) as wire_log,
+            cassette_in(options.cassette) as recorder,
+            transcript_file(options.transcript) as write_transcript,
+        ):
             call = connect(
                 config,
                 source=source,
@@ -76,9 +87,11 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
                 cassette=recorder,
             )
             result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet))
+            is_written = write_transcript(result.transcript)
     except ConfigError as error:
-        result, signalled = failure(error), None
-    return tell(result, signalled, json=options.json, quiet=options.quiet)
+        result, signalled, is_written = failure(error), None, True
+    status = tell(result, signalled, json=options.json, quiet=options.quiet)
+    return status if is_written else status or INTERNAL_ERROR
 
 
 async def hold(call: Call, say: Iterable[str], *, quiet: bool) -> tuple[CallResult, int | None]:
@@ -93,7 +106,7 @@ async def hold(call: Call, say: Iterable[str], *, quiet: bool) -> tuple[CallResu
             try:
                 async with call:
                     for text in say:
-                        await call.send_text(text)
+                        await call.say(text)
                     await call.wait_ended()
             except Exception:
                 # How it went is in the result, and told from there; anything else goes on as what it is: a bug.
@@ -192,6 +205,41 @@ def events_file(path: Path | None) -> Iterator[WireLog | None]:
         except OSError as error:
             # An incomplete list of events must not pass for a whole one: this ends the call.
             raise RtcClientError(f"the events file {path} cannot be written: {error.strerror}") from error
+
+    try:
+        yield write
+    finally:
+        with suppress(OSError):  # `write` has told it
+            file.close()
+
+
+@contextmanager
+def transcript_file(path: Path | None) -> Iterator[Callable[[Transcript], bool]]:
+    """Yield what writes a transcript in the format that the file's name asks for, and tells whether it could.
+
+    Raises:
+        ConfigError: The name asks for none, or the file cannot be written; if so, before the call.
+    """
+    if path is None:
+        yield lambda transcript: True
+        return
+    export = _EXPORTS.get(path.suffix.lower())
+    if export is None:
+        raise ConfigError(f"transcripts are written as {', '.join(_EXPORTS)}: give {path.name} one of these endings")
+    try:
+        # An older one goes before the call: what is there afterwards is of this call, or empty.
+        file = path.open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise ConfigError(f"the transcript {path} cannot be written: {error.strerror}") from None
+
+    def write(transcript: Transcript) -> bool:
+        try:
+            file.write(export(transcript))
+            file.flush()
+        except OSError as error:
+            complain(f"rtc-client: the transcript {path} cannot be written: {error.strerror}")
+            return False
+        return True
 
     try:
         yield write

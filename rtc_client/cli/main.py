@@ -83,6 +83,9 @@ def call(
     caller_out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what was really sent")] = None,
     say: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="send a text message; repeatable")] = None,
     events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every sideband frame")] = None,
+    transcript: Annotated[
+        Path | None, typer.Option(metavar="FILE.txt|json|vtt", help="write who said what, as text, JSON or captions")
+    ] = None,
     cassette: Annotated[
         Path | None, typer.Option(metavar="DIR", help="record the call there, without secrets and addresses")
     ] = None,
@@ -116,6 +119,7 @@ def call(
         caller_out=caller_out,
         say=tuple(say or ()),
         events=events,
+        transcript=transcript,
         cassette=cassette,
         max_duration_s=max_duration,
         linger_s=linger,

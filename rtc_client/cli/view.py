@@ -19,7 +19,6 @@ from rtc_client.call.notices import CallEvent, MediaConnected, NoAudioYet, Sideb
 from rtc_client.call.stats import CallStats
 from rtc_client.cli.streams import complain
 from rtc_client.errors import RtcClientError
-from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import CallState
 from rtc_client.protocol.transcript import TranscriptEntry
 
@@ -78,7 +77,7 @@ def _picture(call: Call) -> RenderableType:
     words = Table.grid(padding=(0, 1))
     for entry in call.latest_words(8):
         style = _COLOURS[entry.role]
-        text = Text(printable(entry.text), style="" if entry.final else "italic")
+        text = Text(entry.as_words() or "…", style="" if entry.final else "italic")
         words.add_row(Text(entry.role, style=f"bold {style}"), text)
     return Panel(
         Group(head, Text(), grid, network, Text(), words), title=call.call_id or "dialling", subtitle="Ctrl-C hangs up"
@@ -104,7 +103,7 @@ def _network(history: Sequence[CallStats]) -> str:
 
 
 async def _print_lines(call: Call) -> None:
-    printed: set[tuple[str, int]] = set()
+    printed: set[int] = set()
     # How the call ends is told by the report and the error line.
     with suppress(RtcClientError):
         async for event in call.events():
@@ -127,11 +126,10 @@ def _line(call: Call, event: CallEvent) -> str | None:
             return None
 
 
-def _settled(entries: Sequence[TranscriptEntry], printed: set[tuple[str, int]]) -> list[str]:
+def _settled(entries: Sequence[TranscriptEntry], printed: set[int]) -> list[str]:
     lines = []
     for entry in entries:
-        key = (entry.role, entry.at_ms)
-        if entry.final and key not in printed:
-            printed.add(key)
-            lines.append(f"{entry.role}: {printable(entry.text)}")
+        if entry.final and entry.number not in printed:
+            printed.add(entry.number)
+            lines.append(f"{entry.role}: {entry.as_words()}")
     return lines

@@ -1,95 +1,122 @@
-"""Deltas and settled texts become ordered entries of who said what; nothing here knows a wire name."""
+"""What was said in a call, as values: entries in order, and their exports; who writes them down is `scribe.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, TypeAlias
+
+from rtc_client.protocol.redact import printable
+from rtc_client.protocol.webvtt import Cue, webvtt
 
 Role: TypeAlias = Literal["caller", "agent"]
 
-MAX_CHARS: Final = 1_000_000
-"""An hour of fast speech is about 60,000 characters. What exceeds this bound is counted, not kept."""
-_ENTRY_CHARS: Final = 64
-"""What an entry counts for beside its text, so that a flood of tiny ones has a bound too."""
+_MISSING: Final = "[never arrived]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptEntry:
-    """What one voice said without the other coming between."""
+    """What one voice said in one turn.
+
+    Every time is in milliseconds from the instant the call connected, which is position 0 of its recordings.
+    """
 
     role: Role
     text: str = field(repr=False)
+    """Empty for a turn of the caller whose text has not come yet, or never came."""
     final: bool
     """Whether the text has settled; a text that is not final may still be growing, or its end never came."""
     at_ms: int
-    """When its first piece arrived, milliseconds from the instant the call connected: position 0 of its recordings."""
-
-
-@dataclass(slots=True)
-class _Growing:
-    role: Role
-    pieces: list[str]
-    final: bool
-    at_ms: int
-
-
-class Transcript:
-    """Entries in the order in which their first pieces arrived.
-
-    Pieces of one voice are joined until the other voice speaks (wire-protocol.md section 9). A settled text
-    replaces every unsettled piece of its voice, so pieces split by an interjection become one entry again;
-    and once a voice has settled, what the other said before it has settled too: realtime v1 has no event
-    that ends an agent's text.
-    """
-
-    def __init__(self) -> None:
-        self._entries: list[_Growing] = []
-        self._n_settled = 0
-        """Entries before this index are all final."""
-        self._chars = 0
-        self.dropped_chars = 0
+    """When the first sign of it came: the server heard speech begin, or sent the first piece of text."""
+    end_ms: int = 0
+    """When its text settled; for one that has not, when its last piece came."""
+    audio_start_ms: int | None = None
+    """Where its sound begins in the recording, None where the server did not say."""
+    audio_end_ms: int | None = None
+    """Where its sound ends in the recording, None where the server did not say."""
+    item_id: str | None = None
+    """The server's name for the item; realtime v1 mostly has none."""
+    response_id: str | None = None
+    written: bool = False
+    """Whether it was sent as text (`call.say`), not spoken: there is nothing of it in the recordings."""
+    interrupted: bool = False
+    """Whether the agent was cut short, so that the caller did not hear all of the text."""
+    heard_ms: int | None = None
+    """How much of an interrupted entry's sound was heard; None where nobody said."""
+    heard_chars: int | None = None
+    """How much of an interrupted entry's text was heard, an estimate by the length of its sound; None if unknown."""
+    never_arrived: bool = False
+    """Whether its text, or the end of it, never came: transcription failed, or the call ended first."""
+    number: int = field(default=0, compare=False)
+    """Counts the entries of a call as they come up; an entry keeps its number while it grows and finds its place."""
 
     @property
-    def entries(self) -> Sequence[TranscriptEntry]:
-        """The entries so far: a copy, which never changes."""
-        return self.latest(len(self._entries))
+    def unheard_text(self) -> str:
+        """What the caller did not hear, as far as that is known."""
+        return "" if self.heard_chars is None else self.text[self.heard_chars :]
 
-    def latest(self, n_entries: int) -> Sequence[TranscriptEntry]:
-        """The last `n_entries` entries, a copy."""
-        entries = self._entries[-n_entries:] if n_entries else []
-        return tuple(
-            TranscriptEntry(role=e.role, text="".join(e.pieces), final=e.final, at_ms=e.at_ms) for e in entries
+    @property
+    def starts_ms(self) -> int:
+        """Where its sound begins if that is known, else when the first sign of it came."""
+        return self.at_ms if self.audio_start_ms is None else self.audio_start_ms
+
+    @property
+    def stops_ms(self) -> int:
+        """Where its sound ends if that is known, else when its text settled; never before it starts."""
+        return max(self.starts_ms, self.end_ms if self.audio_end_ms is None else self.audio_end_ms)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the fields as plain data."""
+        return asdict(self)
+
+    def as_words(self) -> str:
+        """Return the text on one line, with what is wrong with it in square brackets; empty while there is none yet."""
+        words = printable(self.text)
+        if self.interrupted:
+            unheard = printable(self.unheard_text)
+            heard = printable(self.text[: self.heard_chars]) if unheard else words
+            words = f"{heard} [not heard: {unheard}]" if unheard else f"{words} [interrupted]"
+        if self.never_arrived:
+            words = f"{words} {_MISSING}"
+        return words.strip()
+
+
+class Transcript(tuple[TranscriptEntry, ...]):
+    """The entries of a call in the order in which they belong: a copy, which never changes.
+
+    It is a tuple of `TranscriptEntry`. The order is that of the server's items (`previous_item_id`) where it names
+    them; everything else stands where the first sign of it came. Begin times (`at_ms`) never go back.
+    """
+
+    __slots__ = ()
+
+    @property
+    def spoken(self) -> Transcript:
+        """The entries without what was only written (`call.say`)."""
+        return Transcript(entry for entry in self if not entry.written)
+
+    def as_text(self) -> str:
+        """Return one line for each entry: minutes and seconds, the voice, the text; empty for no entries."""
+        return "".join(f"{_clock(e.at_ms)} {e.role + ':':<7} {e.as_words()}\n" for e in self)
+
+    def as_json(self) -> list[dict[str, object]]:
+        """Return the entries as plain data: one object with the fields of `TranscriptEntry` for each."""
+        return [entry.as_json() for entry in self]
+
+    def as_webvtt(self) -> str:
+        """Return captions for a recording of the call, in WebVTT, with voices `Caller` and `Agent`.
+
+        Cues stand in order of time, and those of one voice never overlap. What was written is not in the sound, so it
+        is not among them.
+        """
+        return webvtt(
+            [
+                Cue(voice=e.role.capitalize(), text=e.as_words(), start_ms=e.starts_ms, end_ms=e.stops_ms)
+                for e in self.spoken
+                if e.as_words()
+            ]
         )
 
-    def add_delta(self, role: Role, delta: str, at_ms: int) -> None:
-        """Append a piece of text to what `role` is saying."""
-        last = self._entries[-1] if self._entries else None
-        if last is not None and last.role == role and not last.final:
-            if delta and self._fits(len(delta)):
-                last.pieces.append(delta)
-        elif delta and self._fits(len(delta) + _ENTRY_CHARS):
-            self._entries.append(_Growing(role, [delta], final=False, at_ms=at_ms))
 
-    def settle(self, role: Role, text: str, at_ms: int) -> None:
-        """Set the whole text of what `role` said in the turn that is now over."""
-        unsettled = self._entries[self._n_settled :]
-        replaced = [e for e in unsettled if e.role == role and not e.final]
-        self._chars -= sum(len(piece) for e in replaced for piece in e.pieces) + _ENTRY_CHARS * len(replaced)
-        first = unsettled.index(replaced[0]) if replaced else len(unsettled)
-        for entry in unsettled[:first]:
-            entry.final = True
-        kept = [e for e in unsettled if e.final or e.role != role]
-        if text and self._fits(len(text) + _ENTRY_CHARS):
-            at_ms = replaced[0].at_ms if replaced else at_ms
-            kept.insert(first, _Growing(role, [text], final=True, at_ms=at_ms))
-        self._entries[self._n_settled :] = kept
-        while self._n_settled < len(self._entries) and self._entries[self._n_settled].final:
-            self._n_settled += 1
-
-    def _fits(self, n_chars: int) -> bool:
-        if self._chars + n_chars > MAX_CHARS:
-            self.dropped_chars += n_chars
-            return False
-        self._chars += n_chars
-        return True
+def _clock(ms: int) -> str:
+    minutes, seconds = divmod(ms // 1000, 60)
+    return f"{minutes:02d}:{seconds:02d}"

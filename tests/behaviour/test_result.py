@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import pytest
 
-from rtc_client import ArraySource, CallClosed, CallResult, Timings, ToneSource, connect
+from rtc_client import ArraySource, CallClosed, CallResult, Timings, ToneSource, TranscriptEntry, connect
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import config_for
 from tests.behaviour.speech import CALLER_WORDS
@@ -77,7 +77,8 @@ async def test_the_result_is_json_and_a_report(answerer: FakeAnswerer) -> None:
     for direction in ("sent", "received"):
         assert values["audio"][direction].keys() == {"packets", "bytes", "lost", "level_dbfs"}
     (entry,) = values["transcript"]
-    assert entry.keys() == {"role", "text", "final", "at_ms"}
+    assert entry.keys() == {entry_field.name for entry_field in fields(TranscriptEntry)}
+    assert (entry["role"], entry["text"], entry["final"]) == ("agent", "Good day.", True)
     text = result.as_text()
     assert str(result.call_id) in text
     assert "max_duration by the caller" in text

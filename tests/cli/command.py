@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
+
+from rtc_client import TranscriptEntry
 
 COMMAND: Final = (sys.executable, "-X", "dev", "-W", "error", str(Path(sys.executable).with_name("rtc-client")))
 
@@ -26,6 +28,7 @@ COMPLAINTS: Final = (
 """What a process says that has left something behind."""
 
 KEYS: Final = {"call_id", "exit_status", "end", "error", "timings_ms", "audio", "events", "transcript"}
+ENTRY: Final = {one.name for one in fields(TranscriptEntry)}
 PHASES: Final = {"gather", "post", "ice", "dtls", "first_rtp", "sideband", "setup"}
 TOTALS: Final = {"packets", "bytes", "lost", "level_dbfs"}
 
@@ -55,7 +58,9 @@ class Finished:
         assert report["end"].keys() == {"reason", "by", "detail"}
         assert report["error"] is None or report["error"].keys() == {"type", "message"}
         assert report["exit_status"] == self.status
-        assert all(entry.keys() == {"role", "text", "final", "at_ms"} for entry in report["transcript"])
+        assert all(
+            entry.keys() >= {"role", "text", "final", "at_ms", "end_ms", "written"} for entry in report["transcript"]
+        )
         return report
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rtc_client import Transcript, TranscriptEntry
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.wav import write_wav
+from rtc_client.cli.call import transcript_file
 from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS, SAME, locate
 from tests.cli.command import run
@@ -63,6 +65,7 @@ async def test_texts_events_and_everything_that_goes_into_a_request(answerer: Fa
         "--query", "deployment=a b&c", "--query", "x=", "--header", "X-Team: voice", "--header", "x-empty-ish:0",
         "--model", "gpt-realtime-test", "--voice", "maple", "--instructions", f"@{tmp_path}/instructions.txt",
         "--say", "one", "--say", "zwei ü", "--say", "--three", "--events", str(events),
+        "--transcript", str(tmp_path / "talk.VTT"),
     )  # fmt: skip
 
     assert (finished.status, finished.stderr) == (0, "")
@@ -79,6 +82,37 @@ async def test_texts_events_and_everything_that_goes_into_a_request(answerer: Fa
     messages = [frame for frame in answered.received if frame["type"] == "conversation.item.create"]
     assert [_text_in(frame) for frame in messages] == ["one", "zwei ü", "--three"]
     _check_events(events, answered.received, answered.sent)
+    captions = (tmp_path / "talk.VTT").read_text(encoding="utf-8")
+    assert captions.startswith("WEBVTT\n")
+    assert captions.endswith("\n<v Agent>Grüezi mitenand</v>\n")
+    written = [entry["text"] for entry in finished.report["transcript"] if entry["written"]]
+    assert written == ["one", "zwei ü", "--three"]
+
+
+@pytest.mark.parametrize("name", ["talk.txt", "talk.json", "talk.vtt"])
+def test_the_name_of_a_transcript_says_what_is_in_it(name: str, tmp_path: Path) -> None:
+    """Text, JSON or captions, in the place of an older file; nothing of an older one is left if nothing was said."""
+    path = tmp_path / name
+    path.write_text("old " * 1_000)
+    entry = TranscriptEntry(role="agent", text="Grüezi", final=True, at_ms=1_500)
+    with transcript_file(path) as write:
+        assert path.read_text() == ""
+        assert write(Transcript([entry]))
+
+    expected = {
+        "talk.txt": "00:01 agent:  Grüezi\n",
+        "talk.json": f"{json.dumps([entry.as_json()], ensure_ascii=False, separators=(',', ':'))}\n",
+        "talk.vtt": "WEBVTT\n\n00:00:01.500 --> 00:00:02.500\n<v Agent>Grüezi</v>\n",
+    }
+    assert path.read_text(encoding="utf-8") == expected[name]
+
+
+def test_a_transcript_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the disk is full: the call was held, so its result is told all the same."""
+    (tmp_path / "talk.txt").symlink_to("/dev/full")
+    with transcript_file(tmp_path / "talk.txt") as write:
+        assert not write(Transcript([TranscriptEntry(role="agent", text="x", final=True, at_ms=0)]))
+    assert "No space left on device" in capsys.readouterr().err
 
 
 def _check_events(path: Path, received: list[dict[str, Any]], sent: list[dict[str, Any]]) -> None:

@@ -45,6 +45,8 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a recording that is no WAV": (["--out", "agent.mp3"], "agent.wav"),
     "a recording in no folder": (["--out", "missing/agent.wav"], "missing/agent.wav"),
     "events in no folder": (["--events", "missing/events.jsonl"], "missing/events.jsonl"),
+    "a transcript in a format that is none": (["--transcript", "talk.srt"], ".vtt"),
+    "a transcript in no folder": (["--transcript", "missing/talk.txt"], "missing/talk.txt"),
     "instructions that are not there": (["--instructions", "@missing.txt"], "missing.txt"),
     "instructions that are no text": (["--instructions", "@binary.txt"], "UTF-8"),
     "a text with nowhere to go": (["--say", "hello", "--sideband", "off"], "--sideband"),

@@ -5,18 +5,20 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.transcript import MAX_CHARS, Role, Transcript
+from rtc_client.protocol.scribe.ledger import MAX_CHARS
+from rtc_client.protocol.scribe.scribe import Scribe
+from rtc_client.protocol.transcript import Role
 
 
-def said(transcript: Transcript) -> list[tuple[str, str, bool]]:
+def said(transcript: Scribe) -> list[tuple[str, str, bool]]:
     return [(entry.role, entry.text, entry.final) for entry in transcript.entries]
 
 
 def test_pieces_of_one_voice_are_joined() -> None:
     """A voice's pieces are one entry, at the time of the first, until the other voice speaks."""
-    transcript = Transcript()
+    transcript = Scribe()
     for role, delta, at_ms in (("caller", "hel", 10), ("caller", "lo", 20), ("agent", "yes", 30), ("caller", "!", 40)):
-        transcript.add_delta(role, delta, at_ms)  # type: ignore[arg-type]
+        transcript.delta(role, delta, at_ms)  # type: ignore[arg-type]
 
     assert said(transcript) == [("caller", "hello", False), ("agent", "yes", False), ("caller", "!", False)]
     assert [entry.at_ms for entry in transcript.entries] == [10, 30, 40]
@@ -24,10 +26,10 @@ def test_pieces_of_one_voice_are_joined() -> None:
 
 def test_settled_text_replaces_its_pieces() -> None:
     """The settled text stands where its first piece stood, also when the other voice came between the pieces."""
-    transcript = Transcript()
-    transcript.add_delta("caller", "turn it", 10)
-    transcript.add_delta("agent", "mhm", 20)
-    transcript.add_delta("caller", "om", 30)
+    transcript = Scribe()
+    transcript.delta("caller", "turn it", 10)
+    transcript.delta("agent", "mhm", 20)
+    transcript.delta("caller", "om", 30)
     transcript.settle("caller", "Turn it on.", 40)
 
     assert said(transcript) == [("caller", "Turn it on.", True), ("agent", "mhm", False)]
@@ -36,7 +38,7 @@ def test_settled_text_replaces_its_pieces() -> None:
 
 def test_settled_text_without_pieces_is_an_entry() -> None:
     """A server that sends no deltas is understood."""
-    transcript = Transcript()
+    transcript = Scribe()
     transcript.settle("caller", "one", 10)
     transcript.settle("caller", "two", 20)
 
@@ -46,30 +48,30 @@ def test_settled_text_without_pieces_is_an_entry() -> None:
 
 def test_what_was_said_before_a_settled_text_is_settled() -> None:
     """Realtime v1 has no event that ends an agent's text: the caller's next settled turn does."""
-    transcript = Transcript()
-    transcript.add_delta("agent", "hello", 10)
-    transcript.add_delta("caller", "hi", 20)
+    transcript = Scribe()
+    transcript.delta("agent", "hello", 10)
+    transcript.delta("caller", "hi", 20)
     transcript.settle("caller", "Hi.", 30)
-    transcript.add_delta("agent", "again", 40)
+    transcript.delta("agent", "again", 40)
 
     assert said(transcript) == [("agent", "hello", True), ("caller", "Hi.", True), ("agent", "again", False)]
 
 
 def test_pieces_after_a_settled_text_begin_a_new_entry() -> None:
     """A turn that is over does not grow."""
-    transcript = Transcript()
+    transcript = Scribe()
     transcript.settle("agent", "One.", 10)
-    transcript.add_delta("agent", "tw", 20)
-    transcript.add_delta("agent", "o", 30)
+    transcript.delta("agent", "tw", 20)
+    transcript.delta("agent", "o", 30)
 
     assert said(transcript) == [("agent", "One.", True), ("agent", "two", False)]
 
 
 def test_empty_texts_leave_no_entry() -> None:
     """An empty delta adds nothing, and an empty settled text takes its pieces away: nothing was said after all."""
-    transcript = Transcript()
-    transcript.add_delta("caller", "", 5)
-    transcript.add_delta("caller", "uh", 10)
+    transcript = Scribe()
+    transcript.delta("caller", "", 5)
+    transcript.delta("caller", "uh", 10)
     transcript.settle("caller", "", 20)
 
     assert said(transcript) == []
@@ -77,10 +79,10 @@ def test_empty_texts_leave_no_entry() -> None:
 
 def test_entries_are_a_copy() -> None:
     """Whoever keeps the entries keeps them as they were."""
-    transcript = Transcript()
-    transcript.add_delta("agent", "a", 10)
+    transcript = Scribe()
+    transcript.delta("agent", "a", 10)
     kept = transcript.entries
-    transcript.add_delta("agent", "b", 20)
+    transcript.delta("agent", "b", 20)
     transcript.settle("agent", "c", 30)
 
     assert [entry.text for entry in kept] == ["a"]
@@ -89,23 +91,23 @@ def test_entries_are_a_copy() -> None:
 
 def test_flood_has_a_bound_and_is_counted() -> None:
     """A server that never stops fills a bounded memory; what does not fit is counted, and settling makes room again."""
-    transcript = Transcript()
+    transcript = Scribe()
     for _ in range(20):
-        transcript.add_delta("agent", "x" * 100_000, 10)
+        transcript.delta("agent", "x" * 100_000, 10)
     kept = sum(len(entry.text) for entry in transcript.entries)
     assert kept <= MAX_CHARS
     assert transcript.dropped_chars >= 20 * 100_000 - kept > 0
 
     transcript.settle("agent", "short", 20)
-    transcript.add_delta("caller", "there is room", 30)
+    transcript.delta("caller", "there is room", 30)
     assert said(transcript) == [("agent", "short", True), ("caller", "there is room", False)]
 
 
 def test_flood_of_tiny_entries_has_a_bound() -> None:
     """Voices that take turns letter by letter cannot fill the memory with entries either."""
-    transcript = Transcript()
+    transcript = Scribe()
     for n in range(60_000):
-        transcript.add_delta("agent" if n % 2 else "caller", "x", n)
+        transcript.delta("agent" if n % 2 else "caller", "x", n)
 
     assert len(transcript.entries) < 20_000
     assert transcript.dropped_chars > 0
@@ -117,13 +119,18 @@ ROLES = st.sampled_from(["caller", "agent"])
 @given(st.lists(st.tuples(st.booleans(), ROLES, st.text(max_size=5)), max_size=40))
 def test_nothing_is_lost_and_order_is_kept(happenings: list[tuple[bool, Role, str]]) -> None:
     """Settled texts all stand there in order for each voice; times never go back; no entry is empty."""
-    transcript = Transcript()
+    transcript = Scribe()
     for at_ms, (settles, role, text) in enumerate(happenings):
-        (transcript.settle if settles else transcript.add_delta)(role, text, at_ms)
+        if settles:
+            transcript.settle(role, text and f"{text}{at_ms}", at_ms)
+        else:
+            transcript.delta(role, text, at_ms)
 
     entries = transcript.entries
     for role in ("caller", "agent"):
-        settled = [text for settles, who, text in happenings if settles and who == role and text]
+        settled = [
+            f"{text}{n}" for n, (settles, who, text) in enumerate(happenings) if settles and who == role and text
+        ]
         texts = iter([entry.text for entry in entries if entry.role == role])
         assert all(text in texts for text in settled)
     assert all(entry.text for entry in entries)
@@ -134,9 +141,9 @@ def test_nothing_is_lost_and_order_is_kept(happenings: list[tuple[bool, Role, st
 @given(st.lists(st.tuples(ROLES, st.text(min_size=1, max_size=5)), max_size=30))
 def test_deltas_alone_are_all_there(deltas: list[tuple[Role, str]]) -> None:
     """Until something settles, each voice's pieces joined are what it said."""
-    transcript = Transcript()
+    transcript = Scribe()
     for at_ms, (role, delta) in enumerate(deltas):
-        transcript.add_delta(role, delta, at_ms)
+        transcript.delta(role, delta, at_ms)
 
     for role in ("caller", "agent"):
         joined = "".join(entry.text for entry in transcript.entries if entry.role == role)

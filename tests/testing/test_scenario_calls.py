@@ -75,7 +75,7 @@ async def test_a_call_that_does_everything_meets_its_scenario() -> None:
         answerer.check()
 
     assert result.error is None
-    assert [entry.text for entry in result.transcript] == ["yes?", "and goodbye"]
+    assert [entry.text for entry in result.transcript] == ["a question", "yes?", "and goodbye"]
     report = answerer.calls[0].scenario_report
     assert report.is_met
     assert report.ended == "the agent hung up"
@@ -202,7 +202,7 @@ async def test_a_scenario_from_a_file_is_gone_through(tmp_path: Path) -> None:
             result = await call.wait_ended()
         answered = answerer.calls[0]
 
-    assert [entry.text for entry in result.transcript] == ["I stop."]
+    assert [entry.text for entry in result.transcript.spoken] == ["I stop."]
     assert answered.scenario_report.steps[0].why == "cut short by the end of the call"
 
 
