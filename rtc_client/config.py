@@ -13,7 +13,6 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from rtc_client.errors import ConfigError
 from rtc_client.keys import ApiKey, ClientSecret, KeyRing, check_api_key
 from rtc_client.protocol import urls
-from rtc_client.protocol.background import function_tools
 from rtc_client.protocol.commands import check_text
 from rtc_client.protocol.dialect import Transport, check_mode, version_of, voice_of
 from rtc_client.protocol.handoff import LongOutput, PrefixRule
@@ -265,7 +264,6 @@ class CallConfig:
             mode=self.mode,
             output_modality=self.output_modality,
             transcription_model=self.transcription_model,
-            tools=tuple(function_tools()),
         )
 
     @property

@@ -24,7 +24,6 @@ from rtc_client.errors import CallClosed, ConfigError, SidebandRejected
 from rtc_client.protocol.background import user_text
 from rtc_client.protocol.codec import command_json, dump_command, dump_raw
 from rtc_client.protocol.commands import Command, CreateMessage, check_proven
-from rtc_client.protocol.handoff import OUTPUT_PREFIX, STANDALONE_ID, appended
 from rtc_client.protocol.state import CallState, End, EndReason
 from rtc_client.protocol.timeline import Fact
 from rtc_client.protocol.transcript import Transcript
@@ -303,14 +302,10 @@ class Call:
             CallClosed: The call is over.
             SidebandError: The call has no sideband, by policy or because it was given up.
         """
-        engine = self._engine
-        if handoff_id is None:
-            commands = appended(STANDALONE_ID, text, long_output=engine.config.handoffs.long_output)
-        elif engine.handoffs.knows(handoff_id):
-            commands = appended(handoff_id, text, OUTPUT_PREFIX, long_output=engine.config.handoffs.long_output)
-        else:
+        handoffs = self._engine.handoffs
+        if handoff_id is not None and not handoffs.knows(handoff_id):
             raise ConfigError("no handoff of this id was requested in this call: leave the id out, or see events()")
-        for command in commands:
+        for command in handoffs.replies.by_hand(text, handoff_id):
             await self._send_frame(dump_command(command))
 
     async def hangup(self, reason: EndReason = EndReason.HANGUP) -> None:

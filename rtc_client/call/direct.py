@@ -7,7 +7,8 @@ played on the clock of the call, so that it is known what was heard when the cal
 from __future__ import annotations
 
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rtc_client.audio.deltas import DeltaDecoder, DeltaEncoder
@@ -25,6 +26,7 @@ from rtc_client.protocol.codec import dump_command
 from rtc_client.protocol.commands import Command, TruncateItem, UpdateSession
 from rtc_client.protocol.events import ErrorEvent, ItemDone, OutputAudioDelta
 from rtc_client.protocol.sequence import ResponseSequence
+from rtc_client.protocol.session import JsonObject
 from rtc_client.protocol.state import EndReason, Input
 from rtc_client.protocol.timeline import Fact, Timeline
 from rtc_client.sideband.direct import DirectSocket
@@ -48,6 +50,7 @@ class DirectLeg:
         router: Router,
         outbox: Outbox,
         *,
+        tools: Callable[[], Sequence[JsonObject]],
         tend: Tend,
         timeline: Timeline,
         clock: Clock,
@@ -61,11 +64,11 @@ class DirectLeg:
         self._responses = ResponseSequence()
         self._counters = PeerCounters()
         self._now_s = self._tend_at_s = 0.0
-        settings = config.session
+        self._tools = tools
         self._socket = DirectSocket(
             config,
             config.session_id or str(uuid.uuid4()),
-            first_frame=lambda: dump_command(UpdateSession(settings=settings)),
+            first_frame=self._first_frame,
             outbox=outbox,
             gate=self._gate,
             audio=self._lane,
@@ -158,7 +161,8 @@ class DirectLeg:
                 if (frame := self._responses.ended()) is not None:
                     self._outbox.put_now(frame)
             case {"type": "conversation.item.done"} if isinstance(event, ItemDone) and self._is_v2:
-                self._called(event)
+                if (tool_call_id := background.silent_call(event)) is not None:
+                    self._react(background.answered(tool_call_id, ""))
             case _ if isinstance(event, ErrorEvent):
                 self._responses.refused(event)
 
@@ -176,10 +180,8 @@ class DirectLeg:
             content_index if isinstance(content_index, int) and content_index >= 0 else 0,
         )
 
-    def _called(self, event: ItemDone) -> None:
-        call = background.function_call(event.item)
-        if call is not None and call.name == background.REMAIN_SILENT:
-            self._react(background.answered(call.tool_call_id, ""))
+    def _first_frame(self) -> str:
+        return dump_command(UpdateSession(settings=replace(self._config.session, tools=tuple(self._tools()))))
 
     def _react(self, command: Command) -> None:
         self._outbox.put_now(dump_command(command))

@@ -10,7 +10,7 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from rtc_client.audio.pacing import Ticket, ticker
@@ -40,8 +40,10 @@ from rtc_client.errors import (
     SidebandError,
     SignalingError,
 )
-from rtc_client.protocol.events import ErrorEvent
-from rtc_client.protocol.handoff import V1Replies
+from rtc_client.protocol.background import V2Replies, as_handoff, function_tools
+from rtc_client.protocol.events import ErrorEvent, ServerEvent
+from rtc_client.protocol.handoff import HandoffReplies, V1Replies
+from rtc_client.protocol.session import JsonObject
 from rtc_client.protocol.state import CallState, End, EndedBy, EndReason, Input, next_state
 from rtc_client.protocol.timeline import Fact, Timeline
 from rtc_client.sideband.client import Sideband
@@ -91,7 +93,7 @@ class Engine:
         self.supervisor = Supervisor(self._on_end)
         self.handoffs = Handoffs(
             config.handoffs,
-            V1Replies(prefix=config.handoffs.prefix, long_output=config.handoffs.long_output),
+            replies_of(config),
             send=self.outbox.put,
             start=self.supervisor.start,
             notify=self.feed.append,
@@ -104,7 +106,7 @@ class Engine:
             self.feed,
             clock=clock,
             wire_log=wire_log,
-            on_event=self.handoffs.on_event,
+            on_event=self._on_event,
             on_fatal=self._on_fatal,
         )
         self.voices = Voices(
@@ -156,7 +158,7 @@ class Engine:
         config, timeline, clock = self.config, self.timeline, self._clock
         if config.is_direct:
             parts = config, self.voices, self.router, self.outbox
-            return DirectLeg(*parts, tend=self._tend, timeline=timeline, clock=clock)
+            return DirectLeg(*parts, tools=self._tools, tend=self._tend, timeline=timeline, clock=clock)
         return WebRtcLeg(
             config,
             self.legs,
@@ -188,6 +190,12 @@ class Engine:
             self._ticket = ticker().add(*stages, on_error=self._on_tick_failure)
         self._move(Input.MEDIA_CONNECTED)
         self.feed.append(MediaConnected())
+
+    def _tools(self) -> Sequence[JsonObject]:
+        return function_tools(has_background_agent=self.handoffs.handler is not None)
+
+    def _on_event(self, event: ServerEvent) -> None:
+        self.handoffs.on_event(as_handoff(event) if self.config.version == "v2" else event)
 
     def _on_tick_failure(self, error: Exception) -> None:
         log.error("the media path failed", exc_info=error)
@@ -331,6 +339,13 @@ def end_of(error: BaseException) -> End:
             return _end(EndReason.FAILED, "program", type(error).__name__)
         case _:
             return _end(EndReason.INTERRUPTED, "caller")
+
+
+def replies_of(config: CallConfig) -> HandoffReplies:
+    """Return how a call says what comes of a handoff."""
+    if config.version == "v2":
+        return V2Replies(long_output=config.handoffs.long_output)
+    return V1Replies(prefix=config.handoffs.prefix, long_output=config.handoffs.long_output)
 
 
 def _end(reason: EndReason, by: EndedBy, detail: str = "") -> End:

@@ -113,7 +113,7 @@ class Handoffs:
     ) -> None:
         self.handler: HandoffHandler | None = None
         self._settings = settings
-        self._replies = replies
+        self.replies = replies
         self._send = send
         self._start = start
         self._notify = notify
@@ -203,10 +203,13 @@ class Handoffs:
                     self._cancel(self._run, "replaced")
                 self._begin(request, request.handoff_id)
             case "steering":
-                self._tell(self._replies.steered(request.handoff_id))
+                self._tell(self.replies.steered(request.handoff_id))
             case "refused":
-                self._tell(self._replies.output(request.handoff_id, _REFUSED, is_progress=False))
-            case _:
+                self._tell(self.replies.output(request.handoff_id, _REFUSED, is_progress=False))
+                self._tell(self.replies.declined(request.handoff_id))
+            case "unhandled" | "empty":
+                self._tell(self.replies.declined(request.handoff_id))
+            case "queued":
                 pass
 
     def _fate(self, request: HandoffRequest) -> HandoffFate:
@@ -222,7 +225,7 @@ class Handoffs:
             case "steer":
                 if not run.request.steering.put(request):
                     return "refused"
-                if self._replies.moves_to_latest:
+                if self.replies.moves_to_latest:
                     run.replies_to = request.handoff_id
                 return "steering"
             case "replace":
@@ -263,7 +266,7 @@ class Handoffs:
     async def _say(self, run: _Run, text: str) -> None:
         if run.outcome is not None:
             return  # it was cancelled, and does not obey
-        commands = self._replies.output(run.replies_to, text, is_progress=isinstance(text, Progress))
+        commands = self.replies.output(run.replies_to, text, is_progress=isinstance(text, Progress))
         run.n_outputs += bool(commands)
         for command in commands:
             await self._send(dump_command(command))
@@ -304,7 +307,7 @@ class Handoffs:
         if self._is_over:
             return
         if words:
-            self._tell(self._replies.output(run.replies_to, words, is_progress=False))
+            self._tell(self.replies.output(run.replies_to, words, is_progress=False))
         self._tell(self._continue(run))
 
     def _continue(self, run: _Run) -> Sequence[Command]:
@@ -314,11 +317,11 @@ class Handoffs:
             if self._waiting:
                 request = self._waiting.popleft()
                 self._begin(request, request.handoff_id)
-            return self._replies.finished(run.replies_to)
+            return self.replies.finished(run.replies_to)
         request = untaken.popleft()
         for later in untaken:
             request.steering.put(later)
-        self._begin(request, self._latest_id if self._replies.moves_to_latest else run.replies_to)
+        self._begin(request, self._latest_id if self.replies.moves_to_latest else run.replies_to)
         return ()
 
     def _words(self, error: Exception) -> str:

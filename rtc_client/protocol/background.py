@@ -5,11 +5,14 @@ On realtime v1 the agent hands over by an event of its own (`handoff.py`); on v2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from rtc_client.protocol.commands import Command, CreateItem
-from rtc_client.protocol.events import RawEvent
+from rtc_client.protocol.codec import load_json
+from rtc_client.protocol.commands import Command, CreateItem, CreateMessage, CreateResponse
+from rtc_client.protocol.events import HandoffRequested, ItemDone, ServerEvent
+from rtc_client.protocol.handoff import LongOutput, output_texts
 from rtc_client.protocol.items import FunctionCallOutputItem
 from rtc_client.protocol.session import JsonObject
 
@@ -23,6 +26,8 @@ BACKEND_PREFIX: Final = "[BACKEND] "
 
 FINISHED: Final = "Background agent finished. Use the preceding [BACKEND] messages as the result."
 STEERED: Final = "This was sent to steer the previous background agent task."
+DECLINED: Final = "The background agent did not take this request."
+"""Ours: the reference client always has somebody to take it."""
 
 _DELEGATION: Final = (
     "Send a user request to the background agent. Use this as the default action. Do not rephrase the user's ask or "
@@ -40,39 +45,82 @@ _SILENCE: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionCall:
-    """The agent calls a function of the session."""
+class V2Replies:
+    """Realtime v2: what the background agent says are messages, and its end answers the function call (section 10).
 
-    name: str
-    tool_call_id: str
-    """What the answer refers to; `call_id` on the wire."""
-    item_id: str
-    arguments: str = field(repr=False)
-    """JSON, mostly: it is the model that writes it."""
+    The output limits are those of v1. A request that steers is answered at once, so the first one's end is the end.
+    """
+
+    long_output: LongOutput = "cut"
+
+    moves_to_latest = False
+
+    def output(self, handoff_id: str, text: str, *, is_progress: bool) -> Sequence[Command]:
+        texts = output_texts(text, BACKEND_PREFIX, long_output=self.long_output)
+        return [CreateMessage(text=text) for text in texts]
+
+    def steered(self, handoff_id: str) -> Sequence[Command]:
+        return answered(handoff_id, STEERED), CreateResponse()
+
+    def finished(self, handoff_id: str) -> Sequence[Command]:
+        return answered(handoff_id, FINISHED), CreateResponse()
+
+    def declined(self, handoff_id: str) -> Sequence[Command]:
+        return answered(handoff_id, DECLINED), CreateResponse()
+
+    def by_hand(self, text: str, handoff_id: str | None) -> Sequence[Command]:
+        return self.output("", text, is_progress=False)
 
 
-def function_tools() -> list[JsonObject]:
-    """Return the tools of a v2 session, as the reference client offers them."""
-    prompt = {"type": "string", "description": "The user request to delegate to the background agent."}
-    return [
-        _function(BACKGROUND_AGENT, _DELEGATION, {"properties": {"prompt": prompt}, "required": ["prompt"]}),
-        _function(REMAIN_SILENT, _SILENCE, {"properties": {}}),
-    ]
+def as_handoff(event: ServerEvent) -> ServerEvent:
+    """Return the request that a call of `background_agent` is, any other event as it is.
 
-
-def function_call(item: RawEvent) -> FunctionCall | None:
-    """Return the function call that a finished item is, None if it is something else."""
-    match item:
-        case {"type": "function_call", "name": str(name), "call_id": str(tool_call_id), "id": str(item_id)}:
-            arguments = item.get("arguments")
-            return FunctionCall(
-                name=name,
-                tool_call_id=tool_call_id,
-                item_id=item_id,
-                arguments=arguments if isinstance(arguments, str) else "",
+    Its `handoff_id` is that of the function call. Arguments that are not JSON are the request itself.
+    """
+    if not isinstance(event, ItemDone):
+        return event
+    match event.item:
+        case {"type": "function_call", "name": str(name), "call_id": str(call_id)} if name == BACKGROUND_AGENT:
+            prompt = _prompt(event.item.get("arguments"))
+            return HandoffRequested(
+                type=event.type, raw=event.raw, handoff_id=call_id, item_id=event.item_id, input_transcript=prompt
             )
         case _:
+            return event
+
+
+def silent_call(event: ItemDone) -> str | None:
+    """Return the id of a call of `remain_silent`, None if the item is something else."""
+    match event.item:
+        case {"type": "function_call", "name": str(name), "call_id": str(call_id)} if name == REMAIN_SILENT:
+            return call_id
+        case _:
             return None
+
+
+def _prompt(arguments: object) -> str:
+    text = arguments if isinstance(arguments, str) else ""
+    try:
+        value = load_json(text)
+    except ValueError:
+        return text
+    match value:
+        case {"prompt": str(prompt)}:
+            return prompt
+        case _:
+            return text
+
+
+def function_tools(*, has_background_agent: bool) -> list[JsonObject]:
+    """Return the tools of a v2 session, in the words of the reference client.
+
+    That one always offers both. We offer `background_agent` only where a handler does what is asked for: an agent who
+    is told to use it by default would otherwise ask nobody.
+    """
+    prompt = {"type": "string", "description": "The user request to delegate to the background agent."}
+    delegation = _function(BACKGROUND_AGENT, _DELEGATION, {"properties": {"prompt": prompt}, "required": ["prompt"]})
+    silence = _function(REMAIN_SILENT, _SILENCE, {"properties": {}})
+    return [delegation, silence] if has_background_agent else [silence]
 
 
 def answered(tool_call_id: str, output: str) -> Command:

@@ -215,6 +215,14 @@ class HandoffReplies(Protocol):
         """A handler came to its end, whichever."""
         ...
 
+    def declined(self, handoff_id: str) -> Sequence[Command]:
+        """Nobody works on a request, and nobody will."""
+        ...
+
+    def by_hand(self, text: str, handoff_id: str | None) -> Sequence[Command]:
+        """A text that the program sends: to a handoff, or to none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class V1Replies:
@@ -235,6 +243,14 @@ class V1Replies:
     def finished(self, handoff_id: str) -> Sequence[Command]:
         return ()
 
+    def declined(self, handoff_id: str) -> Sequence[Command]:
+        return ()
+
+    def by_hand(self, text: str, handoff_id: str | None) -> Sequence[Command]:
+        if handoff_id is None:
+            return appended(STANDALONE_ID, text, long_output=self.long_output)
+        return appended(handoff_id, text, OUTPUT_PREFIX, long_output=self.long_output)
+
 
 def appended(handoff_id: str, text: str, prefix: str = "", *, long_output: LongOutput = "cut") -> Sequence[Command]:
     """Return the commands that append `text` to a handoff, none if there is nothing in it but white space.
@@ -244,11 +260,15 @@ def appended(handoff_id: str, text: str, prefix: str = "", *, long_output: LongO
     Raises:
         ConfigError: The text cannot be sent as UTF-8.
     """
+    texts = output_texts(text, prefix, long_output=long_output)
+    return tuple(AppendHandoffOutput(handoff_id=handoff_id, output_text=text) for text in texts)
+
+
+def output_texts(text: str, prefix: str = "", *, long_output: LongOutput = "cut") -> Sequence[str]:
+    """Return the texts that say `text` within the limit, as `appended` does, whatever carries them."""
     check_text("the output of a handoff", text)
     if not text.strip():
         return ()
     if long_output == "cut":
-        texts = [prefix + cut_output(text)]
-    else:
-        texts = split_output(prefix + text, MAX_OUTPUT_TOKENS * BYTES_PER_TOKEN)
-    return [AppendHandoffOutput(handoff_id=handoff_id, output_text=text) for text in texts]
+        return [prefix + cut_output(text)]
+    return split_output(prefix + text, MAX_OUTPUT_TOKENS * BYTES_PER_TOKEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from rtc_client import (
     CreateResponse,
     Deadlines,
     EndReason,
+    HandoffRequest,
     HandshakeRefused,
     NumpySink,
     connect,
@@ -103,7 +105,7 @@ async def test_handshake_and_session_are_as_recorded(name: str, settings: dict[s
     their_headers = dict(recorded.handshake["headers"])
     async with serving() as server:
         config = config_of(server, session_id=their_headers["x-session-id"], **settings)
-        async with connect(config):
+        async with connect(config, handoff=str):
             (session,) = await server.said()
         await server.server.until(lambda: server.close_codes)
 
@@ -138,7 +140,7 @@ async def test_text_and_sound_are_sent_as_recorded_on_v1() -> None:
 async def test_texts_of_v2_are_marked_as_recorded() -> None:
     """What a user says is marked unless it is already, what a developer says is not (m_ws_v2_conversational)."""
     recorded = episode("m_ws_v2_conversational")
-    async with serving() as server, connect(config_of(server)) as call:
+    async with serving() as server, connect(config_of(server), handoff=str) as call:
         await call.send_text("hello v2")
         await call.send_text("[USER] already prefixed")
         await call.send_text("dev text", role="developer")
@@ -233,6 +235,77 @@ async def test_remaining_silent_is_answered_by_nothing() -> None:
         assert await server.said() == [theirs]
         await call.send_text("x")
         assert [one["item"]["type"] for one in await server.said()] == ["message"]
+
+
+async def test_a_background_agent_answers_as_recorded() -> None:
+    """The whole of m_ws_v2_conversational behind its texts, in its order: calls that steer, notes, held responses.
+
+    Beside what it records we tell what was heard when the caller speaks, which the test before this one judges. Its
+    error, which ends the call of the reference client, is an event to ours, which goes on to the end of the task.
+    """
+    recorded = episode("m_ws_v2_conversational")
+    events = [e["text"] for e in recorded.all("ws_text", direction="s2c")]
+    notes, asked = asyncio.Semaphore(0), []
+
+    async def work(request: HandoffRequest) -> AsyncIterator[str]:
+        asked.append(request.input_transcript)
+        for _ in range(2):
+            for note in ("progress note", "final note"):
+                await notes.acquire()
+                yield note
+            asked.extend(one.input_transcript for one in request.steering.take())
+
+    def upto(mark: str) -> list[str]:
+        n = next(n for n, text in enumerate(events) if mark in text) + 1
+        taken, events[:n] = events[:n], []
+        return taken
+
+    said: list[dict[str, Any]] = []
+    async with serving() as server, connect(config_of(server), handoff=work) as call:
+        await server.said()
+        await server.send(*upto("item_fc"), *upto("item_fc2"))
+        said += await server.said()
+        for _ in range(2):
+            notes.release()
+            said += await server.said()
+        await server.send(*upto("response.done"))
+        said += await server.said()
+        notes.release()
+        said += await server.said()
+        await server.send(*upto("response.done"), *upto("unknown_tool"))
+        said += await server.said()
+        played = call.stats().total_samples_received
+        await until(lambda: call.stats().total_samples_received > played)  # of the item before, too
+        await server.send(*upto("item_user"))
+        (truncation,) = await server.said()
+        notes.release()
+        said += await server.said()
+        await server.send(*events)
+        end = await server.said(2)
+
+    assert said == sent_by_client(recorded)[4:]
+    assert (truncation["type"], truncation["item_id"]) == ("conversation.item.truncate", "item_b")
+    assert asked == ["delegate now", "and this"]
+    item = {"type": "function_call_output", "call_id": "call_1", "output": FINISHED}
+    assert end == [{"type": "conversation.item.create", "item": item}, {"type": "response.create"}]
+    assert [record.outcome for record in call.result.handoffs][:1] == ["answered"]
+
+
+FINISHED = "Background agent finished. Use the preceding [BACKEND] messages as the result."
+
+
+async def test_without_a_background_agent_none_is_offered() -> None:
+    """The agent may still remain silent; should it call for one all the same, it is told that nobody came."""
+    recorded = episode("m_ws_v2_conversational")
+    call_1 = next(e["text"] for e in recorded.all("ws_text", direction="s2c") if "item_fc" in e["text"])
+    async with serving() as server, connect(config_of(server)):
+        (session,) = await server.said()
+        await server.send(call_1)
+        item, create = await server.said(2)
+
+    assert [tool["name"] for tool in session["session"]["tools"]] == ["remain_silent"]
+    assert item["item"]["call_id"] == "call_1"
+    assert create == {"type": "response.create"}
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, "bye"), (1001, "")])
