@@ -1,5 +1,6 @@
 """The public names, each from the room it lives in; `rtc_client` hands them out. No code."""
 
+from rtc_client import sync
 from rtc_client.audio.clips import ClipEncoding, ClipSource, OpusClip, PacketSource
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
 from rtc_client.audio.recording import OggRecorder, PacketSink
@@ -70,6 +71,7 @@ from rtc_client.errors import (
     SignalingError,
     SinkFailed,
     SourceFailed,
+    WrongThread,
 )
 from rtc_client.keys import ApiKey, ClientSecret
 from rtc_client.protocol.audio_settings import (
@@ -186,8 +188,8 @@ from rtc_client.signaling.rest import RealtimeApi
 
 __all__ = [
     # placing a call
-    "connect", "Call", "CallConfig", "CallResult", "CallState", "Deadlines", "IceServer", "OpusSettings", "CallStats",
-    "ApiKey", "ClientSecret",
+    "connect", "sync", "Call", "CallConfig", "CallResult", "CallState", "Deadlines", "IceServer", "OpusSettings",
+    "CallStats", "ApiKey", "ClientSecret",
     # the REST side beside a call
     "RealtimeApi", "RequestError", "RequestRejected", "ServiceUnreachable", "ResponseInvalid",
     # what the caller says
@@ -234,5 +236,5 @@ __all__ = [
     "SignalingError", "OfferRejected", "HandshakeRefused", "AnswererUnreachable",
     "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
     "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "HandoffFailed", "CommandFailed", "CallClosed",
-    "CallLost",
+    "CallLost", "WrongThread",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ RtcClientError
 ├── HandoffFailed               a handler could not do what it was asked
 │   └── CommandFailed           .status, .stderr
 ├── CallClosed                  you used a call that is over
+├── WrongThread                 a method of rtc_client.sync was to wait in the thread that it waits for
 └── CallLost                    the world ended it                   .reason
 
 Messages carry no key, no header value, no SDP and no speech.
@@ -256,6 +257,10 @@ class CommandFailed(HandoffFailed):
 
 class CallClosed(RtcClientError):
     """A call that is over was used."""
+
+
+class WrongThread(RtcClientError):
+    """A method of `rtc_client.sync` was to wait in the thread that it waits for: in a callback of the call."""
 
 
 class CallLost(RtcClientError):

@@ -74,6 +74,7 @@ EMPTY_HOUSE = [
             "peer",
             "delegates",
             "call",
+            "sync",
             "testing",
             "cli",
         )
@@ -97,6 +98,7 @@ ALLOWED = {
     "__init__": "from rtc_client.call.a import something",
     "errors": "import enum",
     "cli.a": "import typer, rich; from rtc_client.testing import a; from rtc_client.call import b",
+    "sync.a": "from rtc_client.call import a; from rtc_client import config",
     "call.a": "from rtc_client.peer import a; from rtc_client.signaling import a",
     "testing.a": "import aiohttp, aiortc, numpy, av; from rtc_client.audio import a; from rtc_client import errors",
     "testing.pytest_plugin": "import pytest, pytest_asyncio; from rtc_client import config",
