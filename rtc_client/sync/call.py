@@ -26,7 +26,7 @@ from rtc_client.config import CallConfig
 from rtc_client.delegates.request import HandoffHandler
 from rtc_client.protocol.commands import Command
 from rtc_client.protocol.state import CallState, EndReason
-from rtc_client.protocol.transcript import TranscriptEntry
+from rtc_client.protocol.transcript import Transcript
 from rtc_client.sync.face import Face
 
 
@@ -120,11 +120,11 @@ class Call(Face):
         return self._now(lambda: self._call.elapsed_s)
 
     @property
-    def transcript(self) -> Sequence[TranscriptEntry]:
-        """Who said what, so far."""
+    def transcript(self) -> Transcript:
+        """Who said what, so far: a copy, which never changes. What was sent as text by `say` is in it, as `written`."""
         return self._now(lambda: self._call.transcript)
 
-    def latest_words(self, n_entries: int) -> Sequence[TranscriptEntry]:
+    def latest_words(self, n_entries: int) -> Transcript:
         """Return the end of the transcript, for views that redraw often."""
         return self._now(self._call.latest_words, n_entries)
 
@@ -169,15 +169,25 @@ class Call(Face):
         """
         return self._read(timeout_s, self._call.events)
 
-    def send_text(
+    def say(
         self, text: str, *, role: Literal["user", "developer", "assistant"] = "user", timeout_s: float | None = None
     ) -> None:
         """Add a text message to the conversation. Before the sideband is joined it waits its turn.
 
-        Returns when the text has a place in the queue; with 64 texts waiting, once there is room. On realtime v2 what
-        a user says is marked `[USER] `, as what a background agent says is marked too (wire-protocol.md section 10).
+        Returns when the text has a place in the queue; with 64 texts waiting, once there is room. Cancelled before
+        that, nothing is sent.
 
         Waits for at most `timeout_s` seconds; None is without limit.
+
+        Args:
+            text: What is said; it may be empty.
+            role: Who says it: `user` is the caller, `developer` tells the agent how to behave, `assistant` puts words
+                into the agent's mouth. The content type is the role's own: `output_text` for the assistant,
+                `input_text` for the others (wire-protocol.md section 6).
+
+        What the caller or the agent says this way is an entry of the transcript, marked as `written`, from when it was
+        sent; what a developer says is not, for nobody in the conversation said it. On realtime v2 what a user says is
+        marked `[USER] ` on the wire, as what a background agent says is marked too (wire-protocol.md section 10).
 
         Raises:
             ConfigError: It is no text that can be sent, or nobody would read it.
@@ -185,7 +195,7 @@ class Call(Face):
             SidebandError: The call has no sideband, by policy or because it was given up.
             TimeoutError: `timeout_s` is over, which alone does not end the call.
         """
-        return self._wait(timeout_s, self._call.send_text, text, role=role)
+        return self._wait(timeout_s, self._call.say, text, role=role)
 
     def send(self, command: Command, *, allow_unproven: bool = False, timeout_s: float | None = None) -> None:
         """Send a client event. Before the sideband is joined it waits its turn.
@@ -226,6 +236,18 @@ class Call(Face):
         """
         return self._wait(timeout_s, self._call.send_raw, event, allow_unproven=allow_unproven)
 
+    def send_text(
+        self, text: str, *, role: Literal["user", "developer", "assistant"] = "user", timeout_s: float | None = None
+    ) -> None:
+        """Do what `say` does, under its older name.
+
+        Waits for at most `timeout_s` seconds; None is without limit.
+
+        Raises:
+            TimeoutError: `timeout_s` is over, which alone does not end the call.
+        """
+        return self._wait(timeout_s, self._call.send_text, text, role=role)
+
     def on_handoff(self, handler: Handler) -> Handler:
         """Let `handler` do what the agent asks for, and return it: a decorator, before the call is entered.
 
@@ -246,7 +268,7 @@ class Call(Face):
 
         Without an id it is sent as it is, even during a handoff; with one it gets the prefix (wire-protocol.md section
         9). Either is cut in the middle, or sent in pieces, as `config.handoffs` says. White space alone is not sent.
-        It waits for room as `send_text` does.
+        It waits for room as `say` does.
 
         Waits for at most `timeout_s` seconds; None is without limit.
 
