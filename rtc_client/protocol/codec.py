@@ -1,27 +1,27 @@
-"""The only place where wire names are mapped: texts to typed events, typed commands to texts."""
+"""Texts to typed events, typed commands to texts; here is the one table of all names that events have on the wire."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Final
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from rtc_client.errors import CommandFault, InvalidCommand
 from rtc_client.protocol import events as ev
 from rtc_client.protocol.commands import AppendAudio, Command, CreateMessage, UpdateSession
-from rtc_client.protocol.model import JsonObject, Model, Tagged
+from rtc_client.protocol.model import JsonObject, Model, Tagged, read
 from rtc_client.protocol.session import SessionSettings, updated_session
 from rtc_client.protocol.session_models import RealtimeSession, TranscriptionSession
 
-_Build: TypeAlias = Callable[[str, dict[str, Any]], ev.ServerEvent | None]
-
-_U32: Final = 2**32
-_U16: Final = 2**16
-
 
 def parse_event(text: str) -> ev.ServerEvent:
-    """Return the event in one text frame; what cannot be understood becomes an `UnknownEvent`, never an exception."""
+    """Return the event in one text frame; what cannot be understood becomes an `UnknownEvent`, never an exception.
+
+    An optional field of an odd shape counts as absent (`raw` keeps it); only without a field that it must have is an
+    event of a known name unknown.
+    """
     try:
         value = load_json(text)
     except ValueError:
@@ -31,15 +31,29 @@ def parse_event(text: str) -> ev.ServerEvent:
     name = value.get("type")
     if not isinstance(name, str):
         return ev.UnknownEvent(type="", why="no type", raw=value)
-    build = _BUILDERS.get(name)
-    if build is None:
-        return ev.UnknownEvent(type=name, why="unknown type", raw=value)
-    return build(name, value) or ev.UnknownEvent(type=name, why="unexpected shape", raw=value)
+    kind = _EVENTS.get(name)
+    if kind is None:
+        return ev.UnknownEvent(type=name, event_id=_text(value.get("event_id")), why="unknown type", raw=value)
+    adapt = _ADAPTED.get(name)
+    event = read(kind, value if adapt is None else adapt(value))
+    if event is None:
+        return ev.UnknownEvent(type=name, event_id=_text(value.get("event_id")), why="unexpected shape", raw=value)
+    force_setattr(event, "raw", value)
+    return event
 
 
 def parse_binary(data: bytes) -> ev.UnknownEvent:
-    """Return the event for a binary frame, which realtime v1 does not have."""
+    """Return the event for a binary frame, which the API does not have."""
     return ev.UnknownEvent(type="", why="binary frame", raw=data)
+
+
+def dump_event(event: ev.ServerEvent) -> str | bytes:
+    """Return the frame that a parsed event came in: JSON equal to it, else its text, else its bytes."""
+    raw = event.raw
+    is_text = isinstance(event, ev.UnknownEvent) and event.why == "malformed JSON"
+    if isinstance(raw, bytes) or (is_text and isinstance(raw, str)):
+        return raw
+    return dump_json(raw)
 
 
 def dump_command(command: Command) -> str:
@@ -139,112 +153,99 @@ def _dump_checked(command: Tagged) -> str:
     return encoded.decode()
 
 
-def _session_updated(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
-    session = raw.get("session")
-    if isinstance(session, dict) and isinstance(session.get("id"), str):
-        return ev.SessionUpdated(type=name, raw=raw, session_id=session["id"])
-    return None
-
-
-def _output_audio(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
+def _output_audio(raw: JsonObject) -> JsonObject:
+    """Name the fields of v1's audio as we do: the server has two names for two of them (section 7)."""
     audio = raw["delta"] if isinstance(raw.get("delta"), str) else raw.get("data")
-    rate = raw.get("sample_rate")
     channels = raw["channels"] if "channels" in raw else raw.get("num_channels")
-    per_channel = raw.get("samples_per_channel")
-    if not isinstance(audio, str) or not _is_uint(rate, _U32) or not _is_uint(channels, _U16):
-        return None
-    return ev.OutputAudioDelta(
-        type=name,
-        raw=raw,
-        audio_base64=audio,
-        sample_rate_hz=rate,
-        channels=channels,
-        samples_per_channel=per_channel if _is_uint(per_channel, _U32) else None,
-    )
+    return raw | {"delta": audio, "channels": channels}
 
 
-def _caller_delta(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
-    delta = raw.get("delta")
-    return ev.CallerTranscriptDelta(type=name, raw=raw, delta=delta) if isinstance(delta, str) else None
-
-
-def _caller_done(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
-    text = raw.get("transcript")
-    return ev.CallerTranscriptDone(type=name, raw=raw, transcript=text) if isinstance(text, str) else None
-
-
-def _agent_delta(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
-    delta = raw.get("delta")
-    return ev.AgentTranscriptDelta(type=name, raw=raw, delta=delta) if isinstance(delta, str) else None
-
-
-def _agent_done(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
-    text = raw.get("transcript")
-    return ev.AgentTranscriptDone(type=name, raw=raw, transcript=text) if isinstance(text, str) else None
-
-
-def _item_added(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
-    return ev.ItemAdded(type=name, raw=raw, item=raw["item"]) if "item" in raw else None
-
-
-def _item_done(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
-    item = raw.get("item")
-    if isinstance(item, dict) and isinstance(item.get("id"), str):
-        return ev.ItemDone(type=name, raw=raw, item_id=item["id"], item=item)
-    return None
-
-
-def _handoff(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
-    fields = (raw.get("handoff_id"), raw.get("item_id"), raw.get("input_transcript"))
-    match fields:
-        case (str(handoff_id), str(item_id), str(transcript)):
-            return ev.HandoffRequested(
-                type=name, raw=raw, handoff_id=handoff_id, item_id=item_id, input_transcript=transcript
-            )
-        case _:
-            return None
-
-
-def _error(name: str, raw: dict[str, Any]) -> ev.ServerEvent | None:
+def _error(raw: JsonObject) -> JsonObject:
+    """Name the fields of an error as we do: `message`, else `error.message`, else the whole error (section 7)."""
     error = raw.get("error")
-    inner: Mapping[str, Any] = error if isinstance(error, dict) else {}
-    message = raw.get("message")
-    if not isinstance(message, str):
-        message = inner.get("message")
-    if not isinstance(message, str):
-        if error is None:
-            return None
-        message = dump_json(error)
-    return ev.ErrorEvent(
-        type=name,
-        raw=raw,
-        message=message,
-        code=_text(inner.get("code")) or _text(raw.get("code")),
-        error_type=_text(inner.get("type")),
-    )
+    inner = error if isinstance(error, dict) else {}
+    fields: JsonObject = {
+        "type": raw["type"],
+        "event_id": raw.get("event_id"),
+        "code": inner["code"] if isinstance(inner.get("code"), str) else raw.get("code"),
+        "error_type": inner.get("type"),
+        "param": inner.get("param"),
+        "client_event_id": inner.get("event_id"),
+    }
+    for message in (raw.get("message"), inner.get("message")):
+        if isinstance(message, str):
+            return fields | {"message": message}
+    return fields if error is None else fields | {"message": dump_json(error)}
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _is_uint(value: object, limit: int) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit
-
-
-_BUILDERS: Final[Mapping[str, _Build]] = {
-    "session.updated": _session_updated,
+_ADAPTED: Final[Mapping[str, Callable[[JsonObject], JsonObject]]] = {
     "conversation.output_audio.delta": _output_audio,
-    "conversation.input_transcript.delta": _caller_delta,
-    "conversation.item.input_audio_transcription.delta": _caller_delta,
-    "conversation.input_transcript.turn_marked": _caller_done,
-    "conversation.item.input_audio_transcription.completed": _caller_done,
-    "conversation.output_transcript.delta": _agent_delta,
-    "response.output_text.delta": _agent_delta,
-    "response.output_audio_transcript.delta": _agent_delta,
-    "response.output_audio_transcript.done": _agent_done,
-    "conversation.item.added": _item_added,
-    "conversation.item.done": _item_done,
-    "conversation.handoff.requested": _handoff,
     "error": _error,
 }
+"""The events whose fields do not stand where their types have them."""
+
+_EVENTS: Final[Mapping[str, type[ev.KnownEvent]]] = {
+    "error": ev.ErrorEvent,
+    "rate_limits.updated": ev.RateLimitsUpdated,
+    "session.created": ev.SessionCreated,
+    "session.updated": ev.SessionUpdated,
+    # the conversation
+    "conversation.created": ev.ConversationCreated,
+    "conversation.item.created": ev.ItemCreated,
+    "conversation.item.added": ev.ItemAdded,
+    "conversation.item.done": ev.ItemDone,
+    "conversation.item.retrieved": ev.ItemRetrieved,
+    "conversation.item.deleted": ev.ItemDeleted,
+    "conversation.item.truncated": ev.ItemTruncated,
+    # the caller
+    "conversation.item.input_audio_transcription.delta": ev.CallerTranscriptDelta,
+    "conversation.item.input_audio_transcription.completed": ev.CallerTranscriptDone,
+    "conversation.item.input_audio_transcription.segment": ev.CallerTranscriptSegment,
+    "conversation.item.input_audio_transcription.failed": ev.CallerTranscriptFailed,
+    "input_audio_buffer.committed": ev.InputAudioCommitted,
+    "input_audio_buffer.cleared": ev.InputAudioCleared,
+    "input_audio_buffer.speech_started": ev.SpeechStarted,
+    "input_audio_buffer.speech_stopped": ev.SpeechStopped,
+    "input_audio_buffer.timeout_triggered": ev.InputTimeoutTriggered,
+    "input_audio_buffer.dtmf_event_received": ev.DtmfReceived,
+    # the agent
+    "output_audio_buffer.started": ev.OutputAudioStarted,
+    "output_audio_buffer.stopped": ev.OutputAudioStopped,
+    "output_audio_buffer.cleared": ev.OutputAudioCleared,
+    "response.created": ev.ResponseCreated,
+    "response.done": ev.ResponseDone,
+    "response.cancelled": ev.ResponseCancelled,
+    "response.output_item.added": ev.OutputItemAdded,
+    "response.output_item.done": ev.OutputItemDone,
+    "response.content_part.added": ev.ContentPartAdded,
+    "response.content_part.done": ev.ContentPartDone,
+    "response.output_text.delta": ev.AgentTranscriptDelta,
+    "response.output_text.done": ev.AgentTextDone,
+    "response.output_audio_transcript.delta": ev.AgentTranscriptDelta,
+    "response.output_audio_transcript.done": ev.AgentTranscriptDone,
+    "response.output_audio.delta": ev.ResponseAudioDelta,
+    "response.output_audio.done": ev.ResponseAudioDone,
+    "response.function_call_arguments.delta": ev.FunctionArgumentsDelta,
+    "response.function_call_arguments.done": ev.FunctionArgumentsDone,
+    "response.mcp_call_arguments.delta": ev.McpArgumentsDelta,
+    "response.mcp_call_arguments.done": ev.McpArgumentsDone,
+    "response.mcp_call.in_progress": ev.McpCallInProgress,
+    "response.mcp_call.completed": ev.McpCallCompleted,
+    "response.mcp_call.failed": ev.McpCallFailed,
+    "mcp_list_tools.in_progress": ev.McpListToolsInProgress,
+    "mcp_list_tools.completed": ev.McpListToolsCompleted,
+    "mcp_list_tools.failed": ev.McpListToolsFailed,
+    # realtime v1's own (wire-protocol.md section 7)
+    "conversation.input_transcript.delta": ev.CallerTranscriptDelta,
+    "conversation.input_transcript.turn_marked": ev.CallerTranscriptDone,
+    "conversation.input_transcript.done": ev.CallerTranscriptClosed,
+    "conversation.output_transcript.delta": ev.AgentTranscriptDelta,
+    "conversation.output_transcript.done": ev.AgentTranscriptClosed,
+    "conversation.output_audio.delta": ev.OutputAudioDelta,
+    "conversation.handoff.requested": ev.HandoffRequested,
+}
+"""Every name on the wire, and the type of its event."""

@@ -1,128 +1,132 @@
-"""One frozen type per server event of realtime v1, each with a raw view; no JSON is read here.
+"""Every server event: their types, by one name, and which errors end a call. `codec.parse_event` makes them.
 
-Two families share a type when the server has two names for one fact (wire-protocol.md section 7). Anything
-else that arrives becomes an `UnknownEvent`, which keeps what was on the wire.
+An event of a known name and shape is a `KnownEvent`, with `type`, `event_id` and `raw`; anything else that arrives is
+an `UnknownEvent`, which keeps what was on the wire.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
-RawEvent: TypeAlias = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Event:
-    type: str
-    """The name on the wire."""
-    raw: RawEvent = field(repr=False)
-    """The whole event as it was on the wire."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionUpdated(_Event):
-    """The server took over session settings."""
-
-    session_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputAudioDelta(_Event):
-    """Agent audio beside the media path; a WebRTC call hears it by RTP instead."""
-
-    audio_base64: str = field(repr=False)
-    sample_rate_hz: int
-    channels: int
-    samples_per_channel: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallerTranscriptDelta(_Event):
-    """A piece of what the caller said."""
-
-    delta: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallerTranscriptDone(_Event):
-    """The settled text of what the caller said in one turn."""
-
-    transcript: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentTranscriptDelta(_Event):
-    """A piece of what the agent says."""
-
-    delta: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentTranscriptDone(_Event):
-    """The settled text of what the agent said in one turn."""
-
-    transcript: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemAdded(_Event):
-    """An item joined the conversation; `item` may be any JSON."""
-
-    item: object = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemDone(_Event):
-    """An item of the conversation is complete."""
-
-    item_id: str
-    item: RawEvent = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandoffRequested(_Event):
-    """The agent asks us to do something for it (delegation, section 9)."""
-
-    handoff_id: str
-    item_id: str
-    input_transcript: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorEvent(_Event):
-    """The server reports an error; only a few codes end the call, see `fatal_reason`."""
-
-    message: str = field(repr=False)
-    code: str | None
-    error_type: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnknownEvent:
-    """A frame that is none of the above, kept whole and counted, never fatal."""
-
-    type: str
-    """The name on the wire; empty when there is none to be had."""
-    why: Literal["unknown type", "unexpected shape", "no type", "not an object", "malformed JSON", "binary frame"]
-    raw: object = field(repr=False)
-    """The JSON value, else the text, else the bytes of the frame."""
-
-
-ServerEvent: TypeAlias = (
-    SessionUpdated
-    | OutputAudioDelta
-    | CallerTranscriptDelta
-    | CallerTranscriptDone
-    | AgentTranscriptDelta
-    | AgentTranscriptDone
-    | ItemAdded
-    | ItemDone
-    | HandoffRequested
-    | ErrorEvent
-    | UnknownEvent
+from rtc_client.protocol.events_base import (
+    KnownEvent,
+    ServerEvent,
+    UnknownEvent,
 )
+from rtc_client.protocol.events_conversation import (
+    CallerTranscriptClosed,
+    CallerTranscriptDelta,
+    CallerTranscriptDone,
+    CallerTranscriptFailed,
+    CallerTranscriptSegment,
+    ConversationCreated,
+    DtmfReceived,
+    ErrorEvent,
+    HandoffRequested,
+    InputAudioCleared,
+    InputAudioCommitted,
+    InputTimeoutTriggered,
+    ItemAdded,
+    ItemCreated,
+    ItemDeleted,
+    ItemDone,
+    ItemRetrieved,
+    ItemTruncated,
+    OutputAudioCleared,
+    OutputAudioDelta,
+    OutputAudioStarted,
+    OutputAudioStopped,
+    RateLimitsUpdated,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+)
+from rtc_client.protocol.events_response import (
+    AgentTextDone,
+    AgentTranscriptClosed,
+    AgentTranscriptDelta,
+    AgentTranscriptDone,
+    ContentPartAdded,
+    ContentPartDone,
+    FunctionArgumentsDelta,
+    FunctionArgumentsDone,
+    McpArgumentsDelta,
+    McpArgumentsDone,
+    McpCallCompleted,
+    McpCallFailed,
+    McpCallInProgress,
+    McpListToolsCompleted,
+    McpListToolsFailed,
+    McpListToolsInProgress,
+    OutputItemAdded,
+    OutputItemDone,
+    ResponseAudioDelta,
+    ResponseAudioDone,
+    ResponseCancelled,
+    ResponseCreated,
+    ResponseDone,
+)
+from rtc_client.protocol.model import RawEvent
+
+__all__ = [
+    "AgentTextDone",
+    "AgentTranscriptClosed",
+    "AgentTranscriptDelta",
+    "AgentTranscriptDone",
+    "CallerTranscriptClosed",
+    "CallerTranscriptDelta",
+    "CallerTranscriptDone",
+    "CallerTranscriptFailed",
+    "CallerTranscriptSegment",
+    "ContentPartAdded",
+    "ContentPartDone",
+    "ConversationCreated",
+    "DtmfReceived",
+    "ErrorEvent",
+    "FunctionArgumentsDelta",
+    "FunctionArgumentsDone",
+    "HandoffRequested",
+    "InputAudioCleared",
+    "InputAudioCommitted",
+    "InputTimeoutTriggered",
+    "ItemAdded",
+    "ItemCreated",
+    "ItemDeleted",
+    "ItemDone",
+    "ItemRetrieved",
+    "ItemTruncated",
+    "KnownEvent",
+    "McpArgumentsDelta",
+    "McpArgumentsDone",
+    "McpCallCompleted",
+    "McpCallFailed",
+    "McpCallInProgress",
+    "McpListToolsCompleted",
+    "McpListToolsFailed",
+    "McpListToolsInProgress",
+    "OutputAudioCleared",
+    "OutputAudioDelta",
+    "OutputAudioStarted",
+    "OutputAudioStopped",
+    "OutputItemAdded",
+    "OutputItemDone",
+    "RateLimitsUpdated",
+    "RawEvent",
+    "ResponseAudioDelta",
+    "ResponseAudioDone",
+    "ResponseCancelled",
+    "ResponseCreated",
+    "ResponseDone",
+    "ServerEvent",
+    "SessionCreated",
+    "SessionUpdated",
+    "SpeechStarted",
+    "SpeechStopped",
+    "UnknownEvent",
+    "fatal_reason",
+]
 
 _FATAL: Final[Mapping[str, str]] = {
     "session_expired": "session expired",

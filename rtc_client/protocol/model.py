@@ -53,8 +53,16 @@ class UnknownModel(Tagged, frozen=True, kw_only=True, tag="\x00unknown"):
     @property
     def type(self) -> str:
         """The name on the wire; empty when there is none to be had."""
-        name = self.raw.get("type") if isinstance(self.raw, dict) else None
-        return name if isinstance(name, str) else ""
+        return self._text("type") or ""
+
+    @property
+    def id(self) -> str | None:
+        """Its `id`, where it has one."""
+        return self._text("id")
+
+    def _text(self, key: str) -> str | None:
+        value = self.raw.get(key) if isinstance(self.raw, dict) else None
+        return value if isinstance(value, str) else None
 
 
 _M = TypeVar("_M", bound=msgspec.Struct)
@@ -118,13 +126,14 @@ def _value(kind: Any, raw: object) -> object:
 
 def _one_of(kinds: tuple[Any, ...], raw: object) -> object:
     name = raw.get("type") if isinstance(raw, dict) else None
-    for kind in kinds:
-        if kind is UnknownModel or (_is_model(kind) and kind.__struct_config__.tag not in (None, name)):
-            continue
+    named = [kind for kind in kinds if not _is_model(kind) or kind.__struct_config__.tag in (None, name)]
+    is_open = UnknownModel in kinds
+    # A kind that is not said, or not known, is read as the first one, unless there is a place for it.
+    for kind in named if is_open or any(map(_is_model, named)) else kinds:
         value = _value(kind, raw)
         if value is not _ODD:
             return value
-    return UnknownModel(raw=raw) if UnknownModel in kinds else _ODD
+    return UnknownModel(raw=raw) if is_open else _ODD
 
 
 def _is_model(kind: Any) -> bool:

@@ -37,7 +37,7 @@ async def read_all(call: Call) -> list[CallEvent]:
 
 def items_in(events: Sequence[CallEvent]) -> list[object]:
     """Return the items among `events`."""
-    return [event.item for event in events if isinstance(event, ItemAdded)]
+    return [event.raw["item"] for event in events if isinstance(event, ItemAdded)]
 
 
 async def session_updated(answered: AnsweredCall) -> None:

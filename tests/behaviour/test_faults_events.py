@@ -98,7 +98,7 @@ async def test_events_of_five_megabytes_are_events(answerer: FakeAnswerer) -> No
     with answerer.faults.huge_events() as fault:
         _, events = await converse(answerer)
 
-    items = [event.item for event in events if isinstance(event, ItemAdded)]
+    items = [event.raw["item"] for event in events if isinstance(event, ItemAdded)]
     assert len(items) == fault.n_met == N_SAID + 1
     assert all(isinstance(item, dict) and len(str(item["text"])) > 4_999_000 for item in items)
     assert deltas(events) == ["one", " two", " three"]
