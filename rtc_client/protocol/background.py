@@ -13,7 +13,7 @@ from rtc_client.protocol.codec import load_json
 from rtc_client.protocol.commands import Command, CreateItem, CreateMessage, CreateResponse
 from rtc_client.protocol.events import HandoffRequested, ItemDone, ServerEvent
 from rtc_client.protocol.handoff import LongOutput, output_texts
-from rtc_client.protocol.items import FunctionCallOutputItem
+from rtc_client.protocol.items import FunctionCallItem, FunctionCallOutputItem
 from rtc_client.protocol.session import JsonObject
 
 BACKGROUND_AGENT: Final = "background_agent"
@@ -80,10 +80,14 @@ def as_handoff(event: ServerEvent) -> ServerEvent:
     if not isinstance(event, ItemDone):
         return event
     match event.item:
-        case {"type": "function_call", "name": str(name), "call_id": str(call_id)} if name == BACKGROUND_AGENT:
-            prompt = _prompt(event.item.get("arguments"))
+        case FunctionCallItem(name=name, call_id=str(call_id)) if name == BACKGROUND_AGENT:
             return HandoffRequested(
-                type=event.type, raw=event.raw, handoff_id=call_id, item_id=event.item_id, input_transcript=prompt
+                type=event.type,
+                event_id=event.event_id,
+                raw=event.raw,
+                handoff_id=call_id,
+                item_id=event.item_id or "",
+                input_transcript=_prompt(event.item.arguments),
             )
         case _:
             return event
@@ -92,14 +96,13 @@ def as_handoff(event: ServerEvent) -> ServerEvent:
 def silent_call(event: ItemDone) -> str | None:
     """Return the id of a call of `remain_silent`, None if the item is something else."""
     match event.item:
-        case {"type": "function_call", "name": str(name), "call_id": str(call_id)} if name == REMAIN_SILENT:
+        case FunctionCallItem(name=name, call_id=str(call_id)) if name == REMAIN_SILENT:
             return call_id
         case _:
             return None
 
 
-def _prompt(arguments: object) -> str:
-    text = arguments if isinstance(arguments, str) else ""
+def _prompt(text: str) -> str:
     try:
         value = load_json(text)
     except ValueError:

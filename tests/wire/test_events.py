@@ -19,7 +19,6 @@ from rtc_client import (
     HandoffRequested,
     ItemAdded,
     ItemDone,
-    KnownEvent,
     OutputAudioDelta,
     ResponseAudioDelta,
     ResponseCreated,
