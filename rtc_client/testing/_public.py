@@ -3,6 +3,7 @@
 from rtc_client.testing.answerer import FakeAnswerer
 from rtc_client.testing.call import AnsweredCall, CallEnd
 from rtc_client.testing.faults import Fault, Faults
+from rtc_client.testing.minted import MintedKey
 from rtc_client.testing.patterns import ANY, CALLER_TEXT, Pattern
 from rtc_client.testing.record import SeenRequest, Violation
 from rtc_client.testing.rehearsal import Rehearsal, rehearse
@@ -35,6 +36,7 @@ from rtc_client.testing.script import (
     Voice,
     When,
 )
+from rtc_client.testing.sip import SipCall, SipState
 from rtc_client.testing.vad import VadSettings
 from rtc_client.testing.verdict import Outcome, ScenarioFailed, ScenarioReport, StepReport
 
@@ -45,5 +47,5 @@ __all__ = [
     "Expect", "ExpectNot", "ExpectSpeech", "ExpectSilence", "ExpectHangUp", "Pattern", "ANY", "CALLER_TEXT",
     "ScenarioReport", "StepReport", "Outcome", "ScenarioFailed", "load_scenario", "parse_scenario", "ScenarioInvalid",
     "rehearse", "Rehearsal",
-    "VadSettings", "Impairment", "Network",
+    "VadSettings", "Impairment", "Network", "SipCall", "SipState", "MintedKey",
 ]  # fmt: skip

@@ -25,6 +25,7 @@ from rtc_client.testing.control import Control
 from rtc_client.testing.events import JsonObject
 from rtc_client.testing.fault_names import begin_fault
 from rtc_client.testing.faults import Fault, Faults
+from rtc_client.testing.minted import KeyBook, MintedKey
 from rtc_client.testing.offers import PostedOffer
 from rtc_client.testing.record import Record, SeenRequest, Violation
 from rtc_client.testing.relay import Impairment, Network
@@ -33,6 +34,7 @@ from rtc_client.testing.scenario import Scenario, scenario_of
 from rtc_client.testing.script import AgentScript
 from rtc_client.testing.seams import LOOPBACK, Interfaces
 from rtc_client.testing.server import Desk
+from rtc_client.testing.sip import SipCall
 from rtc_client.testing.strict import API_PREFIX, BACKEND_PREFIX
 from rtc_client.testing.verdict import ScenarioFailed, ScenarioReport
 from rtc_client.testing.voices import VoiceBox
@@ -102,6 +104,8 @@ class FakeAnswerer:
         self.faults = Faults(self._listen)
         self.calls: list[AnsweredCall] = []
         """Every call, in order of arrival; also those that are over, as far as they are kept."""
+        self.sip_calls: list[SipCall] = []
+        """Every call that has rung, in order, as far as they are kept; `ring()` lets one ring."""
         self.relay = relay
         """The network of the calls to come; may be replaced between calls."""
         self.shutdown_asked = asyncio.Event()
@@ -112,6 +116,7 @@ class FakeAnswerer:
         self._interfaces = interfaces
         self._strict_refuse = strict_refuse
         self._clock = clock or MonotonicClock()
+        self._keys = KeyBook(self._clock)
         self._new_call_id = new_call_id
         self._record = Record(WireLog(self._clock), is_lenient=lenient)
         self._voices = VoiceBox()
@@ -144,6 +149,8 @@ class FakeAnswerer:
             control=Control(self.calls, self._record, self.faults, self.shutdown_asked),
             opening=lambda: self._opening[0],
             strict_refuse=self._strict_refuse,
+            keys=self._keys,
+            sip_calls=self.sip_calls,
         )
         self._runner = web.AppRunner(self._desk.application(), access_log=None, shutdown_timeout=SHUTDOWN_LIMIT_S)
         try:
@@ -229,6 +236,22 @@ class FakeAnswerer:
     def handshakes(self) -> list[SeenRequest]:
         """Every request to join a sideband, in order, whatever became of it."""
         return self._record.handshakes
+
+    @property
+    def client_secrets(self) -> list[MintedKey]:
+        """Every ephemeral key that was minted, in order, as far as they are kept."""
+        return self._keys.minted
+
+    def ring(self) -> SipCall:
+        """Return a SIP call that has just come in: `POST …/calls/<id>/accept` and the others say what becomes of it."""
+        call = SipCall(self._new_call_id())
+        self.sip_calls.append(call)
+        del self.sip_calls[:-MAX_CALLS_KEPT]
+        return call
+
+    def revoke_key(self, key: str) -> None:
+        """Answer every request that comes with this key, from now on, with 401."""
+        self._keys.revoke(key)
 
     @property
     def violations(self) -> list[Violation]:

@@ -58,6 +58,7 @@ class ChangeSdp:
 
 PostFault: TypeAlias = Refuse | Hold | Drop | ChangeLocation | ChangeAnswer | ChangeSdp
 SidebandFault: TypeAlias = Refuse | Hold | Drop
+RestFault: TypeAlias = Refuse | Hold | Drop
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from rtc_client.testing.fault_kinds import (
     LoseSideband,
     PostFault,
     Refuse,
+    RestFault,
     SendError,
     SidebandFault,
     SpoilEvents,
@@ -43,7 +44,7 @@ from rtc_client.testing.fault_kinds import (
 LIMIT: Final = 10_000
 """Faults waiting at once, of each kind."""
 
-Effect: TypeAlias = PostFault | SidebandFault | CallFault | None
+Effect: TypeAlias = PostFault | SidebandFault | RestFault | CallFault | None
 E_ = TypeVar("E_", bound=Effect)
 
 
@@ -111,13 +112,14 @@ class Faults:
         self._listen = listen
         self._posts: deque[Fault] = deque()
         self._handshakes: deque[Fault] = deque()
+        self._rest: deque[Fault] = deque()
         self._in_calls: deque[Fault] = deque()
         self._refusing: deque[Fault] = deque()
 
     @property
     def n_waiting(self) -> int:
         """Faults that nobody has met yet; one that is to be met so many times counts as so many."""
-        queued = [*self._posts, *self._handshakes]
+        queued = [*self._posts, *self._handshakes, *self._rest]
         return sum(fault.n_left or 0 for fault in queued) + sum(
             not fault.n_met for fault in (*queued, *self._in_calls) if fault.n_left is None
         )
@@ -129,7 +131,7 @@ class Faults:
 
     def clear(self) -> None:
         """End all faults."""
-        for waiting in (self._posts, self._handshakes, self._in_calls, self._refusing):
+        for waiting in (self._posts, self._handshakes, self._rest, self._in_calls, self._refusing):
             for fault in list(waiting):
                 fault.end()
 
@@ -257,6 +259,22 @@ class Faults:
             raise ValueError(f"need after_events >= 0 and 1 <= times <= {LIMIT}")
         return self._add("lose_sideband", LoseSideband(code, after_events, times))
 
+    # The requests beside a call, and the hang-up of one.
+
+    def refuse_rest(
+        self, status: int, *, headers: Headers = (), body: str | bytes = b"", times: int | None = 1
+    ) -> Fault:
+        """Answer hang-ups, and requests for SIP calls and client secrets, with this status; nothing is done."""
+        return self._queue(self._rest, "refuse_rest", _refusal(status, headers, body), times)
+
+    def hold_rest(self, for_s: float = math.inf, *, times: int | None = 1) -> Fault:
+        """Answer hang-ups, and requests for SIP calls and client secrets, only after so many seconds, or never."""
+        return self._queue(self._rest, "hold_rest", Hold(_seconds(for_s)), times)
+
+    def drop_rest(self, *, times: int | None = 1) -> Fault:
+        """Close the connection of hang-ups, and of requests for SIP calls and client secrets; nothing is done."""
+        return self._queue(self._rest, "drop_rest", Drop(), times)
+
     # The events.
 
     def duplicate_events(self, copies: int = 2) -> Fault:
@@ -308,6 +326,10 @@ class Faults:
     def next_for_handshake(self) -> SidebandFault | None:
         """Take the fault that the handshake just read shall meet."""
         return _meet(self._handshakes)  # type: ignore[return-value]
+
+    def next_for_rest(self) -> RestFault | None:
+        """Take the fault that the hang-up, or the request beside a call, just read shall meet."""
+        return _meet(self._rest)  # type: ignore[return-value]
 
     def _add(self, name: str, effect: CallFault) -> Fault:
         if len(self._in_calls) >= LIMIT:

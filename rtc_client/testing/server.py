@@ -6,9 +6,7 @@ What happens inside a call is `call.py`'s; starting and stopping the server is `
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, assert_never
@@ -21,11 +19,15 @@ from rtc_client.testing.control import Control, is_control
 from rtc_client.testing.fault_kinds import ChangeAnswer, ChangeLocation, ChangeSdp, Drop, Hold, PostFault, Refuse
 from rtc_client.testing.faults import Faults
 from rtc_client.testing.media import OfferUnusable
+from rtc_client.testing.minted import KeyBook
 from rtc_client.testing.offers import PostedOffer, read_offer
 from rtc_client.testing.record import Record, SeenRequest, Violation
+from rtc_client.testing.replies import error_answer, refused
+from rtc_client.testing.rest_desk import RestDesk, hold
 from rtc_client.testing.sideband import Sideband
+from rtc_client.testing.sip import SipCall
 from rtc_client.testing.strict_tries import Tries
-from rtc_client.testing.wire_log import WireEntry, body_fields
+from rtc_client.testing.wire_log import REDACTED, WireEntry, body_fields
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ LIVE_PATH: Final = f"{strict.API_PREFIX}/live"
 
 _SEEN: Final = web.RequestKey("seen", SeenRequest)
 _ENTRY: Final = web.RequestKey("entry", WireEntry)
+_HIDDEN: Final = web.RequestKey("hidden", str)
+"""A key in the answer, which the log must not hold."""
 
 Answer: TypeAlias = Callable[[PostedOffer, SeenRequest], Awaitable[AnsweredCall]]
 
@@ -54,6 +58,8 @@ class Desk:
         control: Control,
         opening: Callable[[], Faults],
         strict_refuse: bool,
+        keys: KeyBook,
+        sip_calls: list[SipCall],
     ) -> None:
         """`answer` makes a call of an offer, or raises `OfferUnusable`; it also adds it to `calls`.
 
@@ -68,6 +74,10 @@ class Desk:
         self._told: deque[str] = deque(maxlen=MAX_LOCATIONS)
         self._refused_keys: deque[str | None] = deque(maxlen=MAX_LOCATIONS)
         self._closing = asyncio.Event()
+        self._keys = keys
+        self._rest = RestDesk(
+            keys=keys, sip_calls=sip_calls, calls=calls, record=record, faults=faults, closing=self._closing
+        )
 
     def application(self) -> web.Application:
         """Return the routes, ready to be served."""
@@ -75,6 +85,8 @@ class Desk:
         for prefix in (strict.API_PREFIX, strict.BACKEND_PREFIX):
             app.router.add_post(f"{prefix}/realtime/calls", self._place_call)
             app.router.add_post(f"{prefix}/realtime/calls/{{call_id}}/hangup", self._hang_up)
+            app.router.add_post(f"{prefix}/realtime/calls/{{call_id}}/{{verb:accept|reject|refer}}", self._do)
+            app.router.add_post(f"{prefix}/realtime/client_secrets", self._mint)
         app.router.add_get(f"{strict.API_PREFIX}/realtime", self._join_sideband)
         self._control.add_routes(app.router)
         if self._is_lenient:
@@ -142,6 +154,8 @@ class Desk:
             wire.add("c2s" if transport is None else "s2c", "tcp_close", entry.call_id, answers=entry.number)
             return
         body = response.body if isinstance(response.body, bytes) else b""
+        if hidden := request.get(_HIDDEN):
+            body = body.replace(hidden.encode(), REDACTED.encode())
         wire.add(
             "s2c",
             "http_response",
@@ -170,18 +184,20 @@ class Desk:
             complaint = str(error)
         fault = self._faults.next_for_post() or self._opening().next_for_post()
         if isinstance(fault, Refuse | Drop):
-            refusal = _refuse(request, fault)
+            refusal = refused(request, fault)
+        elif (key_complaint := self._keys.complaint(seen)) is not None:
+            refusal = error_answer(401, key_complaint)
         elif offer is None:
             self._record.blame([strict.unreadable(seen, complaint)], None, refused=True)
-            refusal = _error(400, complaint)
+            refusal = error_answer(400, complaint)
         elif violations and self._strict_refuse:
-            refusal = _error(400, "; ".join(f"section {v.section}: {v.message}" for v in violations))
+            refusal = error_answer(400, "; ".join(f"section {v.section}: {v.message}" for v in violations))
         else:
             try:
                 call = await self._answer(offer, seen)
             except OfferUnusable as error:
                 self._record.blame([strict.unreadable(seen, str(error))], None, refused=True)
-                refusal = _error(400, str(error))
+                refusal = error_answer(400, str(error))
             else:
                 request[_ENTRY].call_id = call.call_id
                 self._record.blame(violations, call.call_id)
@@ -197,7 +213,7 @@ class Desk:
             case None | Refuse() | Drop():
                 pass
             case Hold(for_s):
-                await self._hold(for_s)
+                await hold(self._closing, for_s)
             case ChangeLocation(other):
                 location = other and other.replace("{call_id}", call.call_id)
             case ChangeAnswer(other_body, other_type, other_status):
@@ -225,16 +241,18 @@ class Desk:
         refusal: web.StreamResponse | None = None
         match (call.faults.next_for_handshake() if call else None) or self._faults.next_for_handshake():
             case Refuse() | Drop() as fault:
-                refusal = _refuse(request, fault)
+                refusal = refused(request, fault)
             case Hold(for_s):
-                await self._hold(for_s)
+                await hold(self._closing, for_s)
             case None:
                 pass
+        if refusal is None and (complaint := self._keys.complaint(seen)) is not None:
+            refusal = error_answer(401, complaint)
         if refusal is None and (call is None or call.ended_by is not None):
-            refusal = _error(404, "no such call")
+            refusal = error_answer(404, "no such call")
         self._tries.handshake_answered(seen, call_id, 101 if refusal is None else refusal.status)
         if refusal is not None or call is None:
-            return refusal or _error(404, "no such call")
+            return refusal or error_answer(404, "no such call")
         sideband = Sideband(request, self._record.wire, call.call_id)
         websocket = await sideband.accept()
         await call.serve_sideband(sideband)
@@ -243,23 +261,37 @@ class Desk:
     async def _hang_up(self, request: web.Request) -> web.StreamResponse:
         seen = request[_SEEN]
         call = self._call(request.match_info["call_id"])
+        if call is None and (sip_call := self._rest.sip_call(request.match_info["call_id"])) is not None:
+            return await self._rest.hang_up(request, seen, sip_call)
         if call is None:
             if not self._is_told(request.match_info["call_id"]):
                 self._record.blame([strict.UNKNOWN_CALL], None, refused=True)
-            return _error(404, "no such call")
+            return error_answer(404, "no such call")
         violations = strict.check_hangup(
             seen, call.post, is_repeated=call.hung_up_by_client, is_key_refused=self._is_key_refused(call.post)
         )
         self._record.blame(violations, call.call_id)
+        if (refusal := await self._rest.refusal(request, seen, call)) is not None:
+            return refusal
         call.hung_up_by_client = True
         call.begin_end(CallEnd.CLIENT_HANGUP)
         return web.json_response({})
+
+    async def _mint(self, request: web.Request) -> web.StreamResponse:
+        response, request[_HIDDEN] = await self._rest.mint(request, request[_SEEN])
+        return response
+
+    async def _do(self, request: web.Request) -> web.StreamResponse:
+        call_id = request.match_info["call_id"]
+        if self._call(call_id) is None and self._rest.sip_call(call_id) is None and not self._is_told(call_id):
+            self._record.blame([strict.UNKNOWN_CALL], None, refused=True)
+        return await self._rest.do(request, request[_SEEN], request.match_info["verb"], call_id)
 
     async def _find_nothing(self, request: web.Request) -> web.StreamResponse:
         """Answer what is no request of the protocol; a redirect of ours may lead here."""
         if not any(location.partition("?")[0].endswith(request[_SEEN].path) for location in self._told):
             self._record.blame([strict.NOTHING_THERE], None, refused=True)
-        return _error(404, "there is nothing at this path, or not for this method")
+        return error_answer(404, "there is nothing at this path, or not for this method")
 
     def _is_key_refused(self, post: SeenRequest | None) -> bool:
         """Whether the key that placed a call was refused later."""
@@ -271,23 +303,3 @@ class Desk:
 
     def _call(self, call_id: str) -> AnsweredCall | None:
         return next((call for call in self._calls if call.call_id == call_id), None)
-
-    async def _hold(self, for_s: float) -> None:
-        try:
-            async with asyncio.timeout(None if math.isinf(for_s) else for_s):
-                await self._closing.wait()
-        except TimeoutError:
-            return
-
-
-def _refuse(request: web.Request, fault: Refuse | Drop) -> web.StreamResponse:
-    if isinstance(fault, Refuse):
-        return web.Response(status=fault.status, headers=fault.headers, body=fault.body)
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=503)
-
-
-def _error(status: int, message: str) -> web.Response:
-    body = json.dumps({"error": {"message": message}})
-    return web.Response(status=status, body=body.encode(), headers={"Content-Type": "application/json"})

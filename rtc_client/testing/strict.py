@@ -25,6 +25,7 @@ from rtc_client.testing.shapes import (
     is_unescaped,
     misfits,
 )
+from rtc_client.testing.strict_rest import check_headers as check_rest_headers
 from rtc_client.testing.strict_sdp import check_offer
 
 API_PREFIX: Final = "/v1"
@@ -139,9 +140,13 @@ def check_hangup(
     """Judge the request that ends a call, against the POST that placed it.
 
     The reference client sends none (section 1, step 6). What is demanded is what holds for every request of a call:
-    the same caller, at the same base, with the provider's query.
+    the same caller, at the same base, with the provider's query. One without both of the call's own headers,
+    `openai-alpha` and `x-session-id`, comes from beside the call, and is judged as a request of the GA API.
     """
-    found = _check_headers(hangup, _POST) + _check_same_caller(hangup, post, _POST, is_key_refused=is_key_refused)
+    if hangup.header("openai-alpha") is None and hangup.header("x-session-id") is None:
+        found = check_rest_headers(hangup)
+    else:
+        found = _check_headers(hangup, _POST) + _check_same_caller(hangup, post, _POST, is_key_refused=is_key_refused)
     if not hangup.path.startswith(f"{post.path}/"):
         found.append(Violation(_BASES, "a call is hung up at the base where it was placed"))
     found += _check_provider_query(hangup, post)
