@@ -187,6 +187,7 @@ def test_every_fault_can_be_begun_by_name_and_ended(name: str) -> None:
     options: dict[str, dict[str, object]] = {
         "refuse_post": {"status": 503, "headers": [["Retry-After", "1"]], "body": "x", "times": 2},
         "refuse_sideband": {"status": 404},
+        "refuse_rest": {"status": 401},
         "redirect_post": {"location": "http://127.0.0.1:9/"},
         "redirect_sideband": {"location": "ws://127.0.0.1:9/"},
         "late_audio": {"for_s": 1},
