@@ -129,6 +129,8 @@ class FastPath:
         """Take over from aiortc's packet machinery."""
         self._media.rest()
         self._guard.on_media = self._take_copy
+        if (pair := self._nominated.get(1)) is not None:
+            seams.stamp(pair)
 
     def stop(self) -> None:
         """Say goodbye; from now on nothing is sent or received here. Safe to call twice."""
@@ -167,7 +169,8 @@ class FastPath:
                 break
             except OSError:  # an ICMP error of an earlier send
                 continue
-            if address == guard.speaker and 2 <= n_bytes <= MAX_DATAGRAM_BYTES and 128 <= packet[0] <= 191:
+            is_media = 2 <= n_bytes <= MAX_DATAGRAM_BYTES and 128 <= packet[0] <= 191
+            if is_media and (address == guard.speaker or guard.admits(address)):
                 guard.last_datagram_s = now_s
                 self._take(n_bytes, now_s - seams.stamp_age_s(notes))
             else:

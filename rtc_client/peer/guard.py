@@ -55,6 +55,13 @@ class IngressGuard:
         seams.guard_datagrams(self._connection, self._wrap, self._prove)
         self._is_installed = True
 
+    def admits(self, address: Any) -> bool:
+        """Return whether media may come from this whole address, and expect it from there from now on if it may."""
+        if not self._is_known((address[0], address[1])):
+            return False
+        self.speaker = address
+        return True
+
     def count(self, why: str) -> None:
         """Count something dropped; the first of each kind is logged."""
         self.dropped[why] += 1
@@ -99,9 +106,8 @@ class IngressGuard:
                 self.count("unknown")
             elif not self._is_known(address):
                 self.count("unchecked_source")
-            elif take is not None and first >= 128:
-                self.speaker = addr  # from now on by the short way above
-                datagram_received(data, addr)
+            elif take is not None and first >= 128 and self.admits(addr):
+                datagram_received(data, addr)  # by the short way above, as from now on
             elif seams.queued_datagrams(connection) >= MAX_QUEUED:
                 self.count("overflow")
             else:

@@ -416,9 +416,7 @@ class Line:
         own.setblocking(False)
         self.send = own.sendto
         if reads and all(hasattr(self._loop, name) for name in _READING) and hasattr(self._transport, "_read_ready"):
-            try:
-                own.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            except OSError:
+            if not stamp(pair):
                 return
             self._loop._remove_reader(self._shared.fileno())
             self.receive = own.recvmsg_into
@@ -431,6 +429,16 @@ class Line:
         if self.receive is not None and not self._transport.is_closing():
             self._loop._add_reader(self._shared.fileno(), self._transport._read_ready)
         self.receive = None
+
+
+def stamp(pair: CandidatePair) -> bool:
+    """Let the kernel note when each datagram comes from now on; return whether it will."""
+    try:
+        shared = cast("Any", pair.protocol.transport).get_extra_info("socket")
+        shared.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    except (AttributeError, OSError):  # a TURN transport has no socket, and not every system stamps
+        return False
+    return True
 
 
 def stamp_age_s(notes: list[Any]) -> float:
