@@ -51,7 +51,7 @@ class Project:
         self._tools = folder / "tools"
         self._log = folder / "log"
         (self.root / "scripts").mkdir(parents=True)
-        for name in ("_venv", "demo", "test", "check", "bench"):
+        for name in ("_venv", "demo", "test", "check", "bench", "docs"):
             shutil.copy(ROOT / "scripts" / name, self.root / "scripts")
         shutil.copy(ROOT / "pyproject.toml", self.root)
         self.python = self.add_python("python3.12", "3.12")
@@ -131,6 +131,18 @@ def test_benchmarks_add_what_they_need_and_the_tools_stay_out(project: Project) 
     assert groups == [f"--group {project.root}/pyproject.toml:{name}" for name in ("bench", "bench-sound")]
     assert project.run("bench", "floor") == (0, "called: -m tests.bench floor\n", "")
     assert project.take_log() == []
+
+
+def test_the_documentation_installs_a_group_of_its_own(project: Project) -> None:
+    """It is built from where its settings are, and where it is read is said."""
+    status, out, err = project.run("docs", "--dirty")
+
+    assert (status, err) == (0, "setting up .venv (once, about a minute)…\n")
+    assert out.splitlines() == [
+        "called: -m mkdocs build --quiet --config-file docs/mkdocs.yml --dirty",
+        f"file://{project.root}/build/docs/index.html",
+    ]
+    assert f"--group {project.root}/pyproject.toml:docs" in project.take_log()
 
 
 def test_benchmarks_run_without_the_scores_that_cannot_be_installed(project: Project) -> None:
@@ -251,5 +263,13 @@ def test_machine_that_cannot_is_told_in_one_line(
 
 def test_everything_to_run_is_executable() -> None:
     """A clone can run its scripts as they are."""
-    for name in ("scripts/demo", "scripts/test", "scripts/check", "scripts/bench", ".ci/run"):
+    for name in (
+        "scripts/demo",
+        "scripts/test",
+        "scripts/check",
+        "scripts/bench",
+        "scripts/docs",
+        "scripts/make-sync",
+        ".ci/run",
+    ):
         assert os.access(ROOT / name, os.X_OK), name

@@ -92,7 +92,9 @@ class AnsweredCall:
         """The request that placed the call."""
         self.scenario = scenario
         """What the agent does in this call."""
-        self._answerer_faults, self.faults = faults
+        self._answerer_faults = faults[0]
+        self.faults = faults[1]
+        """The faults of this call alone."""
         self._scenario_faults = dict(enumerate(opening, start=1))
         """Those that the scenario began, by the numbers of their steps."""
         self.session = offer.session
