@@ -20,13 +20,14 @@ from mkdocs.structure.pages import Page
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
+FIRST: Final = ("answer", "scenarios", "faults", "strictness", "cassettes", "pytest", "sound", "relay")
 TESTING: Final = [
-    "rtc_client/testing/docs/" + name
-    for name in (
-        "answer.md", "scenarios.md", "faults.md", "strictness.md", "cassettes.md", "pytest.md", "sound.md", "relay.md",
-        "reference-client.md",
+    str(path.relative_to(ROOT))
+    for path in sorted(
+        (ROOT / "rtc_client/testing/docs").glob("*.md"),
+        key=lambda path: (FIRST.index(path.stem) if path.stem in FIRST else len(FIRST), path.stem),
     )
-]  # fmt: skip
+]
 WHOLE_MODULES: Final = {
     "rtc_client.sync": ("Without asyncio", ("connect", "Call")),
     "rtc_client.testing.asserts": ("Assertions on sound", ()),

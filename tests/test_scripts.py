@@ -139,7 +139,7 @@ def test_the_documentation_installs_a_group_of_its_own(project: Project) -> None
 
     assert (status, err) == (0, "setting up .venv (once, about a minute)…\n")
     assert out.splitlines() == [
-        "called: -m mkdocs build --quiet --config-file docs/mkdocs.yml --dirty",
+        "called: -m mkdocs build --config-file docs/mkdocs.yml --dirty",
         f"file://{project.root}/build/docs/index.html",
     ]
     assert f"--group {project.root}/pyproject.toml:docs" in project.take_log()
