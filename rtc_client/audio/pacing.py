@@ -80,6 +80,7 @@ class _Phase:
         self._is_firing = False
         self._is_skipping = False
         self.tickets: list[Ticket] = []
+        self._rounds: list[list[tuple[Ticket, Callable[[int], None]]]] = []
 
     def add(self, ticket: Ticket) -> None:
         if self._timer is None and not self._is_firing:
@@ -89,14 +90,19 @@ class _Phase:
             self._arm(loop, now_s - FRAME_S)
         ticket.first_period = self._period
         ticket.phase = self
-        # New lists, here and below: the old one may be in the midst of a tick.
-        self.tickets = [*self.tickets, ticket]
+        self._set_tickets([*self.tickets, ticket])
 
     def remove(self, ticket: Ticket) -> None:
-        self.tickets = [t for t in self.tickets if t is not ticket]
+        self._set_tickets([t for t in self.tickets if t is not ticket])
         if not self.tickets and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _set_tickets(self, tickets: list[Ticket]) -> None:
+        # New lists: the old ones may be in the midst of a tick.
+        self.tickets = tickets
+        n_rounds = max((len(ticket.stages) for ticket in tickets), default=0)
+        self._rounds = [[(t, t.stages[k]) for t in tickets if k < len(t.stages)] for k in range(n_rounds)]
 
     def _periods_until(self, now_s: float) -> int:
         return math.floor((now_s - self._origin_s) / FRAME_S)
@@ -135,13 +141,12 @@ class _Phase:
     def _tick_all(self) -> None:
         period = self._period
         self._period += 1
-        tickets = self.tickets
-        for stage in range(max((len(ticket.stages) for ticket in tickets), default=0)):
-            for ticket in tickets:
-                if ticket.phase is None or stage >= len(ticket.stages):
+        for one_round in self._rounds:
+            for ticket, stage in one_round:
+                if ticket.phase is None:
                     continue
                 try:
-                    ticket.stages[stage](period - ticket.first_period)
+                    stage(period - ticket.first_period)
                 except Exception as error:  # noqa: BLE001 - one call's failure must not stop the clock of the others
                     ticket.remove()
                     ticket.on_error(error)
