@@ -108,6 +108,7 @@ class DirectLeg:
         The reference client, which does not play, tells what it has received.
         """
         for item in self._said.cut():
+            self._router.on_interrupted(item.item_id, item.heard_ms if item.item_id else None)
             if self._is_v2 and item.item_id:
                 index, heard_ms = item.content_index, item.heard_ms
                 self._react(TruncateItem(item_id=item.item_id, content_index=index, audio_end_ms=heard_ms))

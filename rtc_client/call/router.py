@@ -91,6 +91,10 @@ class Router:
             self._on_fatal(event, reason)
         return event
 
+    def on_interrupted(self, item_id: str | None, heard_ms: int | None) -> None:
+        """Take note that we played no more of an item of the agent's, or of what it said last when None."""
+        self.scribe.interrupted(self._at_ms(), item_id=item_id, heard_ms=heard_ms)
+
     def _at_ms(self) -> int:
         return round(self._timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s()) * 1000)
 

@@ -115,6 +115,35 @@ def test_words_without_an_item_stand_where_they_came() -> None:
     assert [entry.text for entry in entries] == ["first", "in between", "last"]
 
 
+def test_words_without_an_id_are_of_the_turn_that_waits_longest_for_any() -> None:
+    """A dialect may name its items and not say whose words it transcribes."""
+    entries = written_down(
+        added("a", None, 10, "caller", is_awaited=True),
+        piece("agent", "Yes?", 20),
+        added("b", "a", 30, "caller", is_awaited=True),
+        lambda scribe: scribe.failed("b", 35),
+        added("c", "b", 38, "caller", is_awaited=True),
+        piece("caller", "One", 40),
+        settled("caller", "One.", 50),
+        settled("caller", "Three.", 60),
+    )
+
+    assert [(e.text, e.item_id) for e in entries] == [
+        ("One.", "a"), ("Yes?", None), ("", "b"), ("Three.", "c")
+    ]  # fmt: skip
+
+
+def test_what_an_item_says_of_itself_counts_only_where_nothing_else_was_said() -> None:
+    """Not against the last word of its text, before it or after it; and not where words come without an id."""
+    of_itself = settled("agent", "of itself", 20, "a", is_repeat=True)
+    for told in ((settled("agent", "Word.", 10, "a"), of_itself), (of_itself, settled("agent", "Word.", 30, "a"))):
+        assert said(written_down(*told)) == [("agent", "Word.")]
+    assert said(written_down(piece("agent", "of", 10, "a"), of_itself)) == [("agent", "of itself")]
+    assert said(written_down(settled("agent", "Word.", 10), settled("caller", "?", 15), of_itself)) == [
+        ("agent", "Word."), ("caller", "?")
+    ]  # fmt: skip
+
+
 def test_the_callers_words_begin_when_its_speech_did() -> None:
     """With an id or without one: words that come late stand before the answer, with the place of their sound."""
     for item_id in ("item", None):
@@ -244,6 +273,19 @@ def test_a_cancelled_response_cuts_what_it_did_not_finish() -> None:
     )
 
     assert [(e.text, e.final, e.interrupted) for e in entries] == [("One.", True, False), ("Tw", True, True)]
+
+
+def test_sound_that_was_thrown_away_cuts_the_end_of_its_response() -> None:
+    """Also of one whose text was complete: it was written faster than it was spoken."""
+    entries = written_down(
+        settled("agent", "One.", 10, "a", response_id="r"),
+        lambda scribe: scribe.item_done("a", 11, is_complete=True),
+        settled("agent", "Two.", 12, "b", response_id="r"),
+        lambda scribe: scribe.item_done("b", 13, is_complete=True),
+        lambda scribe: scribe.response_cut("r", is_cleared=True),
+    )
+
+    assert [entry.interrupted for entry in entries] == [False, True]
 
 
 def test_we_may_cut_the_agent_short_ourselves() -> None:
@@ -406,7 +448,7 @@ FLAG = st.booleans()
 
 METHODS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "delta": ([VOICES, TEXTS, TIMES], {"item_id": ANYTHING, "response_id": ANYTHING, "name": FAMILY}),
-    "settle": ([VOICES, TEXTS, TIMES], {"item_id": ANYTHING, "part": st.integers(-2, 3)}),
+    "settle": ([VOICES, TEXTS, TIMES], {"item_id": ANYTHING, "part": st.integers(-2, 3), "is_repeat": FLAG}),
     "written": ([VOICES, TEXTS, TIMES], {"item_id": ANYTHING, "previous_item_id": ANYTHING}),
     "item_added": ([ANYTHING, TIMES], {"role": VOICES, "previous_item_id": ANYTHING, "is_awaited": FLAG}),
     "item_done": ([ANYTHING, TIMES], {"is_complete": FLAG}),
@@ -417,7 +459,7 @@ METHODS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "speech_started": ([ANYTHING, TIMES], {"audio_start_ms": st.none() | TIMES}),
     "speech_stopped": ([ANYTHING], {"audio_end_ms": st.none() | TIMES}),
     "response_heard": ([ANYTHING], {"start_ms": st.none() | TIMES, "end_ms": st.none() | TIMES}),
-    "response_cut": ([ANYTHING], {}),
+    "response_cut": ([ANYTHING], {"is_cleared": FLAG}),
     "end": ([], {}),
 }
 

@@ -32,6 +32,10 @@ class LooseEntries:
         said = self._said[role]
         return said[-1] if said and said[-1].is_open else None
 
+    def has(self, role: Role) -> bool:
+        """Return whether a voice has entries of this kind."""
+        return bool(self._said[role])
+
     def delta(self, role: Role, piece: str, at_ms: int, name: str) -> bool:
         """Append a piece; return whether it said anything new."""
         record = self.open(role)

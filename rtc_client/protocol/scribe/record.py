@@ -39,9 +39,9 @@ class Part:
             return ""
         return piece.removeprefix(known)
 
-    def is_told_by(self, name: str, piece: str) -> bool:
-        """Return whether pieces of this name tell the same words as those that are here."""
-        return name in self._told or (self.n_chars > 0 and alike(self.text, piece))
+    def is_told_by(self, name: str | None) -> bool:
+        """Return whether pieces tell the same words under this name, or, for None, under several."""
+        return len(self._told) > 1 if name is None else name in self._told
 
     def append(self, name: str, piece: str, at_ms: int) -> None:
         """Add new text."""

@@ -7,7 +7,7 @@ only by who spoke when, see `loose.py`. What comes under both kinds of names is 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,8 @@ class _Response:
     audio_start_ms: int | None = None
     audio_end_ms: int | None = None
     is_cut: bool = False
+    is_cleared: bool = False
+    """Whether its sound was thrown away before all of it was heard."""
 
 
 class Scribe:
@@ -39,6 +41,8 @@ class Scribe:
         """Texts sent without an id, whose items may still be told of."""
         self._open_items: dict[Role, Record] = {}
         """The items to which pieces came last."""
+        self._awaited: deque[Record] = deque()
+        """The caller's items, by when they were told of, from the first that waits for its words."""
         self._last_word: Record | None = None
         """The entry that settled, while nothing else was said since."""
         self._responses: OrderedDict[str, _Response] = OrderedDict()
@@ -93,20 +97,20 @@ class Scribe:
             self._ledger.dropped_chars += len(piece)
             return
         if record is None:
-            record = self._item_told_by(role, name, piece)
+            record = self._item_of_words(role, piece, name)
             if record is None:
                 if self._loose.delta(role, piece, at_ms, name):
                     self._last_word = None
                 return
-            part = max(record.parts)
+            part = max(record.parts, default=0)
         elif not record.parts:
             self._adopt_loose(record, part, piece)
         into = self._ledger.part(record, part)
         if into is None or into.is_settled:
             return
+        self._open_items[role] = record
         if (piece := into.news(name, piece)) and self._ledger.fits(len(piece)):
             into.append(name, piece, at_ms)
-            self._open_items[role] = record
             self._last_word = None
 
     def settle(
@@ -118,8 +122,14 @@ class Scribe:
         item_id: str | None = None,
         response_id: str | None = None,
         part: int = 0,
+        is_repeat: bool = False,
     ) -> None:
-        """Set the whole text of what `role` said. Said again it changes nothing; an empty one takes the entry away."""
+        """Set the whole text of what `role` said. Said again it changes nothing; an empty one takes the entry away.
+
+        `is_repeat`: what an item says of itself counts only where there was no last word, and none without an id.
+        """
+        if is_repeat and (self._loose.has(role) or self._is_settled(item_id, part)):
+            return
         last = self._last_word
         is_repeated = last is not None and last.role == role and last.text == text
         record = self._said(role, item_id, at_ms, response_id)
@@ -129,11 +139,11 @@ class Scribe:
         if record is None:
             if is_repeated:
                 return
-            record = self._open_items.get(role)
-            if record is None or not record.is_open or not alike(record.text, text):
+            record = self._item_of_words(role, text)
+            if record is None:
                 self._last_word = self._loose.settle(role, text, at_ms)
                 return
-            part = max(record.parts)
+            part = max(record.parts, default=0)
         elif not record.parts:
             if is_repeated and last is not None and last.item_id is None:
                 self._move(last, record, part)
@@ -187,7 +197,9 @@ class Scribe:
             return
         self._ledger.link(record, previous_item_id)
         record.role = record.role or role
-        record.is_awaited |= is_awaited
+        if is_awaited and not record.is_awaited:
+            record.is_awaited = True
+            self._awaited.append(record)
 
     def item_done(self, item_id: str | None, at_ms: int, *, is_complete: bool) -> None:
         """Take note that the agent adds nothing more to an item, and whether that is all it meant to say."""
@@ -241,10 +253,14 @@ class Scribe:
             response.audio_start_ms = start_ms if response.audio_start_ms is None else response.audio_start_ms
             response.audio_end_ms = end_ms if response.audio_end_ms is None else response.audio_end_ms
 
-    def response_cut(self, response_id: str | None) -> None:
-        """Take note that a response was cancelled, or its sound cleared, and with it what the agent is saying."""
+    def response_cut(self, response_id: str | None, *, is_cleared: bool = False) -> None:
+        """Take note that a response was cancelled, and with it what the agent is saying without an id.
+
+        What was complete before is not cut by that; but the end of it is, if the sound was cleared.
+        """
         if (response := self._response(response_id)) is not None:
             response.is_cut = True
+            response.is_cleared |= is_cleared
         if (speaking := self._loose.open("agent")) is not None:
             speaking.cut(None)
 
@@ -267,12 +283,20 @@ class Scribe:
             self._ledger.fits(-part.n_chars)
             part.settle(text if self._ledger.fits(len(text)) else "", at_ms)
 
-    def _item_told_by(self, role: Role, name: str, piece: str) -> Record | None:
-        """Return the item that pieces without an id repeat."""
+    def _item_of_words(self, role: Role, words: str, name: str | None = None) -> Record | None:
+        """Return the item that words without an id are of: what was said last, or what waits longest for its words."""
         record = self._open_items.get(role)
-        if record is None or not record.is_open:
-            return None
-        return record if record.part(max(record.parts)).is_told_by(name, piece) else None
+        if record is not None and record.is_open and record.parts:
+            part = record.parts[max(record.parts)]
+            if part.is_told_by(name) or (part.n_chars and alike(part.text, words)):
+                return record
+        while self._awaited and (self._awaited[0].is_failed or not self._awaited[0].is_open):
+            self._awaited.popleft()
+        return self._awaited[0] if self._awaited and role == "caller" else None
+
+    def _is_settled(self, item_id: str | None, part: int) -> bool:
+        record = self._ledger.items.get(item_id or "")
+        return record is not None and part in record.parts and record.parts[part].is_settled
 
     def _adopt_loose(self, record: Record, index: int, text: str) -> None:
         """Make the words that came without an id those of an item, when its own first words are the same."""
@@ -290,6 +314,11 @@ class Scribe:
         return None if not response_id else recalled(self._responses, response_id[:MAX_ID_CHARS], _Response())
 
     # How it is shown.
+
+    def _is_cut_with(self, record: Record, response: _Response | None) -> bool:
+        if response is None or not response.is_cut:
+            return False
+        return not record.is_complete or (response.is_cleared and self._ledger.is_first_and_last(record)[1])
 
     def _sound_of(self, record: Record, response: _Response | None) -> tuple[int | None, int | None]:
         """Return where the sound of an entry begins and ends in the recording, as far as that is known."""
@@ -310,7 +339,7 @@ class Scribe:
         if record.role is None or not (text or is_missed):
             return None
         response = self._responses.get(record.response_id or "")
-        is_cut = record.is_cut or (response is not None and response.is_cut and not record.is_complete)
+        is_cut = record.is_cut or self._is_cut_with(record, response)
         is_final = record.is_settled or ((record.is_over or is_cut) and bool(text))
         start_ms, end_ms = self._sound_of(record, response)
         return TranscriptEntry(
