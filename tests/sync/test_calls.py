@@ -60,13 +60,13 @@ def test_a_call_is_held_from_dialling_to_its_result(answerer: FakeAnswerer, conf
     heard = NumpySink()
     with sync.connect(config, source=ToneSource(440, duration_s=0.4), sink=heard) as call:
         assert (call.state, call.muted) == (CallState.ACTIVE, False)
-        call.send_text("Be kind.")
+        call.say("Be kind.")
         events = list(call.events())
 
     assert MediaConnected() in events
     assert isinstance(events[-1], CallEnded)
     assert events[-1].end.reason is EndReason.SOURCE_ENDED
-    assert [entry.text for entry in call.result.transcript] == ["beep"]
+    assert [(entry.text, entry.written) for entry in call.result.transcript] == [("Be kind.", True), ("beep", False)]
     assert heard.samples.any()
     assert call.wait_ended() == call.result
     assert call.stats().packets_received > 0
