@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireFrame, WireLog
 from rtc_client.call.taping import CassetteRecorder
 from rtc_client.cassette.cassette import check_replaceable
+from rtc_client.cli.options import header_pair, set_up_logging, split_pair, text_or_file
 from rtc_client.cli.outcome import INTERNAL_ERROR, error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
 from rtc_client.cli.streams import complain, say
@@ -139,13 +139,13 @@ def config_from(options: CallOptions) -> CallConfig:
         "sideband_url": options.sideband_url,
         "model": options.model,
         "voice": options.voice,
-        "instructions": _text_or_file(options.instructions),
+        "instructions": text_or_file("the instructions", options.instructions),
     }
     return CallConfig.from_env(
         **{name: value for name, value in given.items() if value is not None},
         sideband=options.sideband,
-        query=tuple(_split("--query", "=", item) for item in options.query),
-        headers=dict(_header(item) for item in options.headers),
+        query=tuple(split_pair("--query", "=", item) for item in options.query),
+        headers=dict(header_pair(item) for item in options.headers),
         max_duration_s=options.max_duration_s,
         linger_s=options.linger_s,
         remote_hangup=options.remote_hangup,
@@ -268,41 +268,9 @@ def cassette_in(folder: Path | None) -> Iterator[CassetteRecorder | None]:
         recorder.cassette().save(folder)
 
 
-def set_up_logging(*, verbose: bool) -> None:
-    """Send the log to stderr: everything of ours with `--verbose`, else only what is a bug."""
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.ERROR)
-    logging.getLogger("rtc_client").setLevel(logging.INFO if verbose else logging.ERROR)
-
-
 def _wav_sink(path: Path | None) -> Sink | None:
     if path is None:
         return None
     if path.suffix.lower() in _OTHER_FORMATS:
         raise ConfigError(f"recordings are written as WAV: name {path.name} {path.stem}.wav")
     return WavSink(path)
-
-
-def _text_or_file(text: str | None) -> str | None:
-    if text is None or not text.startswith("@"):
-        return text
-    try:
-        return Path(text[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"the instructions in {text[1:]} cannot be read: {reason}") from None
-
-
-def _header(item: str) -> tuple[str, str]:
-    name, value = _split("--header", ":", item)
-    if name.lower() in ("authorization", "proxy-authorization"):
-        raise ConfigError(
-            f"--header cannot carry {name}: the key comes from OPENAI_API_KEY, never from the command line"
-        )
-    return name, value
-
-
-def _split(option: str, separator: str, item: str) -> tuple[str, str]:
-    name, found, value = item.partition(separator)
-    if not found or not name.strip():
-        raise ConfigError(f"{option} needs a name and a value, as in name{separator}value")
-    return name.strip(), value.strip()

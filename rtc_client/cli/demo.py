@@ -12,7 +12,8 @@ from rtc_client.audio.sources import FileSource
 from rtc_client.call.call import connect
 from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireLog
-from rtc_client.cli.call import events_file, hold, set_up_logging, tell
+from rtc_client.cli.call import events_file, hold, tell
+from rtc_client.cli.options import set_up_logging
 from rtc_client.cli.outcome import as_json, exit_status, failure
 from rtc_client.cli.streams import complain
 from rtc_client.config import CallConfig

@@ -144,6 +144,64 @@ def demo(
     raise typer.Exit(run_demo(folder, json=json, quiet=quiet, verbose=verbose))
 
 
+REST_EPILOG = "exit status: 0 done, 1 internal error, 2 usage (also no key), 3 refused or no answer, 130 interrupted"
+
+
+@app.command(epilog=REST_EPILOG)
+def hangup(
+    call_id: Annotated[str, typer.Argument(metavar="CALL_ID", help="as a call's report tells it, rtc_…")],
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="API base; default: $OPENAI_BASE_URL, else OpenAI's")
+    ] = None,
+    query: Annotated[list[str] | None, typer.Option(metavar="K=V", help="provider query parameter; repeatable")] = None,
+    header: Annotated[list[str] | None, typer.Option(metavar="K:V", help="extra header; repeatable")] = None,
+    allow_insecure: Annotated[bool, _flag("--allow-insecure", help="let plain http leave this machine")] = False,
+    json: Annotated[bool, _flag("--json", help="print one JSON object on stdout, also when it fails")] = False,
+    verbose: Annotated[bool, _flag("--verbose", help="write the log to stderr")] = False,
+) -> None:
+    """Hang up a call by its id, whoever placed it. The key comes from $OPENAI_API_KEY only."""
+    from rtc_client.cli.rest import RestOptions, run_hangup
+
+    options = RestOptions(
+        base_url=base_url,
+        query=tuple(query or ()),
+        headers=tuple(header or ()),
+        allow_insecure=allow_insecure,
+        json=json,
+    )
+    raise typer.Exit(run_hangup(call_id, options, verbose=verbose))
+
+
+@app.command(epilog=REST_EPILOG)
+def secret(
+    session: Annotated[
+        str | None, typer.Option(metavar="JSON|@FILE", help="session of the type realtime or transcription")
+    ] = None,
+    expires_after: Annotated[
+        int | None, typer.Option(metavar="S", help="how long it begins sessions, 10 to 7200 seconds; default: 600")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="API base; default: $OPENAI_BASE_URL, else OpenAI's")
+    ] = None,
+    query: Annotated[list[str] | None, typer.Option(metavar="K=V", help="provider query parameter; repeatable")] = None,
+    header: Annotated[list[str] | None, typer.Option(metavar="K:V", help="extra header; repeatable")] = None,
+    allow_insecure: Annotated[bool, _flag("--allow-insecure", help="let plain http leave this machine")] = False,
+    json: Annotated[bool, _flag("--json", help="print one JSON object on stdout, also when it fails")] = False,
+    verbose: Annotated[bool, _flag("--verbose", help="write the log to stderr")] = False,
+) -> None:
+    """Print a new ephemeral key for a browser, a device or a call. Our own key comes from $OPENAI_API_KEY only."""
+    from rtc_client.cli.rest import RestOptions, run_secret
+
+    options = RestOptions(
+        base_url=base_url,
+        query=tuple(query or ()),
+        headers=tuple(header or ()),
+        allow_insecure=allow_insecure,
+        json=json,
+    )
+    raise typer.Exit(run_secret(session, expires_after, options, verbose=verbose))
+
+
 cassettes = typer.Typer(name="cassette", help="Compare and convert recorded calls.", no_args_is_help=True)
 app.add_typer(cassettes)
 

@@ -7,7 +7,15 @@ from typing import Final
 
 from rtc_client.call.result import CallResult
 from rtc_client.cli import streams
-from rtc_client.errors import CallLost, ConfigError, MediaError, SidebandError, SignalingError
+from rtc_client.errors import (
+    CallLost,
+    ConfigError,
+    KeyUnavailable,
+    MediaError,
+    RequestError,
+    SidebandError,
+    SignalingError,
+)
 from rtc_client.protocol.state import End, EndReason
 
 COMPLETED: Final = 0
@@ -25,12 +33,17 @@ def exit_status(result: CallResult, *, signalled: int | None) -> int:
     """Return the exit status (architecture.md); `signalled` is the status of the signal that ended us, if one did."""
     if result.end is not None and result.end.reason is EndReason.INTERRUPTED:
         return signalled or INTERRUPTED
-    match result.error:
+    return status_of(result.error)
+
+
+def status_of(error: Exception | None) -> int:
+    """Return the exit status that an error means; that of None is a completed call."""
+    match error:
         case None:
             return COMPLETED
-        case ConfigError():
+        case ConfigError() | KeyUnavailable():
             return USAGE
-        case SignalingError() | SidebandError():
+        case SignalingError() | SidebandError() | RequestError():
             return REFUSED
         case MediaError():
             return NO_MEDIA

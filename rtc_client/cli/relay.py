@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from rtc_client.cli.call import set_up_logging
+from rtc_client.cli.options import set_up_logging
 from rtc_client.cli.outcome import INTERNAL_ERROR, USAGE
 from rtc_client.cli.signals import on_signals
 from rtc_client.cli.streams import complain, say
