@@ -32,6 +32,9 @@ class ClientSecret:
 
     def __post_init__(self) -> None:
         check_key(self.value)
+        expires_at: object = self.expires_at
+        if expires_at is not None and (isinstance(expires_at, bool) or not isinstance(expires_at, int | float)):
+            raise ConfigError("the expiry of an ephemeral key is given in seconds since the epoch")
 
     def expired_for_s(self, now_s: float) -> float | None:
         """Return how long ago it expired, in seconds; None while it is good. `now_s` is seconds since the epoch."""
@@ -41,6 +44,7 @@ class ClientSecret:
 KeySource: TypeAlias = Callable[[], str | ClientSecret | Awaitable[str | ClientSecret]]
 """Gives a key each time it is called. A plain function runs in a thread, a coroutine function in the event loop."""
 ApiKey: TypeAlias = str | ClientSecret | KeySource
+"""What a key may be given as: itself, an ephemeral one, or a callable that gives either, or an awaitable of either."""
 
 
 def check_key(key: object) -> None:

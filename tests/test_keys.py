@@ -283,6 +283,8 @@ def test_secret_shows_its_expiry_and_nothing_else() -> None:
     assert len({secret, ClientSecret(value=SECRET, expires_at=NOW_S)}) == 2
     with pytest.raises(ConfigError, match="malformed"):
         ClientSecret(value="ek with spaces")
+    with pytest.raises(ConfigError, match="seconds since the epoch"):
+        ClientSecret(value=SECRET, expires_at="2027-01-15")  # type: ignore[arg-type]
 
 
 # --- a config with one -----------------------------------------------------------------------------------------------
