@@ -55,19 +55,25 @@ class IceServer:
     url: str
     """`stun:host:port`, `turn:host:port?transport=udp|tcp` or `turns:…`."""
     username: str | None = None
+    """Of the TURN server."""
     credential: str | None = field(default=None, repr=False)
+    """The password that goes with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpusSettings:
-    """How the caller's voice is encoded: mono, 24 kHz, 20 ms a packet."""
+    """How the caller's voice is encoded: mono, 24 kHz, 20 ms a packet.
+
+    Raises:
+        ConfigError: A number is out of its range.
+    """
 
     bit_rate: int = 32_000
     """Mean bits per second, 6,000 to 510,000; what libwebrtc aims for."""
     complexity: int = 3
     """0 to 10: quality for processor time. 5 takes a seventh more for a score (PESQ) of 4.37 instead of 4.31."""
     loss_complexity: int = 5
-    """The complexity while the far side reports loss, if it is higher: what is concealed needs a better base."""
+    """The same, 0 to 10, while the far side reports loss, if it is higher: what is concealed needs a better base."""
     fec: bool = True
     """Whether packets repeat the one before them once the far side reports loss (in-band FEC)."""
     dtx: bool = True
@@ -82,7 +88,11 @@ class OpusSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """How long each step may take, in seconds. The defaults suit a call over the internet."""
+    """How long each step may take, in seconds. The defaults suit a call over the internet.
+
+    Raises:
+        ConfigError: One is not a positive number.
+    """
 
     answer_s: float = 10.0
     """From sending the offer to the last byte of its answer, for one try."""
@@ -103,7 +113,9 @@ class Deadlines:
     sideband_join_s: float = 30.0
     """For all tries of joining, or rejoining, the sideband together."""
     ping_interval_s: float = 5.0
+    """Between two pings on the sideband."""
     ping_timeout_s: float = 5.0
+    """Until a ping without an answer means that the sideband is lost."""
     remote_hangup_s: float = 2.0
     """For telling the server that the call is over."""
     close_s: float = 3.0
@@ -117,7 +129,11 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoffSettings:
-    """How requests of the agent are handled (wire-protocol.md section 9). The defaults are the reference client's."""
+    """How requests of the agent are handled (wire-protocol.md section 9). The defaults are the reference client's.
+
+    Raises:
+        ConfigError: A word is not one of those, or the limit is not a positive number.
+    """
 
     while_busy: WhileBusy = "steer"
     """What a request does that comes while a handler is at work. `steer`: it goes to that handler, and what comes of

@@ -104,7 +104,7 @@ class KeyUnavailable(RtcClientError):
 
 
 class KeyExpired(KeyUnavailable):
-    """The ephemeral key has expired, by this machine's clock; nothing was sent with it."""
+    """The ephemeral key has expired, `expired_for_s` ago by this machine's clock; nothing was sent with it."""
 
     def __init__(self, expired_for_s: float) -> None:
         super().__init__(
@@ -158,7 +158,7 @@ class RequestError(RtcClientError):
 
 
 class RequestRejected(RequestError):
-    """The service refused a request beside a call with an HTTP status that is not 2xx."""
+    """The service refused `what` was asked of it beside a call, with an HTTP status that is not 2xx."""
 
     def __init__(self, what: str, status: int, message: str = "", *, retry_after_s: float | None = None) -> None:
         text = f"the service refused to {what} with HTTP {status}"

@@ -46,6 +46,7 @@ class OpusClip:
         self.n_samples: Final = n_samples
         """How long the sound is that was encoded, at `SAMPLE_RATE_HZ`; it comes `lookahead_samples` late."""
         self.lookahead_samples: Final = lookahead_samples
+        """By how much the sound comes late, at `SAMPLE_RATE_HZ`."""
         self._key = key
 
     @classmethod
@@ -81,7 +82,7 @@ class OpusClip:
         cache: Path | str | None = None,
         encoding: ClipEncoding | None = None,
     ) -> Self:
-        """Return a clip of an array, as `to_mono_int16` takes it, of any sample rate; see `from_file`.
+        """Return a clip of `samples`, an array as `to_mono_int16` takes it, of any rate; for `cache` see `from_file`.
 
         Raises:
             ConfigError: If the array or the rate is not understood, and as `from_file`.

@@ -88,6 +88,9 @@ class CallbackSink(OneCall):
     `write` or of `aclose`, and it is not called again.
 
     `aclose` waits until the queue has been worked off; cancelling it cancels the callback and drops the rest.
+
+    Raises:
+        ConfigError: If the capacity is not positive.
     """
 
     def __init__(

@@ -20,9 +20,11 @@ class ClipEncoding:
     bit_rate: int = 32_000
     """Bits per second."""
     complexity: int = 10
+    """0 to 10: quality for processor time."""
     loss_ratio: float = 0.05
     """The loss that the FEC in it is made for, 0 to 1."""
     signal: Signal = "voice"
+    """What the encoder is told to expect: voice, music, or anything."""
 
 
 def packets(samples: Samples, encoding: ClipEncoding) -> tuple[tuple[bytes, ...], int]:

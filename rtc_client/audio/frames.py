@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ: Final = 24_000
+"""Samples a second of all sound between file and codec."""
 PTIME_MS: Final = 20
 FRAME_S: Final = PTIME_MS / 1000
 FRAME_SAMPLES: Final = SAMPLE_RATE_HZ * PTIME_MS // 1000
+"""Samples in 20 ms."""
 
 Samples: TypeAlias = NDArray[np.int16]
 """int16, shape `(n_samples,)`, mono."""

@@ -35,7 +35,7 @@ class PumpedSource(OneCall, ABC):
         self._error: BaseException | None = None
 
     def read(self) -> Samples | None:
-        """Return the next frame, or None when it is not ready or nothing will come any more. Never blocks.
+        """Return the next `FRAME_SAMPLES` samples, or None when none are ready, or will ever be. Never blocks.
 
         What the producer raised is raised here, after everything that it had produced before.
         """

@@ -28,7 +28,7 @@ class PacketSink(Protocol):
         ...
 
     def write_packet(self, payload: bytes, position_samples: int) -> None:
-        """Take the next Opus packet; never blocks. Only between `open` and `aclose`.
+        """Take the next Opus packet, its `payload` as it came; never blocks. Only between `open` and `aclose`.
 
         `position_samples` says where its sound belongs, at 48 kHz; 0 is the instant the call connected. Packets come
         in order; where one is missing, none comes.

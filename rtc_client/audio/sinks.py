@@ -58,6 +58,9 @@ class NumpySink(OneCall):
     """Keeps the samples in memory, 48 kB a second, up to `max_s`.
 
     What comes after that is not kept but counted in `dropped_samples`, so that index `i` always is position `i`.
+
+    Raises:
+        ConfigError: If `max_s` is not positive.
     """
 
     def __init__(self, max_s: float = 3600.0) -> None:

@@ -122,7 +122,7 @@ class ToneSource(OneCall):
 
 
 class ArraySource(OneCall):
-    """Speaks an array, as `to_mono_int16` takes it, of any sample rate; it is copied.
+    """Speaks `samples`, an array as `to_mono_int16` takes it, of any sample rate; it is copied.
 
     Raises:
         ConfigError: If the array or the rate is not understood.

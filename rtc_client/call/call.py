@@ -149,7 +149,7 @@ class Call:
         return self._engine.router.scribe.entries
 
     def latest_words(self, n_entries: int) -> Transcript:
-        """Return the end of the transcript, for views that redraw often."""
+        """Return the last `n_entries` of the transcript, for views that redraw often."""
         return self._engine.router.scribe.latest(n_entries)
 
     @property

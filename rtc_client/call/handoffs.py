@@ -43,6 +43,7 @@ class HandoffRecord:
     at_s: float
     """When it came, in seconds since the call connected."""
     fate: HandoffFate
+    """Whether it was begun at once, waited, or reached the handler that was at work."""
     outcome: HandoffOutcome | None = None
     """How its handler ended; None if it has not, or never began."""
     duration_s: float | None = None

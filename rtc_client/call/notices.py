@@ -56,6 +56,7 @@ class HandoffReceived:
 
     request: HandoffRequest
     fate: HandoffFate
+    """Whether it is begun at once, waits, or reaches the handler that is at work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ class HandoffEnded:
 
     handoff_id: str
     outcome: HandoffOutcome
+    """How it ended."""
     duration_s: float
     n_outputs: int
     """How many texts were sent."""
@@ -89,3 +91,4 @@ Notice: TypeAlias = (
     | CallEnded
 )
 CallEvent: TypeAlias = ServerEvent | Notice
+"""What `Call.events` yields: the server's events and our own notices."""

@@ -18,6 +18,7 @@ class AudioTotals:
     """One direction of the audio."""
 
     packets: int = 0
+    """Counted once each, sent or received."""
     bytes: int = 0
     """Payload bytes, without headers."""
     lost: int | None = None
@@ -34,6 +35,7 @@ class CallResult:
     end: End | None = None
     """How it ended; None while it runs."""
     error: Exception | None = field(default=None, repr=False)
+    """What ended the call, if it did not end in good order."""
     timings_ms: Timings = field(default_factory=Timings)
     duration_s: float | None = None
     """From connected to the end, in seconds; None if it never connected."""

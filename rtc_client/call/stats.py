@@ -46,15 +46,21 @@ class CallStats:
     at_s: float
     """Seconds since audio could flow."""
     packets_sent: int
+    """RTP packets."""
     bytes_sent: int
+    """Of payload."""
     bit_rate_sent: float
     """Bits of payload per second, over the last whole second; over the call so far when that is shorter."""
     packets_discarded_on_send: int
     """Packets that the system would not take (no route, a full buffer); on the fast path."""
     packets_received: int
+    """RTP packets."""
     bytes_received: int
+    """Of payload."""
     bit_rate_received: float
+    """Bits of payload per second, as `bit_rate_sent`."""
     packets_lost: int
+    """Packets that never came (RFC 3550 appendix A.3)."""
     packets_discarded: int
     """Packets that came and were not played: late, malformed, or more than is held."""
     jitter_s: float
@@ -62,26 +68,37 @@ class CallStats:
     total_samples_received: int
     """Samples handed to playout, concealed ones among them."""
     concealed_samples: int
+    """Samples that were made up for lost or late packets."""
     silent_concealed_samples: int
+    """Those of them that were silence."""
     concealment_events: int
+    """How often playout began to conceal."""
     inserted_samples: int
+    """Samples by which sound was stretched, to let the delay grow."""
     removed_samples: int
+    """Samples by which sound was shortened, to let the delay shrink."""
     jitter_buffer_delay_s: float
     """Sum over all samples of the time between arrival and turn; divide by `jitter_buffer_emitted_count`."""
     jitter_buffer_target_delay_s: float
+    """Sum over all samples of the delay that was aimed at; divide by `jitter_buffer_emitted_count`."""
     jitter_buffer_emitted_count: int
+    """Samples that came out of the jitter buffer."""
     fec_packets_used: int
     """Lost packets that were played from the copy in the next one."""
     duplicated_packets: int
+    """Packets that had come before."""
     late_packets: int
+    """Packets that came after their turn."""
     current_delay_s: float
     """Delay of what is played now over the fastest packet of late."""
     target_delay_s: float
+    """The delay that is aimed at now."""
     remote_packets_lost: int | None
     """Lost on the way to the agent; None before its first report."""
     remote_fraction_lost: float
     """How much of what we sent lately was lost, 0 to 1."""
     round_trip_time_s: float | None
+    """The latest by RTCP; None before the far side has reported."""
 
     def as_dict(self) -> dict[str, float | int | None]:
         """Return the values under the names of W3C's webrtc-stats, and `at_s`."""

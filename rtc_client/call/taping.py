@@ -40,7 +40,7 @@ class CassetteRecorder:
         self._said = _FirstMinutes()
 
     def beside(self, wire_log: WireLog | None, caller_sink: Sink | None) -> tuple[WireLog, Sink]:
-        """Return what writes to those and to this recorder."""
+        """Return what writes to `wire_log` and `caller_sink`, and to this recorder."""
 
         def log(frame: WireFrame) -> None:
             if len(self._frames) < MAX_FRAMES:
@@ -51,7 +51,7 @@ class CassetteRecorder:
         return log, self._said if caller_sink is None else TeeSink(caller_sink, self._said)
 
     def attach(self, engine: Engine) -> None:
-        """Listen to a call that is not dialled yet.
+        """Listen to the `engine` of a call that is not dialled yet.
 
         Raises:
             ValueError: If it listens to another.
@@ -62,7 +62,7 @@ class CassetteRecorder:
         engine.voices.agent.tap = self
 
     def write_packet(self, payload: bytes, position_samples: int) -> None:
-        """Take a packet of the agent."""
+        """Take a packet of the agent: its Opus payload, and its position at 48 kHz."""
         if position_samples < MAX_SECONDS * CLOCK_RATE_HZ:
             self._heard.append((payload, position_samples))
 

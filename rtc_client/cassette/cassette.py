@@ -80,7 +80,9 @@ class Cassette:
     ended_s: float | None
     ended_by: Literal["client", "server", "nobody"]
     agent: Sound | None = None
+    """What the agent said, as packets."""
     caller: Sound | None = None
+    """What the caller said, as packets."""
 
     def save(self, folder: Path | str) -> None:
         """Write the cassette into a folder, which is made if need be, over a cassette that was there.

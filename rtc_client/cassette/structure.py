@@ -40,9 +40,11 @@ class Difference:
     """One fact that two cassettes do not share."""
 
     where: str
+    """In which part of the call."""
     a: Fact | None
     """None: it is not there."""
     b: Fact | None
+    """The fact of the second."""
 
     def __str__(self) -> str:
         if self.a is None:

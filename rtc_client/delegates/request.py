@@ -78,6 +78,7 @@ class HandoffRequest:
     active_transcript: tuple[ActiveEntry, ...] = field(default=(), repr=False)
     """What was said since the handoff before, the request included unless the user had said just that."""
     steering: Steering = field(default_factory=Steering, repr=False, compare=False)
+    """By which later requests come."""
 
     @property
     def input(self) -> str:

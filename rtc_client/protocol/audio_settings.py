@@ -26,6 +26,7 @@ class PcmaFormat(Tagged, frozen=True, kw_only=True, tag="audio/pcma"):
 
 
 AudioFormat: TypeAlias = PcmFormat | PcmuFormat | PcmaFormat
+"""How samples are written on the wire."""
 
 
 class ServerVad(Tagged, frozen=True, kw_only=True, tag="server_vad"):
@@ -57,6 +58,7 @@ class SemanticVad(Tagged, frozen=True, kw_only=True, tag="semantic_vad"):
 
 
 TurnDetection: TypeAlias = ServerVad | SemanticVad
+"""How the server notices that the caller has had his say."""
 
 
 class TranscriptionSettings(Model, frozen=True, kw_only=True):
@@ -81,6 +83,7 @@ class NoiseReduction(Model, frozen=True, kw_only=True):
     type: Literal["near_field", "far_field"] | None = None
     """`near_field` for a headset, `far_field` for a microphone in the room."""
     strength: float | None = None
+    """How strong it filters, as a number on the scale of the service."""
 
 
 class VoiceReference(Model, frozen=True, kw_only=True):

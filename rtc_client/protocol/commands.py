@@ -142,6 +142,7 @@ class AppendHandoffOutput(_Command, frozen=True, kw_only=True, tag="conversation
 
     handoff_id: str
     output_text: str
+    """What the agent is told."""
 
     def __post_init__(self) -> None:
         check_text("the id of a handoff", self.handoff_id)
@@ -163,6 +164,7 @@ Command: TypeAlias = (
     | CancelResponse
     | AppendHandoffOutput
 )
+"""What `Call.send` takes."""
 
 
 def check_proven(raw: dict[str, object]) -> None:

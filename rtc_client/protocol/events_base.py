@@ -40,3 +40,4 @@ class UnknownEvent(ServerEvent, frozen=True, kw_only=True):
     """A frame that is no `KnownEvent`, kept whole and counted, never fatal."""
 
     why: UnknownWhy
+    """What is not known of it."""

@@ -166,7 +166,9 @@ class OutputAudioDelta(KnownEvent, frozen=True, kw_only=True):
     """Base64 of int16 little-endian samples."""
     sample_rate_hz: Annotated[int, _U32] = field(name="sample_rate")
     channels: Annotated[int, _U16]
+    """How many; samples are interleaved."""
     samples_per_channel: Annotated[int, _U32] | None = None
+    """How many samples, per channel."""
 
 
 class CallerTranscriptDelta(KnownEvent, frozen=True, kw_only=True):
@@ -246,6 +248,7 @@ class ErrorEvent(KnownEvent, frozen=True, kw_only=True):
     message: str
     code: str | None = None
     error_type: str | None = None
+    """Of which kind it is, such as `invalid_request_error`."""
     param: str | None = None
     """The parameter it is about."""
     client_event_id: str | None = None

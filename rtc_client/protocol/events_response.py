@@ -35,6 +35,7 @@ class ResponseCancelled(KnownEvent, frozen=True, kw_only=True):
 
     response: Response | None = None
     cancelled_id: str | None = field(name="response_id", default=None)
+    """Its id, where the response itself is not told."""
 
     @property
     def response_id(self) -> str | None:

@@ -58,12 +58,14 @@ class AudioPart(Tagged, frozen=True, kw_only=True, tag="audio"):
     """Speech, as `response.content_part.*` names it."""
 
     audio: str | None = None
+    """Base64."""
     transcript: str | None = None
 
 
 ContentPart: TypeAlias = (
     InputText | InputAudio | InputImage | OutputText | OutputAudio | TextPart | AudioPart | UnknownModel
 )
+"""What a message, or a response, is made of."""
 
 
 class _Item(Tagged, frozen=True, kw_only=True):
@@ -120,6 +122,7 @@ class McpHttpError(Tagged, frozen=True, kw_only=True, tag="http_error"):
 
 
 McpError: TypeAlias = McpProtocolError | McpToolError | McpHttpError | UnknownModel
+"""Why a call of an MCP tool failed."""
 
 
 class McpCallItem(_Item, frozen=True, kw_only=True, tag="mcp_call"):
@@ -140,7 +143,9 @@ class McpToolDefinition(Model, frozen=True, kw_only=True):
     input_schema: JsonObject | None = None
     """JSON Schema of its arguments."""
     description: str | None = None
+    """What the model is told of it."""
     annotations: JsonObject | None = None
+    """What the server adds for people."""
 
 
 class McpListToolsItem(_Item, frozen=True, kw_only=True, tag="mcp_list_tools"):
@@ -182,3 +187,4 @@ Item: TypeAlias = (
     | McpApprovalResponseItem
     | UnknownModel
 )
+"""What a conversation is made of."""

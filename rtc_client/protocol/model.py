@@ -49,6 +49,7 @@ class UnknownModel(Tagged, frozen=True, kw_only=True, tag="\x00unknown"):
     """Something of a kind, or in a shape, that is not known; it is kept as it was on the wire."""
 
     raw: object
+    """The JSON value."""
 
     @property
     def type(self) -> str:

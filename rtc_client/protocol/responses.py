@@ -153,6 +153,7 @@ class Response(Model, frozen=True, kw_only=True):
     status_details: ResponseStatusDetails | None = None
     output: tuple[Item, ...] = ()
     output_modalities: tuple[str, ...] | None = None
+    """Whether it is spoken or written."""
     audio: ResponseAudio | None = None
     max_output_tokens: MaxTokens | None = None
     metadata: JsonObject | None = None
@@ -165,7 +166,9 @@ class RateLimit(Model, frozen=True, kw_only=True):
     name: str | None = None
     """`requests` or `tokens`."""
     limit: int | None = None
+    """How many tokens or requests there are in all."""
     remaining: int | None = None
+    """How many of them are left."""
     reset_seconds: float | None = None
     """When the limit is whole again, seconds from now."""
 
@@ -175,6 +178,7 @@ class LogProb(Model, frozen=True, kw_only=True):
 
     token: str
     logprob: float
+    """The logarithm of its probability."""
     bytes: tuple[int, ...] | None = None
     """The token in UTF-8."""
 

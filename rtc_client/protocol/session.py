@@ -33,9 +33,13 @@ class SessionSettings:
     voice: str = V1_DEFAULT_VOICE
     instructions: str = field(default="", repr=False)
     version: Version = "v1"
+    """The dialect."""
     mode: Mode = "conversation"
+    """Whether the agent talks, or only writes down what it hears."""
     output_modality: OutputModality = "audio"
+    """Whether the agent speaks or writes."""
     transcription_model: str = DEFAULT_TRANSCRIPTION_MODEL
+    """Which model writes down what is heard."""
     tools: tuple[JsonObject, ...] = field(default=(), repr=False)
     """Functions that a v2 session offers its agent."""
 

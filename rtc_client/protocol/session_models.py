@@ -23,7 +23,9 @@ class PromptReference(Model, frozen=True, kw_only=True):
 
     id: str
     version: str | None = None
+    """Which of its versions; the latest when None."""
     variables: JsonObject | None = None
+    """What its variables stand for."""
 
 
 class TracingSettings(Model, frozen=True, kw_only=True):
@@ -90,7 +92,9 @@ class RealtimeSession(_Session, frozen=True, kw_only=True, tag="realtime"):
     prompt: PromptReference | None = None
     reasoning: Reasoning | None = None
     tracing: Tracing | None = None
+    """Whether, and under which names, the service keeps a trace."""
     truncation: Truncation | None = None
+    """What happens when the conversation outgrows the model's memory."""
 
     def __post_init__(self) -> None:
         if isinstance(self.output_modalities, str):

@@ -60,6 +60,7 @@ class End:
 
     reason: EndReason
     by: EndedBy
+    """Who ended it."""
     detail: str = ""
     """One sentence for people; empty when the reason says it all."""
 

@@ -42,12 +42,19 @@ class Timings:
     """How long each phase took, in milliseconds; None for a phase that was not finished."""
 
     gather: float | None = None
+    """From dialling to an offer with candidates."""
     post: float | None = None
+    """From the POST of the offer to its answer."""
     ice: float | None = None
+    """From the answer to a candidate pair that works."""
     dtls: float | None = None
+    """From there to keys for the media."""
     first_rtp: float | None = None
+    """From there to the agent's first packet."""
     sideband: float | None = None
+    """From the answer to the sideband."""
     setup: float | None = None
+    """From dialling until audio could flow both ways."""
 
 
 class Timeline:

@@ -24,6 +24,7 @@ class ToolFilter(Model, frozen=True, kw_only=True):
     """Some tools of an MCP server."""
 
     tool_names: tuple[str, ...] | None = None
+    """Those of these names."""
     read_only: bool | None = None
     """Whether the tool is annotated as one that changes nothing."""
 
@@ -44,6 +45,7 @@ class McpTool(Tagged, frozen=True, kw_only=True, tag="mcp"):
     connector_id: str | None = None
     """A connector that the service runs, such as `connector_gmail`."""
     tunnel_id: str | None = None
+    """A tunnel to the server, by its id."""
     allowed_tools: tuple[str, ...] | ToolFilter | None = None
     """Which of its tools may be called; all when None."""
     allowed_callers: tuple[Literal["direct", "programmatic"], ...] | None = None
@@ -53,10 +55,12 @@ class McpTool(Tagged, frozen=True, kw_only=True, tag="mcp"):
     """HTTP headers for the server; never shown."""
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
     server_description: str | None = None
+    """What the model is told of it."""
     defer_loading: bool | None = None
 
 
 Tool: TypeAlias = FunctionTool | McpTool | UnknownModel
+"""What a model may use."""
 
 
 class FunctionChoice(Tagged, frozen=True, kw_only=True, tag="function"):

@@ -157,14 +157,14 @@ class RealtimeApi:
         await self._on_call(call_id, "accept", "accept the call", rest.accept_body(session))
 
     async def reject(self, call_id: str, status_code: int | None = None) -> None:
-        """Decline an incoming SIP call with a SIP status, 400 to 699; the service says 603 when there is none.
+        """Decline an incoming SIP call with a SIP `status_code`, 400 to 699; the service says 603 when there is none.
 
         Raises, is tried again and can be cancelled as `accept`.
         """
         await self._on_call(call_id, "reject", "reject the call", rest.reject_body(status_code))
 
     async def refer(self, call_id: str, target_uri: str) -> None:
-        """Transfer a SIP call to a `tel:`, `sip:` or `sips:` URI.
+        """Transfer a SIP call to `target_uri`, a `tel:`, `sip:` or `sips:` URI.
 
         Raises, is tried again and can be cancelled as `accept`.
         """

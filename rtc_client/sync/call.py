@@ -125,7 +125,7 @@ class Call(Face):
         return self._now(lambda: self._call.transcript)
 
     def latest_words(self, n_entries: int) -> Transcript:
-        """Return the end of the transcript, for views that redraw often."""
+        """Return the last `n_entries` of the transcript, for views that redraw often."""
         return self._now(self._call.latest_words, n_entries)
 
     @property

@@ -92,6 +92,11 @@ class FakeAnswerer:
 
         With `strict_refuse` a POST that violates the protocol gets a 400 that says why. With `lenient` other dialects
         are understood as far as a call can come of them, and only what had to be refused is a violation.
+
+        It listens on `host` and `port`, 0 for any that is free; a call gets the id that `new_call_id` returns.
+
+        Raises:
+            ValueError: Two of these contradict each other.
         """
         if strict_refuse and lenient:
             raise ValueError("an answerer is either lenient, or refuses what violates the protocol")
@@ -102,6 +107,7 @@ class FakeAnswerer:
             script = AgentScript(silence="nothing")
             check_replayable(self._cassette)
         self.faults = Faults(self._listen)
+        """What every client meets."""
         self.calls: list[AnsweredCall] = []
         """Every call, in order of arrival; also those that are over, as far as they are kept."""
         self.sip_calls: list[SipCall] = []

@@ -135,6 +135,7 @@ def assert_tone(
 ) -> Stretch:
     """Assert that a steady tone is heard for at least `for_ms` at a stretch; return where it is heard longest.
 
+    It may be off by `within_hz`.
     Of every tenth of a second it must hold this `share` of the power: take less for a tone among others. A vowel may
     be steady for a tenth of a second too, so `for_ms` is longer.
 
@@ -166,6 +167,7 @@ def assert_contains(
 ) -> Found:
     """Assert that a clip is in the recording, with `at_ms` beginning there; return where, and how like it is.
 
+    It may begin `within_ms` earlier or later.
     Loudness does not matter. `likeness` is a normalised correlation, 0 to 1; lossy networks want a lower one.
 
     Raises:
@@ -203,6 +205,7 @@ def assert_level(
 ) -> float:
     """Assert that the RMS level lies within bounds, and return it, in dBFS.
 
+    The bounds are `at_least_dbfs` and `at_most_dbfs`; one is enough.
     Silence counts, unless `only_sound` leaves out what is below -50 dBFS.
 
     Raises:
@@ -236,8 +239,8 @@ def assert_aligned(
     """Assert that two channels hold the same sound at the same time; return their mean offset, in ms.
 
     Without `second`, `first` is an array of two channels, shape `(n_samples, 2)`. With `offset_ms` the sound of the
-    second must lie so much later. Each 0.3 s of sound is compared: neither may drift. The pieces found must make up
-    at least half of those with sound.
+    second must lie so much later. Each 0.3 s of sound is compared, and must be like the other by `likeness`: neither
+    may drift by more than `within_ms`. The pieces found must make up at least half of those with sound.
 
     Raises:
         AssertionError: If a piece lies elsewhere, or the channels have no sound in common.

@@ -65,7 +65,10 @@ _END_SIDES: Final[dict[CallEnd | None, Literal["client", "server"]]] = {
 
 
 class AnsweredCall:
-    """A call that was answered. Everything a test waits for has a deadline, and raises TimeoutError past it."""
+    """A call that was answered; made by the answerer.
+
+    Everything a test waits for has a deadline, and raises TimeoutError past it.
+    """
 
     def __init__(
         self,
@@ -104,6 +107,7 @@ class AnsweredCall:
         self.hung_up_by_client = False
         """Whether the client asked for the end over REST."""
         self.ended_by: CallEnd | None = None
+        """Who ended it; None while it goes on."""
         self.relay = None if network is None else Relay(network)
         """The bad network between this call's peers, with what it has counted; None for a direct way."""
         self.times_s = {"placed": post.at_s}
@@ -167,7 +171,10 @@ class AnsweredCall:
 
     @property
     def heard(self) -> Samples:
-        """Everything the caller said: int16, mono, 24 kHz, from its first packet on, holes filled with silence."""
+        """Everything the caller said: int16, shape `(n_samples,)`, mono, 24 kHz.
+
+        From its first packet on, holes filled with silence.
+        """
         return self._peer.heard.samples()
 
     @property
@@ -368,7 +375,7 @@ class AnsweredCall:
         await self._event_leg.serve(sideband)
 
     def begin_end(self, ended_by: CallEnd) -> asyncio.Task[None]:
-        """Begin to end the call, once; return the task that ends it, to be shielded."""
+        """Begin to end the call, once, as ended by `ended_by`; return the task that ends it, to be shielded."""
         if self._ending is None:
             self.ended_by = ended_by
             self.times_s["ended"] = self._now_s()

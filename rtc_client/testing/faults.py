@@ -49,7 +49,7 @@ E_ = TypeVar("E_", bound=Effect)
 
 
 class Fault:
-    """One fault that has begun; as a context manager (plain or async) it ends with its block."""
+    """One fault that has begun, made by `Faults`; as a context manager (plain or async) it ends with its block."""
 
     def __init__(self, name: str, effect: Effect, end: Callable[[Fault], None], n_left: int | None = None) -> None:
         self.name = name
@@ -105,6 +105,10 @@ class Faults:
 
     `times` says how many requests meet a fault, one after the other; None: all of them, up to its end. Faults of the
     same kind are met in the order in which they began.
+
+    Raises:
+        ValueError: By every method that begins one: what is asked for is out of range, is not about what these faults
+            are about, or there are 10,000 already.
     """
 
     def __init__(self, listen: Callable[[bool], asyncio.Task[None]] | None = None) -> None:
@@ -162,7 +166,7 @@ class Faults:
         return self._queue(self._posts, "refuse_post", _refusal(status, headers, body), times)
 
     def redirect_post(self, location: str, *, status: int = 302, times: int | None = 1) -> Fault:
-        """Answer POSTs with a redirect."""
+        """Answer POSTs with a redirect to `location`, whatever stands there."""
         return self._queue(self._posts, "redirect_post", _refusal(status, (("Location", location),)), times)
 
     def drop_post(self, *, times: int | None = 1) -> Fault:
@@ -237,7 +241,7 @@ class Faults:
         return self._queue(self._handshakes, "refuse_sideband", _refusal(status, headers, body), times)
 
     def redirect_sideband(self, location: str, *, status: int = 302, times: int | None = 1) -> Fault:
-        """Answer sideband handshakes with a redirect."""
+        """Answer sideband handshakes with a redirect to `location`, whatever stands there."""
         return self._queue(self._handshakes, "redirect_sideband", _refusal(status, (("Location", location),)), times)
 
     def hold_sideband(self, for_s: float = math.inf, *, times: int | None = 1) -> Fault:
@@ -249,7 +253,7 @@ class Faults:
         return self._queue(self._handshakes, "drop_sideband", Drop(), times)
 
     def lose_sideband(self, code: int | None = None, *, after_events: int = 0, times: int = 1) -> Fault:
-        """Break the sideband of each call so many events after it was joined, so many times in a row.
+        """Break the sideband of each call `after_events` events after it was joined, so many times in a row.
 
         With a code by a close frame; without one by closing TCP.
         """
@@ -278,7 +282,7 @@ class Faults:
     # The events.
 
     def duplicate_events(self, copies: int = 2) -> Fault:
-        """Send every event so many times."""
+        """Send every event in so many `copies`."""
         if not 2 <= copies <= 100:
             raise ValueError("need 2 <= copies <= 100")
         return self._add("duplicate_events", SpoilEvents("duplicate", copies))
@@ -300,7 +304,7 @@ class Faults:
         return self._add("binary_events", SpoilEvents("binary"))
 
     def huge_events(self, n_bytes: int = 5_000_000) -> Fault:
-        """Before every event send one that is so long, and well-formed."""
+        """Before every event send one that is `n_bytes` long, and well-formed."""
         if not 100 <= n_bytes <= 100_000_000:
             raise ValueError("need 100 <= n_bytes <= 100000000")
         return self._add("huge_events", SpoilEvents("huge", n_bytes))

@@ -20,6 +20,7 @@ class MintedKey:
     """An ephemeral key that the answerer gave out. It is taken until it expires, for any request."""
 
     value: str = field(repr=False)
+    """The key itself, `ek_…`."""
     session: JsonObject = field(repr=False)
     """What it was asked for with, completed."""
     expires_at: int

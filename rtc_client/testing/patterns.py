@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 Pattern: TypeAlias = Mapping[str, object]
+"""What an object has to look like: JSON, in which some objects are wildcards (`ANY`, `{"matches": …}`)."""
 
 ANY: Final[Pattern] = {"any": True}
+"""Anything at all."""
 
 CALLER_TEXT: Final[Pattern] = {
     "type": "conversation.item.create",

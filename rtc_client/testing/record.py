@@ -28,6 +28,7 @@ class SeenRequest:
     """One HTTP request as it came over the wire."""
 
     method: str
+    """Of HTTP: `POST`, `GET`."""
     target: str = field(repr=False)
     """Path with query, undecoded; a provider's query may hold a key."""
     headers: list[tuple[str, str]] = field(repr=False)
@@ -36,6 +37,7 @@ class SeenRequest:
     at_s: float
     """Seconds since the answerer started."""
     http_version: str = "1.1"
+    """`1.1`, as a rule."""
 
     @property
     def path(self) -> str:

@@ -26,11 +26,14 @@ class Rehearsal:
     """What happened, each thing with its second since media connected."""
 
     report: ScenarioReport
+    """What came of each step."""
     events: list[tuple[float, JsonObject | str | bytes]] = field(repr=False)
     """What the client was told."""
     voices: list[tuple[float, Voice]]
+    """What the agent began to say, and at which second."""
     """What the agent began to say."""
     faults: list[tuple[float, str]]
+    """Which faults began, and at which second."""
     """What began (`stop_audio`) and what ended by itself (`end of step 3`)."""
     hung_up_at_s: float | None
     """When the agent hung up; None if it did not."""
@@ -48,7 +51,8 @@ def rehearse(
     """Return what a scenario comes to with a client that sends these messages and speaks in these stretches.
 
     All times are seconds since media connected. `react` is told each event with its time, and may return more messages.
-    It ends when either side hangs up, when all steps are over and the client is, or after `limit_s`.
+    `speech` are the beginnings and ends of what is said. It ends when either side hangs up (the client at
+    `hangs_up_at_s`), when all steps are over and the client is, or after `limit_s`.
     """
     performance = Performance(scenario, VoiceBox().duration_s)
     coming = sorted(messages, key=lambda message: message[0])

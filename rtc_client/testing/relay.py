@@ -34,7 +34,11 @@ _Address: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impairment:
-    """What a network does to one direction of a call. The default does nothing."""
+    """What a network does to one direction of a call. The default does nothing.
+
+    Raises:
+        ValueError: A number is out of its range, or two of them contradict each other.
+    """
 
     loss_ratio: float = 0.0
     """How many of the media packets are lost, 0 to 1."""
@@ -77,7 +81,9 @@ class Network:
     """Both directions of a call's network, and the seed of what it does."""
 
     to_agent: Impairment = field(default_factory=Impairment)
+    """What happens to the caller's packets."""
     to_caller: Impairment = field(default_factory=Impairment)
+    """What happens to the agent's packets."""
     seed: int = 0
 
 

@@ -35,7 +35,11 @@ NEXT: Final = AfterPrevious()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendEvent:
-    """Send a server event over the sideband, as soon as the client has joined it."""
+    """Send a server event over the sideband, as soon as the client has joined it.
+
+    Raises:
+        ValueError: It has no type.
+    """
 
     event: JsonObject = field(repr=False)
     when: When = NEXT
@@ -72,6 +76,7 @@ class RequestHandoff:
     answer: object = field(default_factory=lambda: ANY)
     """Pattern of the answer's `output_text`; a string also fits with the prefix of section 9. None: none is awaited."""
     within_s: float = EXPECTED_WITHIN_S
+    """How long the client may take to answer."""
     handoff_id: str | None = None
     """None: `handoff_1`, `handoff_2` and so on."""
     item_id: str | None = None
@@ -182,7 +187,12 @@ Reaction: TypeAlias = SpokenTurn | SendEvent | SendFrame
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One call, from the answerer's side. Every call of an answerer goes through it anew."""
+    """One call, from the answerer's side. Every call of an answerer goes through it anew.
+
+    Raises:
+        StepInvalid: A step cannot stand where it is; a ValueError that says which.
+        ValueError: A setting is out of range.
+    """
 
     steps: Sequence[Step] = ()
     whenever: Sequence[Reaction] = ()

@@ -64,7 +64,7 @@ _REACTIONS: Final = ("speak", "send", "frame", "frame_base64")
 
 
 class ScenarioInvalid(ConfigError):
-    """A scenario file cannot be used; the text names every mistake in it, each as `file:line: what`."""
+    """A scenario file cannot be used; the text names every one of its `problems`, each as `file:line: what`."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(f"{path}:{problem.line}: {problem.message}" for problem in problems))

@@ -17,7 +17,11 @@ from rtc_client.testing.vad import VadSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tone:
-    """A steady sine."""
+    """A steady sine.
+
+    Raises:
+        ValueError: It cannot be played: no frequency between 0 and half the sample rate, no time, or too loud.
+    """
 
     frequency_hz: float = 440.0
     duration_s: float = 1.0
@@ -42,7 +46,11 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Echo:
-    """The caller's own sound, given back."""
+    """The caller's own sound, given back.
+
+    Raises:
+        ValueError: A time is out of range.
+    """
 
     delay_s: float = 0.2
     """How long after it was heard, seconds."""
@@ -57,6 +65,7 @@ class Echo:
 
 
 Voice: TypeAlias = Tone | Clip | Echo
+"""What the agent's turn sounds like."""
 
 
 Pause: TypeAlias = float | tuple[float, float]
@@ -112,6 +121,7 @@ class AfterPrevious:
 
 
 When: TypeAlias = AtTime | AfterCaller | AfterMessage | AfterPrevious
+"""What a turn or a step waits for."""
 
 
 def check_seconds(name: str, value: float) -> None:
@@ -160,7 +170,11 @@ def is_endless(turn: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentScript:
-    """Everything the agent does in one call. The default agent is silent."""
+    """Everything the agent does in one call. The default agent is silent.
+
+    Raises:
+        ValueError: A time is negative, or a day or more.
+    """
 
     turns: Sequence[SpokenTurn] = ()
     """Spoken in this order."""

@@ -24,6 +24,7 @@ class SipCall:
 
     call_id: str
     state: SipState = SipState.RINGING
+    """What has become of it."""
     session: JsonObject | None = field(default=None, repr=False)
     """The session it was accepted with."""
     status_code: int | None = None

@@ -19,7 +19,11 @@ class SpeechEdge(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VadSettings:
-    """When sound counts as speech. The two thresholds differ, so that a wavering level does not flap."""
+    """When sound counts as speech. The two thresholds differ, so that a wavering level does not flap.
+
+    Raises:
+        ValueError: The thresholds are the wrong way round, or a time is negative.
+    """
 
     start_dbfs: float = -42.0
     """Speech starts above this level."""

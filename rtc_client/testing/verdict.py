@@ -41,6 +41,7 @@ class StepReport:
     """From 1."""
     step: sc.Step = field(repr=False)
     outcome: Outcome = Outcome.LEFT
+    """What came of it."""
     began_s: float | None = None
     ended_s: float | None = None
     why: str = field(default="", repr=False)
@@ -127,7 +128,8 @@ class ScenarioReport:
 class ScenarioFailed(AssertionError):
     """A scenario was not met: steps are left over, or something expected did not come.
 
-    Shows of a client's messages the values that the scenario itself asks about, and of the others only the type.
+    `reports` are of the calls in which it was not met. They show of a client's messages the values that the scenario
+    itself asks about, and of the others only the type.
     """
 
     def __init__(self, reports: Sequence[ScenarioReport], text: str = "") -> None:
