@@ -27,6 +27,10 @@ from rtc_client.errors import AudioError, SinkFailed
 _SLOT_UNITS: Final = CLOCK_RATE_HZ // 50
 _UNITS_PER_SAMPLE: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
 
+_HANGOVER_FRAMES: Final = 5
+"""Silence behind a sound that is encoded, where we are the ones who encode it: it brings out the last samples."""
+_RECORDED_BIT_RATE: Final = 64_000
+"""What is kept, not sent, may take twice the room."""
 _LATE_S: Final = 0.005
 """A tick that is later than this is one of a process that stalls; timers of a healthy one are about 1 ms late."""
 
@@ -66,6 +70,7 @@ class Hearing:
         self._playout: Playout | None = None
         self._renderer: Renderer | None = None
         self._encoder: OpusEncoder | None = None
+        self._unsaid = 0
         self._metered = metered or not isinstance(self._sink, NullSink)
         self._renders = self._metered
         self._position = 0
@@ -153,13 +158,15 @@ class Hearing:
         if index == 0:
             self.began_s = now_s
         self._hand_over(_silence(self._position, start))
-        if samples is not None and (self._packet_sink is not None or self.tap is not None):
+        frame = SILENCE if samples is None else samples
+        self._unsaid = 0 if samples is not None else self._unsaid + 1
+        if self._unsaid <= _HANGOVER_FRAMES and (self._packet_sink is not None or self.tap is not None):
             if self._encoder is None:
-                self._encoder = OpusEncoder()
-            self._write_packet(self._encoder.encode(samples), index * _SLOT_UNITS)
+                self._encoder = OpusEncoder(bit_rate=_RECORDED_BIT_RATE, fec=False)
+            self._write_packet(self._encoder.encode(frame), index * _SLOT_UNITS)
         if self._is_over:
             return
-        mean_square = self._write(PcmFrame(SILENCE if samples is None else samples, start))
+        mean_square = self._write(PcmFrame(frame, start))
         if mean_square is not None and is_voiced_mean_square(mean_square):
             self.voiced_s = now_s
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
 from rtc_client.config import CallConfig
 from rtc_client.errors import AnswererUnreachable, CallLost, HandshakeRefused
@@ -113,12 +112,12 @@ class DirectSocket:
         except TimeoutError as error:
             limit_s = deadlines.sideband_open_s
             raise AnswererUnreachable(f"the websocket's handshake was not answered within {limit_s:g} s") from error
-        except (InvalidHandshake, ssl.SSLError) as error:
+        except (OSError, EOFError, InvalidMessage, ConnectionClosed) as error:
             what = one_line(str(error), self._config.secrets) or type(error).__name__
-            raise HandshakeRefused(f"the websocket cannot be opened: {what}") from error
-        except (OSError, EOFError, ConnectionClosed) as error:
+            raise AnswererUnreachable(f"the server of the websocket does not answer: {what}") from error
+        except InvalidHandshake as error:
             what = one_line(str(error), self._config.secrets) or type(error).__name__
-            raise AnswererUnreachable(f"the server of the websocket cannot be reached: {what}") from error
+            raise HandshakeRefused(f"the server's answer opens no websocket: {what}") from error
 
     async def _converse(self, socket: ClientConnection) -> str:
         writers: list[asyncio.Task[None]] = []

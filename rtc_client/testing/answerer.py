@@ -325,7 +325,7 @@ class FakeAnswerer:
     async def _end_calls(self) -> None:
         await asyncio.gather(*(call.begin_end(CallEnd.ANSWERER_CLOSED) for call in self.calls))
 
-    async def _answer(self, offer: PostedOffer, post: SeenRequest) -> AnsweredCall:
+    async def _answer(self, offer: PostedOffer | None, post: SeenRequest) -> AnsweredCall:
         faults, opening = self._opening
         self._open()  # for the call after this one
         call_id = self._new_call_id()

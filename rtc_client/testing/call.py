@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Final, Literal, assert_never
 
@@ -16,11 +17,15 @@ from rtc_client.audio.frames import FRAME_S, Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.cassette.cassette import Cassette
 from rtc_client.clock import Clock
+from rtc_client.errors import CassetteUnusable
+from rtc_client.testing import events
 from rtc_client.testing.call_faults import CallFaults
 from rtc_client.testing.cassette import cassette_of
 from rtc_client.testing.cassette_play import play
 from rtc_client.testing.cassette_tape import Tape
 from rtc_client.testing.conversation import Conversation, Said
+from rtc_client.testing.direct import Direct
+from rtc_client.testing.direct_media import DirectPeer
 from rtc_client.testing.event_leg import EventLeg
 from rtc_client.testing.events import JsonObject
 from rtc_client.testing.fault_names import ANSWERER_WIDE, begin_fault
@@ -36,6 +41,7 @@ from rtc_client.testing.script import Echo, Voice
 from rtc_client.testing.sdp_text import with_dead_candidates
 from rtc_client.testing.seams import Interfaces
 from rtc_client.testing.sideband import Sideband
+from rtc_client.testing.strict_direct import is_v1
 from rtc_client.testing.verdict import Outcome, ScenarioReport
 from rtc_client.testing.voices import VoiceBox
 from rtc_client.testing.waiting import Bell
@@ -73,7 +79,7 @@ class AnsweredCall:
     def __init__(
         self,
         call_id: str,
-        offer: PostedOffer,
+        offer: PostedOffer | None,
         post: SeenRequest,
         *,
         scenario: Scenario,
@@ -88,7 +94,8 @@ class AnsweredCall:
     ) -> None:
         """`faults` are those of the answerer and of this call, `opening` those that the scenario began for it.
 
-        With a `tape` the agent does what was recorded.
+        With a `tape` the agent does what was recorded. Without an `offer` the call is over a websocket, and `post` is
+        its handshake.
         """
         self.call_id = call_id
         self.post = post
@@ -100,9 +107,9 @@ class AnsweredCall:
         """The faults of this call alone."""
         self._scenario_faults = dict(enumerate(opening, start=1))
         """Those that the scenario began, by the numbers of their steps."""
-        self.session = offer.session
-        """The session object of the POST."""
-        self.offer_sdp = offer.sdp
+        self.session: JsonObject = {} if offer is None else offer.session
+        """The session object of the POST; empty for a call over a websocket, whose first frame has it."""
+        self.offer_sdp = "" if offer is None else offer.sdp
         self.answer_sdp = ""
         self.hung_up_by_client = False
         """Whether the client asked for the end over REST."""
@@ -117,18 +124,31 @@ class AnsweredCall:
         self._voices, self._clock = voices, clock
         self._performance = Performance(scenario, voices.duration_s, session_id=f"sess_{call_id}")
         self._bell = Bell()
-        self._peer = AnswererPeer(
-            clock=clock,
-            silence=scenario.silence,
-            interfaces=interfaces,
-            on_connected=self._media_connected,
-            on_lost=lambda: self.begin_end(CallEnd.CLIENT_MEDIA),
-            on_heard=self._heard_frame,
-            replay=None if tape is None else tape.next_packet,
+        self._direct: Direct | None = None
+        if offer is None:
+            self._direct = Direct(
+                clock,
+                is_v1=is_v1(post),
+                hearing=scenario.hearing,
+                on_connected=self._media_connected,
+                on_heard=self._heard_frame,
+            )
+        self._peer = (
+            self._direct.peer
+            if self._direct is not None
+            else AnswererPeer(
+                clock=clock,
+                silence=scenario.silence,
+                interfaces=interfaces,
+                on_connected=self._media_connected,
+                on_lost=lambda: self.begin_end(CallEnd.CLIENT_MEDIA),
+                on_heard=self._heard_frame,
+                replay=None if tape is None else tape.next_packet,
+            )
         )
         self._call_faults = CallFaults(faults, self._peer)
         self._event_leg = EventLeg(
-            offer.session,
+            self.session,
             session_id=f"sess_{call_id}",
             bell=self._bell,
             conversation=Conversation(record.wire.now_s),
@@ -139,6 +159,7 @@ class AnsweredCall:
             clock=clock,
             is_lenient=record.is_lenient,
             tape=tape,
+            direct=self._direct,
         )
         self._last_figures: dict[str, JsonObject] | None = None
         self._performing: asyncio.Task[None] | None = None
@@ -230,6 +251,8 @@ class AnsweredCall:
             CassetteUnusable: If the answerer has forgotten the beginning of the call.
             OpusUnavailable: If the caller was heard, and no usable libopus is found.
         """
+        if self._direct is not None:
+            raise CassetteUnusable("a cassette holds a WebRTC call: this one went over a websocket")
         track, began_s = self._peer.track, self._record.wire.started_at_s
         heard_from_s = self.levels[0].first_at_s
         return cassette_of(
@@ -354,7 +377,9 @@ class AnsweredCall:
             OfferUnusable: If the offer cannot be answered.
         """
         self._call_faults.tick(self._event_leg, self._clock.now_s())
-        if self.relay is None:
+        if isinstance(self._peer, DirectPeer):
+            pass  # there is nothing to answer: the handshake was
+        elif self.relay is None:
             self.answer_sdp = await self._peer.answer(self.offer_sdp)
         else:
             # The caller can only be met where the relay hands its datagrams on: a peer-reflexive candidate.
@@ -372,6 +397,8 @@ class AnsweredCall:
             sideband.drop()
             return
         self.times_s.setdefault("sideband_joined", self._now_s())
+        if self._direct is not None:
+            self._direct.peer.connect()
         await self._event_leg.serve(sideband)
 
     def begin_end(self, ended_by: CallEnd) -> asyncio.Task[None]:
@@ -421,6 +448,7 @@ class AnsweredCall:
             for act in self._performance.tick(self._clock.now_s()):
                 await self._do(act)
             await self._event_leg.flush()
+            await self._tell_sound()
             if self._tape is not None and await play(self._tape, self._event_leg, self._clock.now_s()):
                 self.begin_end(CallEnd.AGENT)
             if self._call_faults.has_expired:
@@ -428,12 +456,20 @@ class AnsweredCall:
             next_tick_s = max(next_tick_s + FRAME_S, self._clock.now_s() - FRAME_S)
             await self._clock.sleep_until(next_tick_s)
 
+    async def _tell_sound(self) -> None:
+        """Send what is due of the sound of a call over a websocket; it is not kept."""
+        if self._direct is None or not self._event_leg.is_session_known or self._direct.judge.is_transcription:
+            return
+        with suppress(ConnectionError):
+            for event in self._direct.peer.due(self._clock.now_s()):
+                await self._event_leg.send(events.dump(event))
+
     async def _do(self, act: Act) -> None:
         match act:
             case Speak(voice):
                 self.speak(voice)
             case Tell(event):
-                self._event_leg.hold(event)
+                self._event_leg.hold(event if self._direct is None else self._direct.named(event))
             case BeginFault(number, step):
                 whose = self._answerer_faults if step.name in ANSWERER_WIDE else self.faults
                 self._scenario_faults[number] = begin_fault(whose, step.name, step.options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rtc_client.testing.direct_media import DirectPeer
 from rtc_client.testing.event_leg import EventLeg
 from rtc_client.testing.fault_kinds import ERRORS, BlockDtls, ExpireSession, SendError, StopAudio, Vanish
 from rtc_client.testing.faults import Fault, Faults
@@ -13,7 +14,7 @@ from rtc_client.testing.media import AnswererPeer
 class CallFaults:
     """Looks, each tick, which faults there are; what has ended is undone at the next one."""
 
-    def __init__(self, sources: Sequence[Faults], peer: AnswererPeer) -> None:
+    def __init__(self, sources: Sequence[Faults], peer: AnswererPeer | DirectPeer) -> None:
         self.has_expired = False
         """Whether the session has expired, and the call is to be ended."""
         self._sources = sources

@@ -16,6 +16,7 @@ from rtc_client.testing import events, strict
 from rtc_client.testing.cassette_play import play
 from rtc_client.testing.cassette_tape import Tape
 from rtc_client.testing.conversation import Conversation
+from rtc_client.testing.direct import Direct
 from rtc_client.testing.events import JsonObject
 from rtc_client.testing.fault_kinds import LoseSideband
 from rtc_client.testing.faults import Fault
@@ -52,12 +53,14 @@ class EventLeg:
         clock: Clock,
         is_lenient: bool,
         tape: Tape | None = None,
+        direct: Direct | None = None,
     ) -> None:
         """`session` is that of the POST. `on_message` is told of each message, `faults` tells those there are.
 
         If `is_lenient`, a client that never introduces its session is told events as well. With a `tape` all events
-        are the tape's, and the client is compared with it.
+        are the tape's, and the client is compared with it. `direct` is there for a call over a websocket.
         """
+        self._direct = direct
         self._clock, self._is_lenient, self._tape = clock, is_lenient, tape
         self._requested_handoffs: set[str] = set()
         self.received: list[JsonObject] = []
@@ -119,6 +122,8 @@ class EventLeg:
             raise ConnectionError("no sideband is joined")
         if isinstance(frame, str) and (handoff_id := events.requested_handoff(frame)) is not None:
             self._requested_handoffs.add(handoff_id)
+        if isinstance(frame, str) and self._direct is not None:
+            self._direct.judge.sent(frame)
         await self._sideband.send(frame)
 
     async def send_event(self, event: JsonObject) -> None:
@@ -162,6 +167,8 @@ class EventLeg:
             self._sideband.drop()
 
     async def _take(self, frame: str | bytes, *, is_first: bool) -> None:
+        if self._direct is not None and isinstance(frame, str) and not is_first and self._direct.took_sound(frame):
+            return
         if len(self.received_frames) < MAX_FRAMES_KEPT:
             self.received_frames.append(frame)
         if self._tape is not None:
@@ -171,7 +178,9 @@ class EventLeg:
         if isinstance(frame, bytes):
             self._blame([strict.BINARY_FRAME])
             return
-        if is_first:
+        if self._direct is not None:
+            self._blame(self._direct.judge.first_frame(frame) if is_first else self._direct.judge.later_frame(frame))
+        elif is_first:
             self._blame(strict.check_first_frame(frame, self._session))
         else:
             self._blame(strict.check_later_frame(frame, self._requested_handoffs))
@@ -181,9 +190,13 @@ class EventLeg:
         _keep(self.received, parsed)
         self.conversation.received(parsed)
         self._bell.ring()
-        self._on_message(parsed)
+        for message in [parsed] if self._direct is None else self._direct.understood(parsed):
+            self._on_message(message)
+        if self._direct is not None:
+            self._direct.peer.take(parsed)
         if parsed.get("type") == "session.update" and self._tape is None:
-            await self._tell(events.session_updated(self._session_id))
+            kind = "quicksilver" if self._direct is None else self._direct.session_type
+            await self._tell(events.session_updated(self._session_id, {"type": kind}))
             self.is_session_known = True
 
     def _judge_promptness(self, joined_s: float) -> None:

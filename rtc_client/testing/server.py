@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, assert_never
 
 from aiohttp import web
 
-from rtc_client.testing import strict
+from rtc_client.testing import strict, strict_direct
 from rtc_client.testing.call import AnsweredCall, CallEnd
 from rtc_client.testing.control import Control, is_control
 from rtc_client.testing.fault_kinds import ChangeAnswer, ChangeLocation, ChangeSdp, Drop, Hold, PostFault, Refuse
@@ -42,7 +42,7 @@ _ENTRY: Final = web.RequestKey("entry", WireEntry)
 _HIDDEN: Final = web.RequestKey("hidden", str)
 """A key in the answer, which the log must not hold."""
 
-Answer: TypeAlias = Callable[[PostedOffer, SeenRequest], Awaitable[AnsweredCall]]
+Answer: TypeAlias = Callable[[PostedOffer | None, SeenRequest], Awaitable[AnsweredCall]]
 
 
 class Desk:
@@ -62,6 +62,8 @@ class Desk:
         sip_calls: list[SipCall],
     ) -> None:
         """`answer` makes a call of an offer, or raises `OfferUnusable`; it also adds it to `calls`.
+
+        Without an offer it makes a call over a websocket.
 
         `opening` tells the faults that the next call begins with.
         """
@@ -230,6 +232,8 @@ class Desk:
 
     async def _join_sideband(self, request: web.Request) -> web.StreamResponse:
         seen = request[_SEEN]
+        if strict_direct.is_direct(seen):
+            return await self._answer_directly(request, seen)
         call_id = request.match_info.get("call_id") or dict(seen.query).get("call_id", "")
         call = self._call(call_id)
         post = call.post if call else None
@@ -254,6 +258,25 @@ class Desk:
         if refusal is not None or call is None:
             return refusal or error_answer(404, "no such call")
         sideband = Sideband(request, self._record.wire, call.call_id)
+        websocket = await sideband.accept()
+        await call.serve_sideband(sideband)
+        return websocket
+
+    async def _answer_directly(self, request: web.Request, seen: SeenRequest) -> web.StreamResponse:
+        """Answer the handshake of a call that is nothing but a websocket (section 10)."""
+        violations = strict_direct.check_handshake(seen) + self._tries.handshake_came(seen, str(seen.at_s))
+        match self._faults.next_for_handshake() or self._opening().next_for_handshake():
+            case Refuse() | Drop() as fault:
+                self._record.blame(violations, None)
+                return _refuse(request, fault)
+            case Hold(for_s):
+                await self._hold(for_s)
+            case None:
+                pass
+        call = await self._answer(None, seen)
+        request[_ENTRY].call_id = call.call_id
+        self._record.blame(violations, call.call_id)
+        sideband = Sideband(request, self._record.wire, call.call_id, keeps_sound=False)
         websocket = await sideband.accept()
         await call.serve_sideband(sideband)
         return websocket

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import struct
 from collections.abc import AsyncIterator
 from functools import partial
@@ -10,24 +11,28 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from rtc_client.testing.wire_log import WireLog
+from rtc_client.testing.wire_log import Direction, WireLog
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 SEND_LIMIT_S: Final = 5.0
 CLOSE_LIMIT_S: Final = 0.5
 
 _NO_STATUS: Final = 1005
+_SOUND: Final = re.compile(r'"(input_audio_buffer\.append|(response|conversation)\.output_audio\.delta)"')
+_HEAD_CHARS: Final = 80
 
 
 class Sideband:
     """The server's end of one websocket. Ours to end: `close` (with a close frame) or `drop` (without)."""
 
-    def __init__(self, request: web.Request, wire: WireLog, call_id: str) -> None:
+    def __init__(self, request: web.Request, wire: WireLog, call_id: str, *, keeps_sound: bool = True) -> None:
+        """Without `keeps_sound` frames that hold sound do not stand in the wire log."""
+        self._keeps_sound = keeps_sound
         self.is_ended_by_us = False
         self.client_close_code: int | None = None
         """The close code the client sent (1005 for a close frame without one); None for a bare TCP close."""
         self._request = request
-        self._keep_frame = partial(wire.add_frame, call_id=call_id)
+        self._add_frame = partial(wire.add_frame, call_id=call_id)
         self._keep = partial(wire.add, call_id=call_id)
         self._is_over = asyncio.Event()
         # autoping answers pings; no compression is ever agreed to (wire-protocol section 1.5). Close frames are ours:
@@ -97,6 +102,10 @@ class Sideband:
         if self._request.transport is not None:
             self._request.transport.abort()
             self._keep("s2c", "tcp_close")
+
+    def _keep_frame(self, direction: Direction, frame: str | bytes) -> None:
+        if self._keeps_sound or isinstance(frame, bytes) or not _SOUND.search(frame, 0, _HEAD_CHARS):
+            self._add_frame(direction, frame)
 
     async def _take_close_frame(self, code: int) -> None:
         self.client_close_code = code

@@ -71,7 +71,7 @@ def unreadable(request: SeenRequest, complaint: str) -> Violation:
 
 def check_post(request: SeenRequest) -> list[Violation]:
     """Judge the request line and the headers of a POST."""
-    found = _check_headers(request, _POST)
+    found = check_headers(request, _POST)
     names = [name for name, _ in request.query]
     if request.query[-2:] != _AVAS:
         found.append(Violation(_POST, "the query must end with intent=quicksilver&architecture=avas"))
@@ -115,7 +115,7 @@ def check_handshake(
 
     Once the key of the POST was refused with 401, the others may carry another one.
     """
-    found = _check_headers(handshake, _SIDEBAND)
+    found = check_headers(handshake, _SIDEBAND)
     names = [name for name, _ in handshake.query]
     if names.count("intent") != 1 or ("intent", "quicksilver") not in handshake.query:
         found.append(Violation(_SIDEBAND, "the query must hold intent=quicksilver once"))
@@ -146,7 +146,7 @@ def check_hangup(
     if hangup.header("openai-alpha") is None and hangup.header("x-session-id") is None:
         found = check_rest_headers(hangup)
     else:
-        found = _check_headers(hangup, _POST) + _check_same_caller(hangup, post, _POST, is_key_refused=is_key_refused)
+        found = check_headers(hangup, _POST) + _check_same_caller(hangup, post, _POST, is_key_refused=is_key_refused)
     if not hangup.path.startswith(f"{post.path}/"):
         found.append(Violation(_BASES, "a call is hung up at the base where it was placed"))
     found += _check_provider_query(hangup, post)
@@ -202,13 +202,16 @@ def call_id_of(location: str) -> str | None:
     return next((segment for segment in reversed(segments) if _CALL_ID_SEGMENT.fullmatch(segment)), None)
 
 
-def _check_headers(request: SeenRequest, section: str) -> list[Violation]:
+def check_headers(request: SeenRequest, section: str, *, is_v1: bool = True) -> list[Violation]:
+    """Judge the headers that say who calls, and in which dialect: v2 has no `openai-alpha` (section 10)."""
     found: list[Violation] = []
-    for name in ("openai-alpha", *_IDENTITY):
+    if not is_v1 and request.header("openai-alpha") is not None:
+        found.append(Violation(section, "the header openai-alpha must not be there"))
+    for name in (*(["openai-alpha"] if is_v1 else []), *_IDENTITY):
         values = request.header_values(name)
         if len(values) != 1 or not values[0]:
             found.append(Violation(section, f"the header {name} must be there, once, and not empty"))
-    if request.header("openai-alpha") not in (None, "quicksilver=v1"):
+    if is_v1 and request.header("openai-alpha") not in (None, "quicksilver=v1"):
         found.append(Violation(section, "the header openai-alpha must be quicksilver=v1"))
     authorization = request.header("authorization")
     if authorization and not re.fullmatch(r"Bearer \S+", authorization):
