@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from rtc_client.audio.deltas import DeltaDecoder, DeltaEncoder
-from rtc_client.audio.frames import FRAME_SAMPLES
+from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from rtc_client.audio.said import SaidQueue
 from rtc_client.call.media import Stage, Tend
 from rtc_client.call.router import Router
@@ -22,9 +22,9 @@ from rtc_client.config import CallConfig
 from rtc_client.errors import SidebandClosed
 from rtc_client.peer.counters import PeerCounters
 from rtc_client.protocol import background, direct
+from rtc_client.protocol import events as ev
 from rtc_client.protocol.codec import dump_command
 from rtc_client.protocol.commands import Command, TruncateItem, UpdateSession
-from rtc_client.protocol.events import ErrorEvent, ItemDone, OutputAudioDelta
 from rtc_client.protocol.sequence import ResponseSequence
 from rtc_client.protocol.session import JsonObject
 from rtc_client.protocol.state import EndReason, Input
@@ -148,38 +148,35 @@ class DirectLeg:
         event = self._router.on_frame(data)
         if event.type.startswith(_WORK):
             self._voices.agent.at_work()
-        match event.raw:
-            case {"type": "response.output_audio.delta", "delta": str(audio), **others}:
-                self._hear(audio, 24_000, 1, others.get("item_id"), others.get("content_index"))
-            case {"type": "conversation.output_audio.delta"} if isinstance(event, OutputAudioDelta):
-                self._hear(event.audio_base64, event.sample_rate_hz, event.channels)
-            case {"type": "input_audio_buffer.speech_started"}:
+        match event:
+            case ev.ResponseAudioDelta():
+                index = event.content_index
+                place = event.item_id, index if index is not None and index >= 0 else 0
+                self._hear(event.audio_base64, SAMPLE_RATE_HZ, 1, *place)
+            case ev.OutputAudioDelta():
+                self._hear(event.audio_base64, event.sample_rate_hz, event.channels, None, 0)
+            case ev.SpeechStarted():
                 self.interrupt()
-            case {"type": "response.created"}:
+            case ev.ResponseCreated():
                 self._said.begin()
                 self._responses.created()
-            case {"type": "response.done" | "response.cancelled"}:
+            case ev.ResponseDone() | ev.ResponseCancelled():
                 if (frame := self._responses.ended()) is not None:
                     self._outbox.put_now(frame)
-            case {"type": "conversation.item.done"} if isinstance(event, ItemDone) and self._is_v2:
-                if (tool_call_id := background.silent_call(event)) is not None:
-                    self._react(background.answered(tool_call_id, ""))
-            case _ if isinstance(event, ErrorEvent):
+            case ev.ItemDone() if self._is_v2 and (tool_call_id := background.silent_call(event)) is not None:
+                self._react(background.answered(tool_call_id, ""))
+            case ev.ErrorEvent():
                 self._responses.refused(event)
+            case _:
+                pass
 
-    def _hear(
-        self, audio: str, sample_rate_hz: int, channels: int, item_id: object = None, content_index: object = 0
-    ) -> None:
+    def _hear(self, audio: str, sample_rate_hz: int, channels: int, item_id: str | None, content_index: int) -> None:
         """Take sound of the agent; what is none is an event all the same, and counted."""
         samples = self._decoder.decode(audio, sample_rate_hz, channels)
         self._timeline.mark(Fact.FIRST_RTP, self._clock.now_s())
         self._counters.packets_received += 1
         self._counters.bytes_received += 2 * len(samples)
-        self._said.push(
-            samples,
-            item_id if isinstance(item_id, str) else None,
-            content_index if isinstance(content_index, int) and content_index >= 0 else 0,
-        )
+        self._said.push(samples, item_id, content_index)
 
     def _first_frame(self) -> str:
         return dump_command(UpdateSession(settings=replace(self._config.session, tools=tuple(self._tools()))))

@@ -268,11 +268,14 @@ class Desk:
         match self._faults.next_for_handshake() or self._opening().next_for_handshake():
             case Refuse() | Drop() as fault:
                 self._record.blame(violations, None)
-                return _refuse(request, fault)
+                return refused(request, fault)
             case Hold(for_s):
-                await self._hold(for_s)
+                await hold(self._closing, for_s)
             case None:
                 pass
+        if (complaint := self._keys.complaint(seen)) is not None:
+            self._record.blame(violations, None)
+            return error_answer(401, complaint)
         call = await self._answer(None, seen)
         request[_ENTRY].call_id = call.call_id
         self._record.blame(violations, call.call_id)
