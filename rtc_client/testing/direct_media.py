@@ -34,6 +34,8 @@ class DirectGate:
     def __init__(self) -> None:
         self.n_rtp_received = 0
         """Pieces of the caller's sound."""
+        self.n_dropped = 0
+        """Datagrams of strangers: there are none."""
         self.is_shut = False
         self.is_dtls_blocked = False
 

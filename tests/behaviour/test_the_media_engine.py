@@ -36,6 +36,7 @@ from rtc_client.peer import seams
 from rtc_client.peer.peer import Peer
 from rtc_client.protocol.state import End
 from rtc_client.testing import AgentScript, AnsweredCall, AtTime, Clip, FakeAnswerer, SpokenTurn
+from rtc_client.testing.media import AnswererPeer
 from rtc_client.testing.relay import Impairment
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import AGENT, AGENT_WORDS, CALLER, CALLER_WORDS, SAME, cut, locate, seconds
@@ -46,6 +47,7 @@ PATHS: tuple[MediaPath, ...] = ("fast", "packets", "plain")
 def received_of(answered: AnsweredCall) -> list[RtpPacket]:
     """Return the list in which every packet of the caller stands once the far side has decrypted it."""
     packets: list[RtpPacket] = []
+    assert isinstance(answered._peer, AnswererPeer)
     dtls = answered._peer._pc.getTransceivers()[0].receiver.transport
     handle = dtls._handle_rtp_data
 

@@ -38,7 +38,8 @@ LATENCY_S = 0.1
 
 
 def direct(answerer: FakeAnswerer, **settings: Any) -> CallConfig:
-    return config_for(answerer, **{"transport": "websocket", "linger_s": 0.4} | settings)
+    values: dict[str, Any] = {"transport": "websocket", "linger_s": 0.4} | settings
+    return config_for(answerer, **values)
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 import rtc_client.testing
 from rtc_client.testing import FakeAnswerer, Faults
 from rtc_client.testing.fault_names import FAULT_NAMES, begin_fault
+from rtc_client.testing.media import AnswererPeer
 from rtc_client.testing.seams import ice_transports
 from tests.test_readme import Snippet, execute, find_snippets, folder
 from tests.testing.caller import form, joined, post, until
@@ -113,6 +114,7 @@ async def test_who_comes_back_asks_for_consent_again(answerer: FakeAnswerer, pla
     await placed.caller.connected()
     call = answerer.calls[0]
     await call.media_connected()
+    assert isinstance(call._peer, AnswererPeer)
     (transport,) = ice_transports(call._peer._pc)
     asking = transport._connection._query_consent_task
     assert asking is not None
