@@ -21,7 +21,11 @@ _CANCEL_GRACE_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
-    """An ephemeral key (`ek_…`) for a browser, a device or a call of our own; a `CallConfig` takes it as its key."""
+    """An ephemeral key (`ek_…`) for a browser, a device or a call of our own; a `CallConfig` takes it as its key.
+
+    Raises:
+        ConfigError: The key is no text for a header, or its expiry no number.
+    """
 
     value: str = field(repr=False)
     """The key itself."""
