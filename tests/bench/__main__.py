@@ -27,6 +27,8 @@ def main() -> int:
             return _answerer(options)
         case "soak":
             return _soak(options)
+        case "events":
+            return _events(options)
         case _:
             raise AssertionError(options.verb)
 
@@ -55,7 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     answerer.add_argument("--repeat", type=int, default=20, metavar="R", help="measure R times (default: 20)")
     soak = verbs.add_parser("soak", help="one long call over a bad network: memory, delay, complaints")
     soak.add_argument("--minutes", type=float, default=10.0, metavar="M", help="how long (default: 10)")
-    for verb in (media, loss, floor, answerer, soak):
+    events = verbs.add_parser("events", help="events decoded a second, beside json.loads and the official SDK")
+    events.add_argument("--seconds", type=float, default=1.0, metavar="S", help="length of a window (default: 1)")
+    events.add_argument("--repeat", type=int, default=5, metavar="R", help="measure R times, in turns (default: 5)")
+    for verb in (media, loss, floor, answerer, soak, events):
         verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for verb in (media, loss):
         verb.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, as PNG, SVG or PDF")
@@ -153,6 +158,14 @@ def _soak(options: argparse.Namespace) -> int:
     else:
         print("\n".join(f"{name}: {value}" for name, value in found.items() if name != "looks"))
     return 1 if found["complaints"] else 0
+
+
+def _events(options: argparse.Namespace) -> int:
+    from tests.bench import events
+
+    found = events.summary(repeat=options.repeat, window_s=options.seconds)
+    print(json.dumps(found, indent=2) if options.json else events.table(found))
+    return 0
 
 
 if __name__ == "__main__":

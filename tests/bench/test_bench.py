@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
-from tests.bench import soak
+from rtc_client.protocol.codec import parse_event
+from rtc_client.protocol.events import KnownEvent
+from tests.bench import events, soak
 from tests.bench.answerer import lateness_ms
 from tests.bench.client import KINDS
 from tests.bench.loss import TARGETS, Net, cases_of, script_of
@@ -156,3 +158,16 @@ def test_a_soak_tells_growth_from_what_is_learnt_at_the_beginning() -> None:
     assert told["concealed_percent"] == 1.0
     assert told["lost_percent"] == 10.0
     assert told["complaints"] == ["a warning"]
+
+
+def test_a_turn_is_decoded_by_everybody() -> None:
+    """Every frame of both mixes is a known event to us and to the official SDK; a call has no sound among them."""
+    frames = {with_audio: events.frames_of_a_turn(with_audio=with_audio) for with_audio in (False, True)}
+
+    for decode in events.decoders().values():
+        assert all(decode(frame) is not None for frame in frames[True])
+    assert all(isinstance(parse_event(frame), KnownEvent) for frame in frames[True])
+    assert not any("output_audio.delta" in frame for frame in frames[False])
+    found = events.summary(repeat=1, window_s=0.0)
+    assert found["websocket"]["ours"] > found["websocket"]["openai"]
+    assert len(events.table(found).splitlines()) == 4
