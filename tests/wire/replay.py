@@ -52,12 +52,14 @@ class Replay:
     """The server of one recorded call.
 
     The first frame of a sideband is awaited, then what the recorded server sent follows at once, but not before
-    `go` is set; a handshake that took the recorded server a while waits for `accept`.
+    `go` is set; a handshake that took the recorded server a while waits for `accept`. `in_order` keeps to the order of
+    the recording: what came behind a frame of the client is sent once as many frames have come.
     """
 
     def __init__(self, episode: Episode, media: FakeAnswerer) -> None:
         self.go = asyncio.Event()
         self.accept = asyncio.Event()
+        self.in_order = False
         self.frames: list[list[Frame]] = []
         """What came on each accepted sideband."""
         self.server = WireServer(post=self._answer, handshake=self._join)
@@ -66,7 +68,7 @@ class Replay:
         n_posts = len(episode.all("http_request"))
         self._posts, self._refusals = self._answers[:n_posts], self._answers[n_posts:]
         self._accepted = episode.all("ws_accept")
-        self._to_send = episode.all("ws_text", "ws_binary", "ws_ping", "ws_close", "tcp_close", direction="s2c")
+        self._on_sideband = episode.all("ws_text", "ws_binary", "ws_ping", "ws_close", "tcp_close")
         opens = episode.all("ws_open")
         self._is_slow = bool(self._accepted) and self._accepted[0]["t"] - opens[-1]["t"] > 1.0
 
@@ -113,8 +115,14 @@ class Replay:
     async def _send(self, wire: Wire) -> None:
         await self.server.until(lambda: self.texts)
         await self.go.wait()
-        for happening in self._to_send:
-            await send(wire, happening)
+        n_due = 0
+        for happening in self._on_sideband:
+            if happening["dir"] == "s2c":
+                await send(wire, happening)
+            elif happening["kind"] == "ws_text":
+                n_due += 1
+                if self.in_order:
+                    await self.server.until(lambda: len(self.texts) >= n_due)  # noqa: B023 - awaited at once
 
 
 async def send(wire: Wire, happening: Happening) -> None:
