@@ -37,6 +37,7 @@ from rtc_client.cassette.reference import read as read_cassette
 from rtc_client.cassette.structure import Difference as CassetteDifference
 from rtc_client.cassette.structure import differences as cassette_differences
 from rtc_client.config import CallConfig, Deadlines, HandoffSettings, IceServer, OpusSettings
+from rtc_client.delegates.command import CommandHandoff
 from rtc_client.delegates.request import HandoffHandler, HandoffRequest, Progress
 from rtc_client.errors import (
     AnswererUnreachable,
@@ -241,6 +242,7 @@ __all__ = [
     "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
     # what the agent asks for
     "HandoffRequest", "HandoffHandler", "HandoffSettings", "HandoffRecord", "ActiveEntry", "Progress",
+    "CommandHandoff",
     # how it went
     "End", "EndReason", "Timings", "AudioTotals", "Transcript", "TranscriptEntry", "WireFrame",
     # recorded calls
