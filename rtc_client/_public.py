@@ -39,6 +39,7 @@ from rtc_client.cassette.structure import differences as cassette_differences
 from rtc_client.config import CallConfig, Deadlines, HandoffSettings, IceServer, OpusSettings
 from rtc_client.delegates.command import CommandHandoff
 from rtc_client.delegates.request import HandoffHandler, HandoffRequest, Progress
+from rtc_client.delegates.responses import DelegateTool, OpenAIResponsesHandoff
 from rtc_client.errors import (
     AnswererUnreachable,
     AnswerInvalid,
@@ -242,7 +243,7 @@ __all__ = [
     "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
     # what the agent asks for
     "HandoffRequest", "HandoffHandler", "HandoffSettings", "HandoffRecord", "ActiveEntry", "Progress",
-    "CommandHandoff",
+    "CommandHandoff", "OpenAIResponsesHandoff", "DelegateTool",
     # how it went
     "End", "EndReason", "Timings", "AudioTotals", "Transcript", "TranscriptEntry", "WireFrame",
     # recorded calls

@@ -22,6 +22,9 @@ from rtc_client.cli.signals import on_signals
 from rtc_client.cli.streams import complain, say
 from rtc_client.cli.view import watching
 from rtc_client.config import CallConfig
+from rtc_client.delegates.command import CommandHandoff
+from rtc_client.delegates.request import HandoffHandler
+from rtc_client.delegates.responses import OpenAIResponsesHandoff
 from rtc_client.errors import CassetteUnusable, ConfigError, RtcClientError
 from rtc_client.protocol.codec import dump_json
 from rtc_client.protocol.state import EndReason
@@ -55,6 +58,8 @@ class CallOptions:
     events: Path | None
     transcript: Path | None
     cassette: Path | None
+    handoff_command: str | None
+    handoff_openai: str | None
     max_duration_s: float
     linger_s: float
     remote_hangup: bool
@@ -71,6 +76,7 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
             raise ConfigError("--say needs the sideband: leave out --sideband off")
         config = config_from(options)
         source = source_from(options)
+        handoff = handoff_from(options)
         sinks = tuple(_wav_sink(path) for path in (options.out, options.caller_out))
         with (
             events_file(options.events) as wire_log,
@@ -84,6 +90,7 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
                 caller_sink=sinks[1],
                 wire_log=wire_log,
                 metered=True,
+                handoff=handoff,
                 cassette=recorder,
             )
             result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet))
@@ -169,6 +176,21 @@ def source_from(options: CallOptions) -> Source:
     if name.startswith("tone:"):
         return ToneSource(frequency_hz("--in", name.removeprefix("tone:")))
     return FileSource(Path(name))
+
+
+def handoff_from(options: CallOptions) -> HandoffHandler | None:
+    """Return what does what the agent asks for; None when nothing is named.
+
+    Raises:
+        ConfigError: Two things are named, or the command is none.
+    """
+    if options.handoff_command is not None and options.handoff_openai is not None:
+        raise ConfigError("give either --handoff-command or --handoff-openai, not both: one of them does the work")
+    if options.handoff_command is not None:
+        return CommandHandoff(options.handoff_command)
+    if options.handoff_openai is not None:
+        return OpenAIResponsesHandoff(options.handoff_openai)
+    return None
 
 
 def frequency_hz(option: str, text: str) -> float:

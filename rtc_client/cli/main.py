@@ -89,6 +89,12 @@ def call(
     cassette: Annotated[
         Path | None, typer.Option(metavar="DIR", help="record the call there, without secrets and addresses")
     ] = None,
+    handoff_command: Annotated[
+        str | None, typer.Option(metavar="CMD", help="this program does what the agent asks for: JSON in, lines out")
+    ] = None,
+    handoff_openai: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="this model does it, by the Responses API (extra: openai)")
+    ] = None,
     max_duration: Annotated[float, typer.Option(metavar="S", help="hang up S seconds after connecting")] = 600.0,
     linger: Annotated[
         float, typer.Option(metavar="S", help="after the end of --in, hang up once the agent was silent for S seconds")
@@ -121,6 +127,8 @@ def call(
         events=events,
         transcript=transcript,
         cassette=cassette,
+        handoff_command=handoff_command,
+        handoff_openai=handoff_openai,
         max_duration_s=max_duration,
         linger_s=linger,
         remote_hangup=not no_remote_hangup,

@@ -15,7 +15,15 @@ from rich.text import Text
 
 from rtc_client.audio.pcm import LevelMeter, is_voiced
 from rtc_client.call.call import Call
-from rtc_client.call.notices import CallEvent, MediaConnected, NoAudioYet, SidebandAbandoned, SidebandLost
+from rtc_client.call.notices import (
+    CallEvent,
+    HandoffEnded,
+    HandoffReceived,
+    MediaConnected,
+    NoAudioYet,
+    SidebandAbandoned,
+    SidebandLost,
+)
 from rtc_client.call.stats import CallStats
 from rtc_client.cli.streams import complain
 from rtc_client.errors import RtcClientError
@@ -122,6 +130,10 @@ def _line(call: Call, event: CallEvent) -> str | None:
             return f"sideband lost (close code {code}); joining again"
         case SidebandAbandoned(message=message):
             return f"going on without events: {message}"
+        case HandoffReceived(request=request, fate=fate):
+            return f"handoff {printable(request.handoff_id)}: {fate}"
+        case HandoffEnded(handoff_id=handoff_id, outcome=outcome, duration_s=duration_s):
+            return f"handoff {printable(handoff_id)}: {outcome.replace('_', ' ')} after {duration_s:.1f} s"
         case _:
             return None
 

@@ -58,8 +58,20 @@ class Runner:
         return worker
 
 
-def _is_async(handler: HandoffHandler) -> bool:
-    functions = (handler, getattr(handler, "__call__", None))  # noqa: B004 - of an object it is a method
+async def run_anywhere(function: Callable[..., Any], *args: Any) -> Any:
+    """Return what a function returns: in a thread, unless it is async. Cancelling it lets go of the thread."""
+    if _is_async(function):
+        return await function(*args)
+    worker = _Worker()
+    try:
+        result = await worker.run(function, *args)
+        return await result if inspect.isawaitable(result) else result
+    finally:
+        worker.stop()
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    functions = (function, getattr(function, "__call__", None))  # noqa: B004 - of an object it is a method
     return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions)
 
 
