@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,20 @@ from rtc_client.cli.options import set_up_logging
 from rtc_client.cli.outcome import as_json, exit_status, failure
 from rtc_client.cli.streams import complain
 from rtc_client.config import CallConfig
+from rtc_client.delegates.request import HandoffRequest, Progress
 from rtc_client.errors import ConfigError
-from rtc_client.testing import AfterCaller, AgentScript, Clip, FakeAnswerer, SpokenTurn
+from rtc_client.testing import AfterCaller, Clip, FakeAnswerer, RequestHandoff, Scenario, SpokenTurn
 
 _KEY: Final = "demo-key-for-the-fake-answerer"
 _LINGER_S: Final = 1.5
 _MAX_DURATION_S: Final = 30.0
+_HOURS: Final = "On Sunday the museum opens at ten, the tour is at noon."
+
+
+def _look_up(request: HandoffRequest) -> Iterator[str]:
+    """Do what the agent asks for before it answers the caller."""
+    yield Progress("Looking it up.")
+    yield _HOURS
 
 
 def run_demo(folder: Path, *, json: bool, quiet: bool, verbose: bool) -> int:
@@ -46,9 +55,14 @@ def run_demo(folder: Path, *, json: bool, quiet: bool, verbose: bool) -> int:
 
 
 async def _demo_call(folder: Path, wire_log: WireLog | None, *, quiet: bool) -> tuple[CallResult, int | None]:
-    reply = SpokenTurn(voice=Clip(AGENT_SPEECH), text=AGENT_TEXT, when=AfterCaller())
-    script = AgentScript(turns=[reply], caller_text=CALLER_TEXT)
-    async with FakeAnswerer(script=script) as answerer:
+    scenario = Scenario(
+        steps=[
+            RequestHandoff(input_transcript="the opening hours on Sunday", answer=_HOURS, when=AfterCaller()),
+            SpokenTurn(voice=Clip(AGENT_SPEECH), text=AGENT_TEXT),
+        ],
+        caller_text=CALLER_TEXT,
+    )
+    async with FakeAnswerer(scenario=scenario, check_on_exit=False) as answerer:
         config = CallConfig(
             api_key=_KEY,
             base_url=answerer.base_url,
@@ -63,5 +77,6 @@ async def _demo_call(folder: Path, wire_log: WireLog | None, *, quiet: bool) -> 
             caller_sink=WavSink(folder / "caller.wav"),
             wire_log=wire_log,
             metered=True,
+            handoff=_look_up,
         )
         return await hold(call, (), quiet=quiet)

@@ -27,6 +27,7 @@ from rtc_client.call.notices import (
 from rtc_client.call.stats import CallStats
 from rtc_client.cli.streams import complain
 from rtc_client.errors import RtcClientError
+from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import CallState
 from rtc_client.protocol.transcript import TranscriptEntry
 

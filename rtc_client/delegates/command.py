@@ -284,18 +284,15 @@ class _Running(asyncio.SubprocessProtocol):
     async def _stop(self) -> None:
         if not self._exited.is_set():
             self._signal(signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TERMINATE_S):
-                    await self._exited.wait()
+            await _soon(self._exited)
         self._signal(signal.SIGKILL)
+        await _soon(self._exited)
         if self._ending is not None:
             self._ending.cancel()
             await asyncio.wait([self._ending])
         if self._transport is not None:
             self._transport.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TERMINATE_S):
-                    await self._closed.wait()
+            await _soon(self._closed)
 
     async def _end_the_rest(self) -> None:
         """End what the program has left running, which may hold its pipes open; what left its group is let go."""
@@ -305,9 +302,7 @@ class _Running(asyncio.SubprocessProtocol):
             self._signal(signal.SIGKILL)
         self._is_group_gone = True
         while not self._closed.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TERMINATE_S):
-                    await self._closed.wait()
+            await _soon(self._closed)
             if not self._is_paused:
                 self.pipe_connection_lost(1, None)
                 return
@@ -331,6 +326,13 @@ class _Running(asyncio.SubprocessProtocol):
             stdout.pause_reading()
         else:
             stdout.resume_reading()
+
+
+async def _soon(event: asyncio.Event) -> None:
+    """Return once `event` is set, or after `_TERMINATE_S`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_TERMINATE_S):
+            await event.wait()
 
 
 def _signal_name(number: int) -> str:

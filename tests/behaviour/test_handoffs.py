@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from rtc_client import (
     CallClosed,
     CallResult,
+    CommandFailed,
+    CommandHandoff,
     ConfigError,
     EndReason,
     HandoffEnded,
@@ -21,6 +25,7 @@ from rtc_client import (
     HandoffReceived,
     HandoffRequest,
     HandoffSettings,
+    OpenAIResponsesHandoff,
     Progress,
     SidebandRejected,
     SilenceSource,
@@ -29,6 +34,7 @@ from rtc_client import (
 )
 from rtc_client.testing import EndCall, Expect, FakeAnswerer, RequestHandoff, Scenario, SendEvent
 from tests.behaviour.calls import API_KEY, config_for, until
+from tests.delegates.responses_server import message, serving
 
 PREFIX = '"Agent Final Message":\n\n'
 
@@ -393,6 +399,53 @@ async def test_a_call_does_not_end_by_itself_while_a_handler_is_at_work() -> Non
     assert result.end is not None
     assert result.end.reason is EndReason.SOURCE_ENDED
     assert outcomes(result) == [("handoff_1", "started", "answered", 1)]
+
+
+# --- ready handlers --------------------------------------------------------------------------------------------------
+
+
+async def test_a_program_does_it() -> None:
+    """Its lines are sent as they come; one that fails is told by its status, and nothing of its stderr."""
+    program = CommandHandoff(["sh", "-c", "grep -q fail && { echo hunter2 >&2; exit 3; }; echo begun; echo done"])
+    steps = [ask("please", "begun"), output("handoff_1", "done"), ask("fail", "The program ended with the status 3.")]
+    result, notices = await hold(*steps, handler=program)
+
+    assert [one.outcome for one in result.handoffs] == ["answered", "failed"]
+    assert isinstance(notices[-1].error, CommandFailed)
+    assert notices[-1].error.stderr == "hunter2\n"
+    assert "hunter2" not in repr(notices)
+
+
+async def test_a_program_is_ended_with_the_call(tmp_path: Path) -> None:
+    """Hanging up kills it, also when it does not listen."""
+    program = CommandHandoff(["sh", "-c", "trap '' TERM; echo $$ > pid; sleep 60; sleep 60"], cwd=tmp_path)
+    pid = tmp_path / "pid"
+    async with FakeAnswerer(scenario=Scenario(steps=[ask("please")])) as answerer:
+        async with connect(config_for(answerer), handoff=program) as call:
+            await until(lambda: pid.exists() and pid.read_text().strip())
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+    assert outcomes(call.result) == [("handoff_1", "started", "cancelled", 0)]
+
+
+async def test_a_model_does_it() -> None:
+    """Each request is a turn of the same conversation; a second one while the model is at work is put to it."""
+    pytest.importorskip("openai")
+    async with serving([message("One.")], [message("Both.")], [message("Three.")]) as server:
+        server.gates[0] = asyncio.Event()
+        handoff = OpenAIResponsesHandoff("m", api_key="sk-other", base_url=server.base_url)
+        steps = [ask("first", "One."), ask("second", "Both."), ask("third", "Three.")]
+        async with FakeAnswerer(scenario=Scenario(steps=[*steps, EndCall()])) as answerer:
+            async with connect(config_for(answerer), handoff=handoff) as call:
+                async for event in call.events():
+                    if isinstance(event, HandoffReceived) and event.fate == "steering":
+                        server.gates[0].set()
+            assert answerer.violations == []
+
+    fates = [(one.fate, one.outcome) for one in call.result.handoffs]
+    assert fates == [("started", "answered"), ("steering", None), ("started", "answered")]
+    roles = [item["role"] for item in server.requests[2]["input"]]
+    assert roles == ["user", "assistant", "user", "assistant", "user"]
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ async def test_the_demo_leaves_what_was_said(tmp_path: Path) -> None:
         ("caller", CALLER_TEXT.strip()),
         ("agent", AGENT_TEXT.strip()),
     ]
+    assert [(one["outcome"], one["n_outputs"]) for one in report["handoffs"]] == [("answered", 2)]
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     assert sum(event["direction"] == "in" for event in events) == sum(report["events"].values())
     assert CALLER_TEXT.strip() in finished.stderr

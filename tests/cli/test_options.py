@@ -16,9 +16,21 @@ from rtc_client import Transcript, TranscriptEntry
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.wav import write_wav
 from rtc_client.cli.call import transcript_file
-from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
+from rtc_client.testing import (
+    AgentScript,
+    AtTime,
+    Clip,
+    EndCall,
+    Expect,
+    FakeAnswerer,
+    RequestHandoff,
+    Scenario,
+    SpokenTurn,
+    Tone,
+)
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS, SAME, locate
-from tests.cli.command import run
+from tests.cli.command import KEY, run
+from tests.delegates.responses_server import message, serving
 
 
 def recorded(path: Path) -> Samples:
@@ -196,3 +208,39 @@ async def test_the_backend_shape_and_a_call_without_sideband(answerer: FakeAnswe
 
 def _text_in(frame: dict[str, Any]) -> object:
     return frame["item"]["content"][0]["text"]
+
+
+async def test_a_program_does_what_the_agent_asks_for(tmp_path: Path) -> None:
+    """`--handoff-command` gives it the request, and sends what it prints; lines on stderr and the report tell of it."""
+    program = "sh -c 'cat > request.json; echo begun; sleep 0.4; echo done'"
+    steps: list[Any] = [RequestHandoff(input_transcript="please", answer="begun"), output("done"), EndCall()]
+    async with FakeAnswerer(scenario=Scenario(steps=steps)) as answerer:
+        before = ("env", "-C", str(tmp_path))
+        finished = await run(
+            "call", "--base-url", answerer.base_url, "--handoff-command", program, "--json", before=before
+        )
+        assert answerer.violations == []
+
+    assert finished.status == 0
+    assert json.loads((tmp_path / "request.json").read_text())["input"] == "please"
+    assert [(one["outcome"], one["n_outputs"]) for one in finished.report["handoffs"]] == [("answered", 2)]
+    assert any(line.startswith("handoff handoff_1: answered after ") for line in finished.lines)
+
+
+async def test_a_model_does_what_the_agent_asks_for() -> None:
+    """`--handoff-openai` asks it with the key and the base of the environment."""
+    pytest.importorskip("openai")
+    steps: list[Any] = [RequestHandoff(input_transcript="please", answer="At nine."), EndCall()]
+    async with FakeAnswerer(scenario=Scenario(steps=steps)) as answerer, serving([message("At nine.")]) as server:
+        env = {"OPENAI_BASE_URL": server.base_url, "PYTHONWARNINGS": "default"}
+        arguments = ("--base-url", answerer.base_url, "--handoff-openai", "m", "--json", "--quiet")
+        finished = await run("call", *arguments, env=env)
+        assert answerer.violations == []
+
+    assert (finished.status, finished.stderr) == (0, "")
+    assert (server.requests[0]["model"], server.authorizations) == ("m", [f"Bearer {KEY}"])
+    assert [one["outcome"] for one in finished.report["handoffs"]] == ["answered"]
+
+
+def output(text: str) -> Expect:
+    return Expect(message={"type": "conversation.handoff.append", "output_text": {"matches": text}})

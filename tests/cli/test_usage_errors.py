@@ -49,6 +49,13 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a transcript in no folder": (["--transcript", "missing/talk.txt"], "missing/talk.txt"),
     "instructions that are not there": (["--instructions", "@missing.txt"], "missing.txt"),
     "instructions that are no text": (["--instructions", "@binary.txt"], "UTF-8"),
+    "a handoff to a program that is not there": (
+        ["--handoff-command", "no-such-program-anywhere x"],
+        "no-such-program",
+    ),
+    "a handoff to a program in an open quote": (["--handoff-command", "echo 'x"], "words"),
+    "a handoff to two": (["--handoff-command", "cat", "--handoff-openai", "m"], "--handoff-openai"),
+    "a handoff that nobody can ask for": (["--handoff-command", "cat", "--sideband", "off"], "sideband"),
     "a text with nowhere to go": (["--say", "hello", "--sideband", "off"], "--sideband"),
 }
 
