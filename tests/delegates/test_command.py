@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rtc_client import ActiveEntry, CommandFailed, CommandHandoff, ConfigError, HandoffRequest, Progress
-from rtc_client.delegates.command import MAX_STDERR_BYTES
+from rtc_client.delegates.program import MAX_STDERR_BYTES
 from tests.behaviour.calls import until
 
 REQUEST = HandoffRequest(
@@ -136,6 +136,17 @@ async def test_cancelling_ends_the_whole_group(tmp_path: Path, *, deaf: bool) ->
     assert task.cancelled()
     assert time.monotonic() - began_s < 1.4
     await until(lambda: not any(is_running(pid) for pid in pids))
+
+
+async def test_cancelling_while_it_begins_leaves_nothing() -> None:
+    """Whenever it comes, the program that was begun is ended."""
+    for n_turns in range(12):
+        task = asyncio.create_task(texts_of(CommandHandoff("sleep 60")), name="begins")
+        for _ in range(n_turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
 
 
 async def test_what_a_program_leaves_running_is_ended() -> None:
