@@ -64,11 +64,11 @@ def dump_command(command: Command) -> str:
     """
     match command:
         case UpdateSession(settings=SessionSettings()) | CreateMessage():
-            return dump_json(command_json(command))
+            return _encoded(command_json(command)).decode()
         case UpdateSession(settings=RealtimeSession() | TranscriptionSession() as session, event_id=event_id):
             return _dump_checked(_SessionUpdate(session=session, event_id=event_id))
         case AppendAudio():  # checked when it was made, and long
-            return dump_json(command)
+            return _encoded(command).decode()
         case Tagged():
             return _dump_checked(command)
         case _:
@@ -138,19 +138,22 @@ def _named(command: UpdateSession | CreateMessage, raw: JsonObject) -> JsonObjec
 
 
 def _dump_checked(command: Tagged) -> str:
+    encoded = _encoded(command)
     try:
-        encoded = msgspec.json.encode(command)
         msgspec.json.decode(encoded, type=type(command))
     except msgspec.ValidationError as error:
         where = str(error).rpartition(" - at ")[2]
-        raise InvalidCommand(
-            CommandFault.SHAPE, f"a field of {command.type} is not of the type it must be: {where}"
-        ) from None
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidCommand(
-            CommandFault.NOT_JSON, f"{command.type} holds a value that JSON cannot say, or a lone surrogate"
-        ) from None
+        text = f"a field of {command.type} is not of the type it must be: {where}"
+        raise InvalidCommand(CommandFault.SHAPE, text) from None
     return encoded.decode()
+
+
+def _encoded(value: object) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        text = "a command holds a value that JSON cannot say, or a lone surrogate, which is no text"
+        raise InvalidCommand(CommandFault.NOT_JSON, text) from None
 
 
 def _output_audio(raw: JsonObject) -> JsonObject:

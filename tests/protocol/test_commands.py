@@ -270,6 +270,8 @@ def test_what_cannot_work_is_refused_when_it_is_made(fault: CommandFault, make: 
         (F.SHAPE, CreateItem(item=FunctionCallOutputItem(call_id="c", output=None))),  # type: ignore[arg-type]
         (F.NOT_JSON, CreateItem(item=FunctionCallOutputItem(call_id="c", output="SAID \ud800"))),
         (F.NOT_JSON, CreateResponse(response=ResponseParameters(metadata={"SAID": object()}))),
+        (F.NOT_JSON, CreateMessage(text="SAID", event_id="\ud800")),
+        (F.NOT_JSON, AppendAudio(audio="SAID", event_id="\ud800")),
     ],
 )
 def test_field_of_the_wrong_type_is_refused_before_it_is_sent(fault: CommandFault, command: Command) -> None:
