@@ -42,6 +42,7 @@ class DelegateTool:
 
     name: str
     description: str
+    """What it does, for the model."""
     parameters: Mapping[str, object]
     """JSON Schema of the arguments, an object."""
     run: Callable[[Mapping[str, Any]], str | Awaitable[str]] = field(repr=False)
@@ -68,6 +69,9 @@ class OpenAIResponsesHandoff:
         compact: Let the server compact the history when it passes the budget, instead (`context_management`).
         options: Further arguments of `responses.create`: `{"reasoning": {"effort": "low"}}`. A reasoning model goes on
             where it was with `{"include": ["reasoning.encrypted_content"]}`.
+
+    Raises:
+        ConfigError: It has no model, or a history of no use; on entering the call, no key, no SDK, or another call.
     """
 
     def __init__(
