@@ -45,6 +45,8 @@ class CallOptions:
     base_url: str | None
     sideband_url: str | None
     sideband: str
+    transport: str
+    version: str | None
     query: tuple[str, ...]
     headers: tuple[str, ...]
     model: str | None
@@ -151,6 +153,8 @@ def config_from(options: CallOptions) -> CallConfig:
     return CallConfig.from_env(
         **{name: value for name, value in given.items() if value is not None},
         sideband=options.sideband,
+        transport=options.transport,
+        version=options.version,
         query=tuple(split_pair("--query", "=", item) for item in options.query),
         headers=dict(header_pair(item) for item in options.headers),
         max_duration_s=options.max_duration_s,

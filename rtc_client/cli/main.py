@@ -51,6 +51,20 @@ def root(
     """Place WebRTC voice calls to a realtime voice model, or answer them for a test."""
 
 
+class TransportChoice(StrEnum):
+    """How a call goes."""
+
+    WEBRTC = "webrtc"
+    WEBSOCKET = "websocket"
+
+
+class VersionChoice(StrEnum):
+    """The dialect of realtime."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
 class SidebandChoice(StrEnum):
     """What a call does without its sideband."""
 
@@ -70,10 +84,18 @@ def call(
     sideband: Annotated[
         SidebandChoice, typer.Option(help="require events, go on without them, or do not ask for them")
     ] = SidebandChoice.REQUIRE,
+    transport: Annotated[
+        TransportChoice, typer.Option(help="sound by RTP and events beside it, or both on one websocket")
+    ] = TransportChoice.WEBRTC,
+    version: Annotated[
+        VersionChoice | None, typer.Option("--version", help="of realtime; default: v1, on a websocket v2")
+    ] = None,
     query: Annotated[list[str] | None, typer.Option(metavar="K=V", help="provider query parameter; repeatable")] = None,
     header: Annotated[list[str] | None, typer.Option(metavar="K:V", help="extra header; repeatable")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="default: gpt-realtime-1.5")] = None,
-    voice: Annotated[str | None, typer.Option(metavar="NAME", help="the agent's voice; default: cove")] = None,
+    voice: Annotated[
+        str | None, typer.Option(metavar="NAME", help="the agent's voice; default: cove, on v2 marin")
+    ] = None,
     instructions: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="what the agent is told to be")] = None,
     source: Annotated[
         str | None, typer.Option("--in", metavar="FILE|silence|tone:HZ", help="what the caller says; default: silence")
@@ -114,6 +136,8 @@ def call(
         base_url=base_url,
         sideband_url=sideband_url,
         sideband=sideband.value,
+        transport=transport.value,
+        version=None if version is None else version.value,
         query=tuple(query or ()),
         headers=tuple(header or ()),
         model=model,
@@ -137,6 +161,46 @@ def call(
         quiet=quiet,
     )
     raise typer.Exit(run_call(options, verbose=verbose))
+
+
+@app.command(epilog=EPILOG)
+def transcribe(
+    source: Annotated[str, typer.Argument(metavar="FILE|mic", help="what is written down, in real time")],
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="API base; default: $OPENAI_BASE_URL, else OpenAI's")
+    ] = None,
+    query: Annotated[list[str] | None, typer.Option(metavar="K=V", help="provider query parameter; repeatable")] = None,
+    header: Annotated[list[str] | None, typer.Option(metavar="K:V", help="extra header; repeatable")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="default: gpt-4o-mini-transcribe")] = None,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="write every frame, those of the sound too")
+    ] = None,
+    max_duration: Annotated[
+        float | None, typer.Option(metavar="S", help="stop S seconds after connecting; default: at the end of FILE")
+    ] = None,
+    linger: Annotated[
+        float, typer.Option(metavar="S", help="after the end of FILE, stop once no text has come for S seconds")
+    ] = 3.0,
+    allow_insecure: Annotated[bool, _flag("--allow-insecure", help="let plain ws leave this machine")] = False,
+    json: Annotated[bool, _flag("--json", help="print one JSON object on stdout instead of the text")] = False,
+    verbose: Annotated[bool, _flag("--verbose", help="write the log to stderr")] = False,
+) -> None:
+    """Print what is said as its text settles, one line a turn. The key comes from $OPENAI_API_KEY only."""
+    from rtc_client.cli.transcribe import TranscribeOptions, run_transcribe
+
+    options = TranscribeOptions(
+        source=source,
+        base_url=base_url,
+        query=tuple(query or ()),
+        headers=tuple(header or ()),
+        model=model,
+        events=events,
+        max_duration_s=max_duration,
+        linger_s=linger,
+        allow_insecure=allow_insecure,
+        json=json,
+    )
+    raise typer.Exit(run_transcribe(options, verbose=verbose))
 
 
 @app.command(epilog=EPILOG)

@@ -89,7 +89,9 @@ def _picture(call: Call) -> RenderableType:
         text = Text(entry.as_words() or "…", style="" if entry.final else "italic")
         words.add_row(Text(entry.role, style=f"bold {style}"), text)
     return Panel(
-        Group(head, Text(), grid, network, Text(), words), title=call.call_id or "dialling", subtitle="Ctrl-C hangs up"
+        Group(head, Text(), grid, network, Text(), words),
+        title=call.call_id or ("dialling" if call.elapsed_s == 0 else "call"),
+        subtitle="Ctrl-C hangs up",
     )
 
 
@@ -124,7 +126,7 @@ async def _print_lines(call: Call) -> None:
 def _line(call: Call, event: CallEvent) -> str | None:
     match event:
         case MediaConnected():
-            return f"connected: call {call.call_id}"
+            return f"connected: call {call.call_id}" if call.call_id else "connected"
         case NoAudioYet(after_s=after_s):
             return f"no audio from the agent in the first {after_s:g} s; the call goes on"
         case SidebandLost(code=code):
