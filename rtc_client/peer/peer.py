@@ -194,28 +194,19 @@ class Peer:
         return max(0.01, last_s + limit_s - self._clock.now_s())
 
     def receive(self, now_s: float) -> None:
-        """Take what has come; to be called every 20 ms, before `prepare`."""
+        """Take what has come; to be called every 20 ms, before `prepare`. What any of these raises ends the call."""
         if self._fast is not None and self._failure is None:
-            try:
-                self._fast.receive(now_s)
-            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
-                self._fail(error)
+            self._fast.receive(now_s)
 
     def prepare(self, index: int) -> None:
         """Make ready what is due in period `index` of the clockwork; on the other paths aiortc's sender does."""
         if self._fast is not None and self._failure is None:
-            try:
-                self._fast.prepare(index)
-            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
-                self._fail(error)
+            self._fast.prepare(index)
 
     def send(self, now_s: float) -> None:
         """Send what is ready; to be called after `prepare`."""
         if self._fast is not None and self._failure is None:
-            try:
-                self._fast.send(now_s)
-            except Exception as error:  # noqa: BLE001 - raised by `connected` and `watch`
-                self._fail(error)
+            self._fast.send(now_s)
 
     async def counters(self) -> PeerCounters:
         """Return what was sent, received and lost; still right after the close."""

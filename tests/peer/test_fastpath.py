@@ -25,6 +25,7 @@ from pylibsrtp import Session
 from rtc_client import AudioError, NumpySink
 from rtc_client.audio.frames import FRAME_SAMPLES
 from rtc_client.audio.opus import OpusEncoder
+from rtc_client.audio.pacing import ticker
 from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import is_voiced, level_dbfs
 from rtc_client.audio.timeline import MediaPacket
@@ -454,14 +455,13 @@ async def test_no_oddity_of_a_peer_stalls_the_voice_for_200_ms(oddity: str, path
 
     listener = told.listener(packet=packet, stream_ended=ear.hearing.end_stream)
     async with a_pair(listener, told=told, path=path) as pair:
-        await pair.connect()
-        assert pair.ticket is not None
+        await pair.begin()
+        await pair.near.connected()
 
-        def tick(index: int) -> None:
-            pair._tick(index)
+        def hear(index: int) -> None:
             ear.hearing.tick(index, time.monotonic())
 
-        pair.ticket.stages = (tick,)
+        pair.ticket = ticker().add(pair._tick, hear, on_error=pair.near._fail)
         pair.talk()
         sender = Sender(pair)
         await told.hears(0.4, within_s=5)
