@@ -282,7 +282,7 @@ class Faults:
     # The events.
 
     def duplicate_events(self, copies: int = 2) -> Fault:
-        """Send every event in so many `copies`."""
+        """Send every event in so many `copies`, all with the same `event_id`."""
         if not 2 <= copies <= 100:
             raise ValueError("need 2 <= copies <= 100")
         return self._add("duplicate_events", SpoilEvents("duplicate", copies))

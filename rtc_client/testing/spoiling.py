@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Final, assert_never
 
+from rtc_client.testing import events
 from rtc_client.testing.fault_kinds import SpoilEvents
 from rtc_client.testing.faults import Fault
 
@@ -35,6 +36,7 @@ class Spoiler:
 
     def __init__(self) -> None:
         self._groups: dict[Fault, _Group] = {}
+        self._n_named = 0
 
     def spoil(self, frame: str, faults: Sequence[Fault], now_s: float) -> list[_Frame]:
         """Return what is sent in the place of an event, now; with `reorder` that may be nothing yet."""
@@ -44,6 +46,8 @@ class Spoiler:
                 fault.met()
                 if effect.how == "reorder":
                     frames = self._reorder(fault, effect.number, frames, now_s)
+                elif effect.how == "duplicate":
+                    frames = [copy for one in frames for copy in [self._named(one)] * effect.number]
                 else:
                     frames = [spoilt for one in frames for spoilt in _spoil(one, effect)]
         return frames
@@ -58,6 +62,14 @@ class Spoiler:
             if fault not in faults:
                 del self._groups[fault]
         return frames
+
+    def _named(self, frame: _Frame) -> _Frame:
+        """Return an event with an id: by that the copies of it are known, as those of a real server are."""
+        event = events.parse_object(frame) if isinstance(frame, str) else None
+        if event is None or "event_id" in event:
+            return frame
+        self._n_named += 1
+        return events.dump({**event, "event_id": f"event_{self._n_named}"})
 
     def _reorder(self, fault: Fault, seed: int, frames: list[_Frame], now_s: float) -> list[_Frame]:
         group = self._groups.setdefault(fault, _Group(random.Random(seed)))
@@ -75,8 +87,6 @@ class Spoiler:
 
 def _spoil(frame: _Frame, effect: SpoilEvents) -> list[_Frame]:
     match effect.how:
-        case "duplicate":
-            return [frame] * effect.number
         case "malformed":
             return [frame[: len(frame) // 2], frame]
         case "unknown":
@@ -85,7 +95,7 @@ def _spoil(frame: _Frame, effect: SpoilEvents) -> list[_Frame]:
             return [BINARY_FRAME, frame]
         case "huge":
             return [huge_event(effect.number), frame]
-        case "reorder":
+        case "reorder" | "duplicate":
             return [frame]
         case how:
             assert_never(how)

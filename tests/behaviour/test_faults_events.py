@@ -46,10 +46,20 @@ def deltas(events: list[CallEvent]) -> list[str]:
 
 
 async def test_events_that_come_twice_are_told_twice(answerer: FakeAnswerer) -> None:
-    """Nothing on the wire tells a repeated piece from the same words said again; the transcript has them once."""
+    """Each with its id, by which the transcript has every word once, also while it is being said."""
+    growing: list[str] = []
     with answerer.faults.duplicate_events() as fault:
-        result, events = await converse(answerer)
+        answerer.script = SAYING
+        async with connect(config_for(answerer)) as call:
+            async for event in call.events():
+                if isinstance(event, AgentTranscriptDelta):
+                    growing.append(call.transcript[0].text)
+            result = await call.wait_ended()
+            events = [event async for event in call.events()]
 
+    assert growing[0] in ("one", "one two", "one two three")
+    assert set(growing) <= {"one", "one two", "one two three"}
+    assert len({event.event_id for event in events if isinstance(event, AgentTranscriptDelta)}) == 3
     assert fault.n_met == N_SAID + 1
     assert deltas(events) == ["one", "one", " two", " two", " three", " three"]
     assert result.events["session.updated"] == 2
