@@ -47,6 +47,8 @@ class SaidQueue:
         self._n_samples = 0
         self.dropped_samples = 0
         """Samples for which there was no room."""
+        self.playing: SaidItem | None = None
+        """What the frame taken last was of, the later one of two; None when there was none."""
         self.cut_samples = 0
         """Samples that nobody heard because the caller spoke, late ones of what was cut among them."""
 
@@ -76,6 +78,7 @@ class SaidQueue:
         They count as heard.
         """
         if not self._waiting:
+            self.playing = None
             return None
         parts, wanted = [], FRAME_SAMPLES
         while wanted and self._waiting:
@@ -86,6 +89,7 @@ class SaidQueue:
             else:
                 self._waiting.popleft()
             item.heard_samples += len(part)
+            self.playing = item
             wanted -= len(part)
             parts.append(part)
         self._n_samples -= FRAME_SAMPLES - wanted

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from rtc_client.audio.deltas import DeltaDecoder, DeltaEncoder
-from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
-from rtc_client.audio.said import SaidQueue
+from rtc_client.audio.frames import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE_HZ
+from rtc_client.audio.said import SaidItem, SaidQueue
 from rtc_client.call.media import Stage, Tend
 from rtc_client.call.router import Router
 from rtc_client.call.voices import Voices
@@ -61,6 +61,7 @@ class DirectLeg:
         self._lane = AudioLane()
         self._encoder, self._decoder = DeltaEncoder(FRAMES_A_MESSAGE), DeltaDecoder()
         self._said = SaidQueue()
+        self._playing: SaidItem | None = None
         self._responses = ResponseSequence()
         self._counters = PeerCounters()
         self._now_s = self._tend_at_s = 0.0
@@ -128,7 +129,16 @@ class DirectLeg:
         if frame is None and len(rest := self._decoder.flush()):
             self._said.push(rest)
             frame = self._said.take_frame()
+        if self._said.playing is not self._playing:
+            self._playing = self._note_playing(self._said.playing, index * PTIME_MS)
         self._voices.agent.play(index, self._now_s, frame)
+
+    def _note_playing(self, item: SaidItem | None, position_ms: int) -> SaidItem | None:
+        if self._playing is not None:
+            self._router.scribe.played(self._playing.item_id, end_ms=position_ms)
+        if item is not None:
+            self._router.scribe.played(item.item_id, start_ms=position_ms)
+        return item
 
     # What comes over the websocket, told by it.
 

@@ -102,6 +102,8 @@ class Record:
     sound_ms: float = 0.0
     """How much sound came for it."""
     speech: Speech | None = None
+    played_ms: tuple[int | None, int | None] = (None, None)
+    """Where we played its sound."""
 
     @property
     def text(self) -> str:

@@ -245,6 +245,12 @@ class Scribe:
         """Take note of where the caller's speech ended."""
         self._ledger.speech_stopped(item_id, audio_end_ms)
 
+    def played(self, item_id: str | None, *, start_ms: int | None = None, end_ms: int | None = None) -> None:
+        """Take note that we began to play an item of the agent's, or played the last of it, there in the recording."""
+        if (record := self._ledger.items.get(item_id or "")) is not None:
+            first_ms, last_ms = record.played_ms
+            record.played_ms = start_ms if first_ms is None else first_ms, last_ms if end_ms is None else end_ms
+
     def response_heard(
         self, response_id: str | None, *, start_ms: int | None = None, end_ms: int | None = None
     ) -> None:
@@ -324,8 +330,8 @@ class Scribe:
         """Return where the sound of an entry begins and ends in the recording, as far as that is known."""
         if record.speech is not None:
             return record.speech.audio_start_ms, record.speech.audio_end_ms
-        if response is None:
-            return None, None
+        if response is None or record.played_ms[0] is not None:
+            return record.played_ms
         is_first, is_last = self._ledger.is_first_and_last(record)
         start_ms = response.audio_start_ms if is_first else None
         end_ms = response.audio_end_ms if is_last else None
