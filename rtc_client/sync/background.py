@@ -54,6 +54,7 @@ class Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._user = threading.current_thread()
+        self._began = threading.Event()
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.at_end: WeakSet[Any] = WeakSet()
@@ -145,13 +146,31 @@ class Background:
             raise CallLost("blocked", f"{name} had no answer within {_PLAIN_LIMIT_S:g} s: {_BLOCKED}")
         return self.wait_for(name, future, None)
 
+    def leave(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run the last coroutine, which closes the call, and return when the thread has ended, as `stop` does."""
+        try:
+            self.run("with", work, self._close_s + 2 * _SETTLE_S)
+        except TimeoutError:
+            self.abandon()
+            raise CallLost("blocked", f"the call could not be closed, and may still be open: {_BLOCKED}") from None
+        except Exception:
+            self.stop()
+            raise
+        except BaseException:
+            # Ctrl-C once more: the rest goes on behind, and the end of the interpreter waits for it.
+            self.abandon()
+            raise
+        self.stop()
+
     def abandon(self) -> None:
         """Have the call closed and the thread ended, without waiting for it."""
         if self.is_forked:
             return
         with self._lock:
             was, self._state = self._state, _State.OVER
-            if was is _State.RUNNING and self._loop is not None:
+            # Ctrl-C may have come while the thread began.
+            if was is not _State.OVER and self._thread is not None and self._began.wait(_SETTLE_S):
+                assert self._loop is not None  # noqa: S101 - set before `_began`
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
     def stop(self) -> None:
@@ -168,7 +187,7 @@ class Background:
             if self._thread.is_alive():
                 raise CallLost("blocked", f"the call could not be closed, and may still be open: {_BLOCKED}")
 
-    def leave(self) -> None:
+    def bid_farewell(self) -> None:
         """Let the interpreter end: wait for a call that another thread is using, close any other."""
         if self.is_forked:
             return
@@ -182,13 +201,12 @@ class Background:
             log.exception("a call was left open")
 
     def _start(self) -> None:
-        """Begin the thread; the lock is held. A daemon, for `leave` is asked before Python waits for no daemons."""
-        began = threading.Event()
-        self._thread = threading.Thread(target=self._work, args=[began], name="rtc-call", daemon=True)
-        self._thread.start()
-        began.wait()
-        self._state = _State.RUNNING
+        """Begin the thread; the lock is held. A daemon, for `bid_farewell` is asked before Python drops daemons."""
+        self._thread = threading.Thread(target=self._work, name="rtc-call", daemon=True)
         _running.add(self)
+        self._thread.start()
+        self._began.wait()
+        self._state = _State.RUNNING
 
     def _begin(self, name: str, work: Callable[[], Awaitable[T]], future: Future[T]) -> None:
         task = asyncio.get_running_loop().create_task(_tell(work, future), name=f"sync-{name}")
@@ -196,16 +214,18 @@ class Background:
         task.add_done_callback(self._tasks.discard)
         future.add_done_callback(partial(_cancel, task))
 
-    def _work(self, began: threading.Event) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._main(began))
-        _running.discard(self)
+    def _work(self) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._main())
+        finally:
+            _running.discard(self)
 
-    async def _main(self, began: threading.Event) -> None:
+    async def _main(self) -> None:
         self._loop = loop = asyncio.get_running_loop()
         pool = ThreadPoolExecutor(thread_name_prefix="rtc-call")
         loop.set_default_executor(pool)
-        began.set()
+        self._began.set()
         await self._stopping.wait()
         await self._close()
         for one in list(self.at_end):
@@ -254,7 +274,7 @@ def _afterwards(work: Coroutine[Any, Any, None]) -> None:
 
 def _leave_all() -> None:
     for one in list(_running):
-        one.leave()
+        one.bid_farewell()
 
 
 # Private, and where there is no such thing `atexit` has to do: at that time no thread can be started any more, so that

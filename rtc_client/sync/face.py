@@ -47,19 +47,8 @@ class Face:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        background = self._background
-        if background.is_forked:
-            return
-        try:
-            background.run("with", lambda: self._call.__aexit__(kind, error, at))
-        except Exception:
-            background.stop()
-            raise
-        except BaseException:
-            # Ctrl-C once more, while closing: the rest goes on behind, and the end of the interpreter waits for it.
-            background.abandon()
-            raise
-        background.stop()
+        if not self._background.is_forked:
+            self._background.leave(lambda: self._call.__aexit__(kind, error, at))
 
     def _wait(self, timeout_s: float | None, method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a coroutine method of the call returns."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ from rtc_client import (
     CallConfig,
     CallEnded,
     CallEvent,
+    CallLost,
     CallState,
+    Deadlines,
     EndReason,
     MediaConnected,
     NumpySink,
@@ -204,6 +207,24 @@ def test_a_callback_that_blocks_holds_up_no_other_call(answerer: FakeAnswerer, c
             go_on.set()
 
     assert heard.samples.any()
+
+
+def test_a_callback_that_never_returns_is_told_when_the_call_is_left(config: CallConfig) -> None:
+    """The call cannot be closed then: who leaves it hears so in time, instead of waiting for ever."""
+    blocked, go_on = threading.Event(), threading.Event()
+
+    def block(_: PcmFrame) -> None:
+        blocked.set()
+        go_on.wait(4 * SETTLE_S)
+
+    in_no_time = replace(config, deadlines=Deadlines(close_s=0.1, remote_hangup_s=0.1))
+    try:
+        with pytest.raises(CallLost, match="may still be open: the thread of this call is blocked"):
+            with sync.connect(in_no_time, sink=CallbackSink(block)):
+                assert blocked.wait(SETTLE_S)
+    finally:
+        go_on.set()
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("rtc-call")])
 
 
 def test_waiting_in_a_callback_is_refused_and_asking_is_not(config: CallConfig) -> None:
