@@ -218,10 +218,10 @@ def test_a_callback_that_never_returns_is_told_when_the_call_is_left(config: Cal
         go_on.wait(4 * SETTLE_S)
 
     in_no_time = replace(config, deadlines=Deadlines(close_s=0.1, remote_hangup_s=0.1))
+    told = pytest.raises(CallLost, match="may still be open: the thread of this call is blocked")
     try:
-        with pytest.raises(CallLost, match="may still be open: the thread of this call is blocked"):
-            with sync.connect(in_no_time, sink=CallbackSink(block)):
-                assert blocked.wait(SETTLE_S)
+        with told, sync.connect(in_no_time, sink=CallbackSink(block)):
+            assert blocked.wait(SETTLE_S)
     finally:
         go_on.set()
     until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("rtc-call")])
