@@ -125,7 +125,7 @@ class Call:
 
     @property
     def call_id(self) -> str | None:
-        """The server's name for this call; None until it was answered."""
+        """The server's name for this call; None until it was answered, and of a call over a websocket."""
         return self._engine.legs.call_id
 
     @property

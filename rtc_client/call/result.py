@@ -15,7 +15,7 @@ from rtc_client.protocol.transcript import Transcript
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioTotals:
-    """One direction of the audio."""
+    """One direction of the audio. Of a call over a websocket, packets are messages with sound, and bytes are of PCM."""
 
     packets: int = 0
     """Counted once each, sent or received."""
@@ -87,7 +87,8 @@ class CallResult:
     def as_text(self) -> str:
         """Return a report for people, a few lines and then the transcript."""
         end = self.end
-        lines = [f"call      {self.call_id or 'was never answered'}"]
+        unnamed = "was never answered" if self.duration_s is None else "over a websocket"
+        lines = [f"call      {self.call_id or unnamed}"]
         if end is not None:
             lines.append(f"ended     {end.reason} by the {end.by}" + (f": {end.detail}" if end.detail else ""))
         if self.duration_s is not None:

@@ -41,7 +41,11 @@ _NAMES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStats:
-    """One snapshot. Bytes are of payloads; samples are of 24 kHz; sums grow from the start of the call."""
+    """One snapshot. Bytes are of payloads; samples are of 24 kHz; sums grow from the start of the call.
+
+    Of a call over a websocket, packets are messages with sound, bytes are of PCM, and `packets_discarded_on_send` are
+    messages that were dropped because the connection did not keep up; what only RTP can tell stays 0 or None.
+    """
 
     at_s: float
     """Seconds since audio could flow."""
