@@ -160,6 +160,20 @@ def test_the_callers_words_begin_when_its_speech_did() -> None:
         assert (entries[0].starts_ms, entries[0].stops_ms) == (480, 1_480)
 
 
+def test_a_beginning_of_speech_is_that_of_one_turn() -> None:
+    """The words after those are where they came, if nobody said when they were spoken."""
+    entries = written_down(
+        lambda scribe: scribe.speech_started(None, 500, audio_start_ms=480),
+        settled("caller", "One.", 1_000),
+        settled("agent", "Yes?", 1_500),
+        settled("caller", "Two.", 2_000),
+    )
+
+    assert [(e.text, e.at_ms, e.audio_start_ms) for e in entries] == [
+        ("One.", 500, 480), ("Yes?", 1_500, None), ("Two.", 2_000, None)
+    ]  # fmt: skip
+
+
 def test_a_turn_that_late_words_of_the_caller_cut_in_two_becomes_one_again() -> None:
     """Without any word of when the caller spoke, the agent's last word still takes in what it had said before."""
     pieces = (piece("agent", "Ten ", 10), settled("caller", "What time?", 20), piece("agent", "o'clock", 30))
@@ -191,6 +205,7 @@ def test_an_event_that_comes_twice_is_known_by_its_id() -> None:
     assert [scribe.is_new(None), scribe.is_new(None), scribe.is_new("")] == [True, True, True]
     assert [scribe.is_new("x" * 10_000), scribe.is_new("x" * 10_000)] == [True, True]
     assert [scribe.is_new(str(n)) for n in range(100_000)] == [True] * 100_000
+    assert (scribe.is_new("99999"), scribe.is_new("0")) == (False, True)  # as many as are remembered
 
 
 def test_a_settled_text_that_comes_twice_is_one_entry() -> None:
@@ -260,6 +275,19 @@ def test_an_entry_that_was_cut_short_says_what_was_heard() -> None:
     assert (only(unknown).interrupted, only(unknown).heard_chars) == (True, None)
     assert only(unknown).as_words() == f"{text} [interrupted]"
     assert only(nothing).as_words() == f"[not heard: {text}]"
+
+
+def test_what_was_heard_is_the_least_of_what_is_said_of_it() -> None:
+    """We say where we ceased to play, the server says where it cut: in either order."""
+    for first_ms, second_ms in ((300, 500), (500, 300)):
+        entry = only(
+            written_down(
+                settled("agent", "One.", 10, "a"),
+                lambda scribe, ms=first_ms: scribe.interrupted(20, item_id="a", heard_ms=ms),  # type: ignore[misc]
+                lambda scribe, ms=second_ms: scribe.truncated("a", ms, 30),  # type: ignore[misc]
+            )
+        )
+        assert entry.heard_ms == 300
 
 
 def test_a_cancelled_response_cuts_what_it_did_not_finish() -> None:
@@ -354,6 +382,7 @@ def test_what_was_sent_as_text_is_written_once() -> None:
         lambda scribe: scribe.written("caller", "Another's.", 40, item_id="y", previous_item_id="x"),
     ]  # fmt: skip
     entries = written_down(*told)
+    named = written_down(*told, lambda scribe: scribe.written("caller", "Good day.", 50, item_id="z"))
 
     assert [(e.text, e.item_id, e.written) for e in entries] == [
         ("Hello?", "a", False),
@@ -362,6 +391,31 @@ def test_what_was_sent_as_text_is_written_once() -> None:
         ("Another's.", "y", True),
     ]
     assert all(entry.final for entry in entries)
+    assert [entry.item_id for entry in named] == ["a", "x", "z", "y"]
+
+
+def test_texts_that_the_server_never_tells_of_are_not_looked_for_for_ever() -> None:
+    """Of those sent without an id the last 64 may still be told of."""
+    scribe = Scribe()
+    for n in range(100):
+        scribe.written("caller", f"text {n}", n)
+    scribe.written("caller", "text 0", 200, item_id="x")
+    scribe.written("caller", "text 99", 200, item_id="y")
+
+    assert [entry.text for entry in scribe.entries].count("text 0") == 2
+    assert [entry.text for entry in scribe.entries].count("text 99") == 1
+
+
+def test_what_is_taken_away_makes_room() -> None:
+    """A call in which a hundred thousand coughs were taken for words has room for the words after them."""
+    scribe = Scribe()
+    for n in range(100_000):
+        scribe.delta("caller", "Hm.", n)
+        scribe.settle("caller", "", n)
+    scribe.settle("caller", "Hello.", 100_000)
+
+    assert scribe.dropped_chars == 0
+    assert said(scribe.entries) == [("caller", "Hello.")]
 
 
 # Whatever comes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from itertools import pairwise
@@ -46,6 +47,11 @@ def shown(captions: str, folder: Path) -> list[Shown]:
                 Shown(packet.pts, packet.pts + int(packet.duration or 0), bytes(packet).decode(), "".join(words))
             )
     return found
+
+
+def starts(captions: str) -> list[str]:
+    """Return when the cues begin, in the order of the file: FFmpeg puts them in order by itself."""
+    return re.findall(r"^(\d\d:\d\d:\d\d\.\d{3}) --> ", captions, re.MULTILINE)
 
 
 def entry(role: Role, text: str, at_ms: int, end_ms: int, **more: Any) -> TranscriptEntry:
@@ -107,6 +113,16 @@ def test_captions_are_read_by_others(tmp_path: Path) -> None:
     assert [cue.payload.partition(">")[0] for cue in cues] == ["<v Agent", "<v Caller", "<v Agent", "<v Caller"]
 
 
+def test_captions_that_begin_at_once_stay_in_order(tmp_path: Path) -> None:
+    """Two of one voice cannot be shown at once: the second begins a millisecond later, and so after the other voice."""
+    at_once = Transcript([entry("caller", "one", 5, 9), entry("caller", "two", 5, 9), entry("agent", "three", 5, 9)])
+
+    cues = shown(at_once.as_webvtt(), tmp_path)
+
+    assert starts(at_once.as_webvtt()) == ["00:00:00.005", "00:00:00.005", "00:00:00.006"]
+    assert [(cue.words, cue.start_ms) for cue in cues] == [("one", 5), ("three", 5), ("two", 6)]
+
+
 def test_no_entries_make_an_empty_file_of_captions() -> None:
     """It is still one."""
     assert Transcript().as_webvtt() == "WEBVTT\n"
@@ -138,7 +154,7 @@ def test_captions_are_in_order_and_last(
     cues = shown(transcript.as_webvtt(), tmp_path_factory.getbasetemp()) if expected else []
 
     assert len(cues) == len(expected)
-    assert [cue.start_ms for cue in cues] == sorted(cue.start_ms for cue in cues)
+    assert starts(transcript.as_webvtt()) == sorted(starts(transcript.as_webvtt()))
     assert all(0 <= cue.start_ms < cue.end_ms for cue in cues)
     for voice in ("<v Caller>", "<v Agent>"):
         mine = [cue for cue in cues if cue.payload.startswith(voice)]

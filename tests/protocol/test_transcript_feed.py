@@ -174,6 +174,17 @@ def test_any_order_of_a_call_and_any_event_twice(order: list[Happening], twice: 
     assert told(*happenings) == told(*GA)
 
 
+def test_an_answer_whose_sound_was_thrown_away() -> None:
+    """Text and response are complete, for they are written faster than spoken; the caller did not hear all of it."""
+    happenings = [one for one in GA if one[0] <= 2_430]
+    (answer,) = [entry for entry in told(*happenings) if entry.role == "agent"]
+    cleared = (2_500, {"type": "output_audio_buffer.cleared", "response_id": "r1"})
+    (cut,) = [entry for entry in told(*happenings, cleared) if entry.role == "agent"]
+
+    assert (answer.interrupted, answer.audio_end_ms) == (False, None)
+    assert (cut.text, cut.final, cut.interrupted, cut.audio_end_ms) == (ANSWER, True, True, 2_500)
+
+
 def test_both_names_for_one_fact_are_one_entry() -> None:
     """A server that says everything in the words of v1 and of GA."""
     entries = told(
