@@ -101,7 +101,7 @@ class Call(Face):
 
     @property
     def call_id(self) -> str | None:
-        """The server's name for this call; None until it was answered."""
+        """The server's name for this call; None until it was answered, and of a call over a websocket."""
         return self._now(lambda: self._call.call_id)
 
     @property
