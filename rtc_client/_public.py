@@ -31,6 +31,7 @@ from rtc_client.call.notices import (
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireFrame
 from rtc_client.call.stats import CallStats
+from rtc_client.call.streams import AudioChunk, TranscriptChunk
 from rtc_client.call.taping import CassetteRecorder
 from rtc_client.cassette.cassette import Cassette
 from rtc_client.cassette.reference import read as read_cassette
@@ -50,6 +51,7 @@ from rtc_client.errors import (
     CassetteUnusable,
     CommandFailed,
     CommandFault,
+    CommandRefused,
     ConfigError,
     DtlsFailed,
     HandoffFailed,
@@ -64,7 +66,10 @@ from rtc_client.errors import (
     OpusUnavailable,
     RequestError,
     RequestRejected,
+    ResponseError,
+    ResponseFailed,
     ResponseInvalid,
+    ResponseTimeout,
     RtcClientError,
     ServiceUnreachable,
     SidebandClosed,
@@ -76,6 +81,7 @@ from rtc_client.errors import (
     WrongThread,
 )
 from rtc_client.keys import ApiKey, ClientSecret
+from rtc_client.protocol.asked import FinishedResponse
 from rtc_client.protocol.audio_settings import (
     AudioFormat,
     AudioInputSettings,
@@ -244,6 +250,8 @@ __all__ = [
     # what the agent asks for
     "HandoffRequest", "HandoffHandler", "HandoffSettings", "HandoffRecord", "ActiveEntry", "Progress",
     "CommandHandoff", "OpenAIResponsesHandoff", "DelegateTool",
+    # streams of a call
+    "AudioChunk", "TranscriptChunk",
     # how it went
     "End", "EndReason", "Timings", "AudioTotals", "Transcript", "TranscriptEntry", "WireFrame",
     # recorded calls
@@ -269,6 +277,7 @@ __all__ = [
     "TurnDetection", "ServerVad", "SemanticVad", "TranscriptionSettings", "NoiseReduction", "VoiceReference",
     "PromptReference", "TracingSettings", "RetentionRatio", "TokenLimits", "Reasoning", "UNSET", "UnsetType",
     # responses
+    "FinishedResponse",
     "ResponseParameters", "ResponseAudio", "Response", "ResponseStatusDetails", "ErrorDetail", "Usage", "InputTokens",
     "OutputTokens", "CachedTokens", "TranscriptionUsage", "RateLimit", "LogProb", "DetectedLanguage",
     # items and the parts of their content
@@ -286,6 +295,7 @@ __all__ = [
     "KeyUnavailable", "KeyExpired",
     "SignalingError", "OfferRejected", "HandshakeRefused", "AnswererUnreachable",
     "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
-    "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "HandoffFailed", "CommandFailed", "CallClosed",
+    "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "ResponseError", "CommandRefused",
+    "ResponseFailed", "ResponseTimeout", "HandoffFailed", "CommandFailed", "CallClosed",
     "CallLost", "WrongThread",
 ]  # fmt: skip

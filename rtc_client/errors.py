@@ -27,6 +27,10 @@ RtcClientError
 ├── AudioError
 │   ├── SourceFailed            the caller's own source raised; the cause is chained
 │   └── SinkFailed              the caller's own sink raised; the cause is chained
+├── ResponseError               a response that was asked for came to nothing
+│   ├── CommandRefused          the server answered the request with an error   .code, .error_type, .param
+│   ├── ResponseFailed          it ended, and not as it should       .status, .reason, .text
+│   └── ResponseTimeout         .limit_s
 ├── HandoffFailed               a handler could not do what it was asked
 │   └── CommandFailed           .status, .stderr
 ├── CallClosed                  you used a call that is over
@@ -62,6 +66,8 @@ class CommandFault(StrEnum):
 
     AUDIO_NOT_BASE64 = "audio_not_base64"
     AUDIO_TOO_LONG = "audio_too_long"
+    AUDIO_SHAPE = "audio_shape"
+    """It is no sequence of int16 samples, mono."""
     PCM_RATE = "pcm_rate"
     FORMAT_CONFLICT = "format_conflict"
     MODALITIES = "modalities"
@@ -69,6 +75,7 @@ class CommandFault(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     MCP_ADDRESS = "mcp_address"
     EMPTY_ID = "empty_id"
+    METADATA = "metadata"
     UNKNOWN_KIND = "unknown_kind"
     """It holds an `UnknownModel`, which is for reading."""
     SHAPE = "shape"
@@ -236,6 +243,45 @@ class SourceFailed(AudioError):
 
 class SinkFailed(AudioError):
     """The sink raised; its exception is the cause of this one."""
+
+
+class ResponseError(RtcClientError):
+    """A response that was asked for, or a reply that was waited for, came to nothing; the call goes on."""
+
+
+class CommandRefused(ResponseError):
+    """The server answered a command with an error event; the message holds its own words."""
+
+    def __init__(
+        self, message: str, *, code: str | None = None, error_type: str | None = None, param: str | None = None
+    ) -> None:
+        super().__init__(f"the server refused the request: {message}" if message else "the server refused the request")
+        self.code = code
+        self.error_type = error_type
+        self.param = param
+        """The parameter it is about."""
+
+
+class ResponseFailed(ResponseError):
+    """A response ended without the reply that was asked for.
+
+    `status` is `failed` or `cancelled`; `reason` is the server's code for it, None without one; `text` what was said
+    until then, which is not in the message.
+    """
+
+    def __init__(self, status: str, reason: str | None = None, *, text: str = "") -> None:
+        super().__init__(f"the response ended as {status}" + (f": {reason}" if reason else ""))
+        self.status = status
+        self.reason = reason
+        self.text = text
+
+
+class ResponseTimeout(ResponseError):
+    """What was waited for did not come within the limit; whatever is under way on the server goes on."""
+
+    def __init__(self, what: str, limit_s: float) -> None:
+        super().__init__(f"{what} did not come within {limit_s:g} s")
+        self.limit_s = limit_s
 
 
 class HandoffFailed(RtcClientError):

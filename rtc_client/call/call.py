@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from rtc_client.audio.pcm import LevelMeter
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import Sink
 from rtc_client.audio.sources import Source
 from rtc_client.call.engine import Engine
-from rtc_client.call.notices import CallEvent
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireLog
 from rtc_client.call.stats import CallStats
 from rtc_client.call.taping import CassetteRecorder
+from rtc_client.call.verbs import Verbs
 from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.config import CallConfig
 from rtc_client.delegates.request import HandoffHandler
-from rtc_client.errors import CallClosed, ConfigError, SidebandRejected
-from rtc_client.protocol.background import user_text
-from rtc_client.protocol.codec import command_json, dump_command, dump_raw
-from rtc_client.protocol.commands import Command, CreateMessage, check_proven
+from rtc_client.errors import CallClosed, ConfigError
+from rtc_client.protocol.codec import dump_command
 from rtc_client.protocol.state import CallState, End, EndReason
 from rtc_client.protocol.timeline import Fact
 from rtc_client.protocol.transcript import Transcript
@@ -96,11 +94,8 @@ def connect(
     return call
 
 
-class Call:
-    """One voice call. Make it with `connect`."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+class Call(Verbs):
+    """One voice call. Make it with `connect`. Its methods may be used by any number of tasks at once."""
 
     async def __aenter__(self) -> Call:
         if self._engine.state is not CallState.IDLE:
@@ -178,93 +173,6 @@ class Call:
     def unmute(self) -> None:
         """Send the source again."""
         self._engine.voices.caller.muted = False
-
-    def events(self) -> AsyncIterator[CallEvent]:
-        """Yield every event of the call from its first, server events and our own notices, until it is over.
-
-        Any number of readers may run; none can hold the call up. One that falls thousands of events behind
-        skips the oldest, counted in `result.events_skipped`.
-
-        Raises:
-            RtcClientError: At the end, when the call did not end in good order.
-
-        Cancelling it loses nothing.
-        """
-        return self._engine.feed.read()
-
-    async def say(self, text: str, *, role: Literal["user", "developer", "assistant"] = "user") -> None:
-        """Add a text message to the conversation. Before the sideband is joined it waits its turn.
-
-        Returns when the text has a place in the queue; with 64 texts waiting, once there is room. Cancelled before
-        that, nothing is sent.
-
-        Args:
-            text: What is said; it may be empty.
-            role: Who says it: `user` is the caller, `developer` tells the agent how to behave, `assistant` puts words
-                into the agent's mouth. The content type is the role's own: `output_text` for the assistant,
-                `input_text` for the others (wire-protocol.md section 6).
-
-        What the caller or the agent says this way is an entry of the transcript, marked as `written`, from when it was
-        sent; what a developer says is not, for nobody in the conversation said it. On realtime v2 what a user says is
-        marked `[USER] ` on the wire, as what a background agent says is marked too (wire-protocol.md section 10).
-
-        Raises:
-            ConfigError: It is no text that can be sent, or nobody would read it.
-            CallClosed: The call is over.
-            SidebandError: The call has no sideband, by policy or because it was given up.
-        """
-        config = self._engine.config
-        if config.mode == "transcription":
-            raise ConfigError("a transcription has no agent that could read a text")
-        if config.version == "v2" and role == "user":
-            text = user_text(text)
-        await self.send(CreateMessage(text=text, role=role))
-
-    async def send(self, command: Command, *, allow_unproven: bool = False) -> None:
-        """Send a client event. Before the sideband is joined it waits its turn.
-
-        Returns when the command has a place in the queue; with 64 waiting, once there is room. Whether the server took
-        it is told by its events: one about an error carries the `event_id` that the command was given.
-
-        Args:
-            command: What to send; it was checked when it was made.
-            allow_unproven: Send a command that realtime v1 is not known to take (wire-protocol.md section 6).
-
-        Raises:
-            InvalidCommand: It cannot be written as JSON, or is not proven on this call's path.
-            CallClosed: The call is over.
-            SidebandError: The call has no sideband, by policy or because it was given up.
-        """
-        frame = dump_command(command)
-        if not allow_unproven and self._engine.config.version == "v1":
-            check_proven(command_json(command))
-        await self._send_frame(frame)
-
-    async def send_raw(self, event: Mapping[str, object] | str, *, allow_unproven: bool = False) -> None:
-        """Send any client event: a mapping, or JSON text, which goes out as it was written. Nothing in it is checked.
-
-        Args:
-            event: A JSON object with a `type`.
-            allow_unproven: Send it although realtime v1 is not known to take it (wire-protocol.md section 6).
-
-        Raises:
-            InvalidCommand: It is no JSON object with a `type`, or is not proven on this call's path.
-            CallClosed: The call is over.
-            SidebandError: The call has no sideband, by policy or because it was given up.
-        """
-        frame, raw = dump_raw(event)
-        if not allow_unproven and self._engine.config.version == "v1":
-            check_proven(raw)
-        await self._send_frame(frame)
-
-    async def _send_frame(self, frame: str) -> None:
-        if self._engine.config.sideband == "off":
-            raise SidebandRejected("this call has no sideband to send on: its policy is off")
-        await self._engine.outbox.put(frame)
-
-    async def send_text(self, text: str, *, role: Literal["user", "developer", "assistant"] = "user") -> None:
-        """Do what `say` does, under its older name."""
-        await self.say(text, role=role)
 
     def on_handoff(self, handler: Handler) -> Handler:
         """Let `handler` do what the agent asks for, and return it: a decorator, before the call is entered.
@@ -347,6 +255,7 @@ class Call:
             ),
             events=dict(engine.router.counts),
             events_skipped=engine.feed.dropped,
+            chunks_skipped=engine.streams.dropped,
             transcript=self.transcript,
             handoffs=tuple(engine.handoffs.records),
             transport_path=voices.path,

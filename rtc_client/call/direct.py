@@ -7,6 +7,7 @@ played on the clock of the call, so that it is known what was heard when the cal
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -15,7 +16,9 @@ from rtc_client.audio.deltas import DeltaDecoder, DeltaEncoder
 from rtc_client.audio.frames import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE_HZ
 from rtc_client.audio.said import SaidItem, SaidQueue
 from rtc_client.call.media import Stage, Tend
+from rtc_client.call.responses import Responses
 from rtc_client.call.router import Router
+from rtc_client.call.streams import AudioChunk, Streams
 from rtc_client.call.voices import Voices
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig
@@ -34,8 +37,14 @@ from rtc_client.sideband.outbox import AudioLane, Outbox
 
 FRAMES_A_MESSAGE: Final = 2
 """40 ms: half the messages of 20 ms, and no more delay than a packet of Opus often has."""
+MAX_CUT: Final = 64
+"""Responses whose late sound is known and dropped; of older ones none comes any more."""
 _WORK: Final = ("response.", "conversation.item.input_audio_transcription.", "input_audio_buffer.")
 """Names of events by which the far side shows that it is at work, though nothing is to be heard of it yet."""
+
+
+_NOWHERE: Final = ev.ResponseAudioDelta(type="", audio_base64="")
+"""Where sound belongs of which realtime v1 tells nothing but itself."""
 
 
 class DirectLeg:
@@ -50,6 +59,8 @@ class DirectLeg:
         router: Router,
         outbox: Outbox,
         *,
+        responses: Responses,
+        streams: Streams,
         tools: Callable[[], Sequence[JsonObject]],
         tend: Tend,
         timeline: Timeline,
@@ -62,7 +73,11 @@ class DirectLeg:
         self._encoder, self._decoder = DeltaEncoder(FRAMES_A_MESSAGE), DeltaDecoder()
         self._said = SaidQueue()
         self._playing: SaidItem | None = None
-        self._responses = ResponseSequence()
+        self._responses, self._streams = responses, streams
+        self._sequence = ResponseSequence()
+        self._sounding_id: str | None = None
+        self._cut: deque[str] = deque(maxlen=MAX_CUT)
+        self._is_taken_over = False
         self._counters = PeerCounters()
         self._now_s = self._tend_at_s = 0.0
         self._tools = tools
@@ -108,11 +123,30 @@ class DirectLeg:
         Every item of which something was not played is told of, at what was handed to the sink, never beyond what came.
         The reference client, which does not play, tells what it has received.
         """
-        for item in self._said.cut():
+        items = self._said.cut()
+        if items and self._sounding_id is not None:
+            self._cut.append(self._sounding_id)
+        for item in items:
             self._router.on_interrupted(item.item_id, item.heard_ms if item.item_id else None)
             if self._is_v2 and item.item_id:
                 index, heard_ms = item.content_index, item.heard_ms
                 self._react(TruncateItem(item_id=item.item_id, content_index=index, audio_end_ms=heard_ms))
+
+    def barge_in(self, response_id: str | None) -> int:
+        if response_id is not None:
+            self._cut.append(response_id)
+        if not self._is_v2:
+            self._voices.agent.hush.begin()
+        n_samples = len(self._said)
+        self.interrupt()
+        return n_samples
+
+    def take_over(self) -> None:
+        self._is_taken_over = True
+        self._lane.clear()
+
+    def withdraw(self, event_id: str) -> None:
+        self._sequence.withdraw(event_id)
 
     # Every 20 ms.
 
@@ -121,7 +155,7 @@ class DirectLeg:
         if now_s >= self._tend_at_s:
             self._tend_at_s = self._tend(now_s)
         audio = self._encoder.push(self._voices.caller.next_frame(index * FRAME_SAMPLES))
-        if audio is not None:
+        if audio is not None and not self._is_taken_over:
             self._lane.put(direct.append_audio(audio))
 
     def _play(self, index: int) -> None:
@@ -160,33 +194,47 @@ class DirectLeg:
             self._voices.agent.at_work()
         match event:
             case ev.ResponseAudioDelta():
-                index = event.content_index
-                place = event.item_id, index if index is not None and index >= 0 else 0
-                self._hear(event.audio_base64, SAMPLE_RATE_HZ, 1, *place)
+                self._hear(event.audio_base64, SAMPLE_RATE_HZ, 1, event)
             case ev.OutputAudioDelta():
-                self._hear(event.audio_base64, event.sample_rate_hz, event.channels, None, 0)
+                self._hear(event.audio_base64, event.sample_rate_hz, event.channels)
             case ev.SpeechStarted():
                 self.interrupt()
             case ev.ResponseCreated():
                 self._said.begin()
-                self._responses.created()
+                self._sequence.created()
             case ev.ResponseDone() | ev.ResponseCancelled():
-                if (frame := self._responses.ended()) is not None:
-                    self._outbox.put_now(frame)
+                self._leave(self._sequence.ended())
             case ev.ItemDone() if self._is_v2 and (tool_call_id := background.silent_call(event)) is not None:
                 self._react(background.answered(tool_call_id, ""))
             case ev.ErrorEvent():
-                self._responses.refused(event)
+                self._leave(self._sequence.refused(event))
             case _:
                 pass
 
-    def _hear(self, audio: str, sample_rate_hz: int, channels: int, item_id: str | None, content_index: int) -> None:
+    def _hear(self, audio: str, sample_rate_hz: int, channels: int, event: ev.ResponseAudioDelta = _NOWHERE) -> None:
         """Take sound of the agent; what is none is an event all the same, and counted."""
         samples = self._decoder.decode(audio, sample_rate_hz, channels)
         self._timeline.mark(Fact.FIRST_RTP, self._clock.now_s())
         self._counters.packets_received += 1
         self._counters.bytes_received += 2 * len(samples)
-        self._said.push(samples, item_id, content_index)
+        if self._voices.agent.hush.is_on:
+            self._voices.agent.hush.drop(samples)
+            return
+        if event.response_id is not None and event.response_id in self._cut:
+            self._said.cut_samples += len(samples)
+            return
+        self._sounding_id, n_cut = event.response_id, self._said.cut_samples
+        self._said.push(samples, event.item_id, max(0, event.content_index or 0))
+        if self._said.cut_samples == n_cut:
+            self._streams.hear(
+                AudioChunk(
+                    samples=samples,
+                    response_id=event.response_id,
+                    item_id=event.item_id,
+                    output_index=event.output_index,
+                    content_index=event.content_index,
+                )
+            )
 
     def _first_frame(self) -> str:
         return dump_command(UpdateSession(settings=replace(self._config.session, tools=tuple(self._tools()))))
@@ -194,6 +242,17 @@ class DirectLeg:
     def _react(self, command: Command) -> None:
         self._outbox.put_now(dump_command(command))
 
+    def _leave(self, frame: str | None) -> None:
+        if frame is not None:
+            self._outbox.put_now(frame)
+
     def _gate(self, frame: str) -> str | None:
-        """Hold back what asks for a response while there is one."""
-        return self._responses.ask(frame) if self._is_v2 and direct.is_create_response(frame) else frame
+        """Hold back what asks for a response while there is one, and what nobody waits for any more."""
+        asked = direct.asked_response(frame) if self._is_v2 else None
+        if asked is None:
+            return frame
+        if self._responses.is_given_up(asked[0]):
+            if not self._sequence.is_active:
+                self._leave(self._sequence.ended())
+            return None
+        return self._sequence.ask(frame, self._responses.awaited_as(asked[0]))

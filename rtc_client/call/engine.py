@@ -23,8 +23,10 @@ from rtc_client.call.feed import EventFeed
 from rtc_client.call.handoffs import Handoffs
 from rtc_client.call.media import MediaLeg
 from rtc_client.call.notices import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
+from rtc_client.call.responses import Responses
 from rtc_client.call.router import Router, WireLog
 from rtc_client.call.stats import CallStats, snapshot
+from rtc_client.call.streams import Streams
 from rtc_client.call.supervisor import Supervisor
 from rtc_client.call.voices import Voices
 from rtc_client.call.webrtc import WebRtcLeg
@@ -107,6 +109,7 @@ class Engine:
             clock=clock,
             wire_log=wire_log,
             on_event=self._on_event,
+            on_sent=self._on_sent,
             on_fatal=self._on_fatal,
         )
         self.voices = Voices(
@@ -117,6 +120,14 @@ class Engine:
             metered=metered,
             clock=clock,
             on_failure=self._on_audio_failure,
+        )
+        self.voices.agent.hush.on_dropped = lambda: self.router.on_interrupted(None, None)
+        self.streams = Streams(None if config.is_direct else self.voices.agent)
+        self.responses = Responses(
+            self.router.scribe,
+            is_sequenced=config.is_direct and config.version == "v2",
+            withdraw=self._withdraw,
+            secrets=lambda: config.secrets,
         )
         self.media = self._media_leg()
         self.counters = self.media.counters()
@@ -158,7 +169,15 @@ class Engine:
         config, timeline, clock = self.config, self.timeline, self._clock
         if config.is_direct:
             parts = config, self.voices, self.router, self.outbox
-            return DirectLeg(*parts, tools=self._tools, tend=self._tend, timeline=timeline, clock=clock)
+            return DirectLeg(
+                *parts,
+                responses=self.responses,
+                streams=self.streams,
+                tools=self._tools,
+                tend=self._tend,
+                timeline=timeline,
+                clock=clock,
+            )
         return WebRtcLeg(
             config,
             self.legs,
@@ -195,7 +214,17 @@ class Engine:
         return function_tools(has_background_agent=self.handoffs.handler is not None)
 
     def _on_event(self, event: ServerEvent) -> None:
+        if self.voices.agent.hush.is_on and self.responses.begins_anew(event):
+            self.voices.agent.hush.end()
+        self.responses.on_event(event)
+        self.streams.on_event(event)
         self.handoffs.on_event(as_handoff(event) if self.config.version == "v2" else event)
+
+    def _on_sent(self, frame: str) -> None:
+        self.responses.on_sent(frame)
+
+    def _withdraw(self, event_id: str) -> None:
+        self.media.withdraw(event_id)
 
     def _on_tick_failure(self, error: Exception) -> None:
         log.error("the media path failed", exc_info=error)
@@ -235,6 +264,7 @@ class Engine:
         if self.config.sideband == "prefer":
             log.warning("call goes on without events", extra={"call_id": self.legs.call_id})
             self.outbox.close(error)
+            self.responses.end(error)
             self.feed.append(SidebandAbandoned(message=str(error)))
         elif self.timeline.at_s(Fact.SIDEBAND_JOINED) is None:
             self.supervisor.decide(_end(EndReason.REFUSED, "server", str(error)), error)
@@ -291,6 +321,7 @@ class Engine:
         self.handoffs.end()
         self.voices.finish()
         self.outbox.close(CallClosed("the call is over"))
+        self.responses.end(self.supervisor.error or CallClosed("the call is over"))
         self._closing = asyncio.create_task(self._close(end), name="call-close")
 
     async def _close(self, end: End) -> None:
@@ -309,6 +340,7 @@ class Engine:
         self.router.scribe.end()
         self.feed.append(CallEnded(end=end))
         self.feed.close(self.supervisor.error)
+        self.streams.close(self.supervisor.error)
 
     async def _leave(self, end: End) -> None:
         if end.reason is not EndReason.REMOTE_HANGUP:

@@ -50,30 +50,54 @@ class EventFeed:
         self._error = error
         self._wake()
 
-    async def read(self) -> AsyncIterator[CallEvent]:
-        """Yield every event kept, from the first of the call, and wait for more until the call is over.
+    def read(self) -> FeedReader:
+        """Return what yields every event kept, from the first of the call, and waits for more until the call is over.
 
-        Raises:
-            Exception: What the feed was closed with.
-
-        Cancelling it loses nothing: another reader starts from the beginning.
+        At the end it raises what the feed was closed with, once. Cancelling a step of it loses nothing.
         """
-        position = 0
-        while True:
-            if position < self._first:
-                self.dropped += self._first - position
-                position = self._first
-            if position < self._first + len(self._events):
-                event = self._events[position - self._first][0]
-                position += 1
-                yield event
-            elif self._closed:
-                if self._error is not None:
-                    raise self._error
-                return
-            else:
-                await self._news.wait()
+        return FeedReader(self)
+
+    async def wait(self) -> None:
+        """Return when there is something new: an event, or the end."""
+        await self._news.wait()
+
+    def at(self, position: int) -> tuple[CallEvent | None, int]:
+        """Return the event at a position, and how many before it are gone; None when there is none yet."""
+        gone = max(0, self._first - position)
+        index = position + gone - self._first
+        self.dropped += gone
+        return (self._events[index][0] if index < len(self._events) else None), gone
+
+    @property
+    def end(self) -> tuple[Exception | None] | None:
+        """What the feed was closed with; None while it is open."""
+        return (self._error,) if self._closed else None
 
     def _wake(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+
+class FeedReader(AsyncIterator[CallEvent]):
+    """One reader of an `EventFeed`; tasks that share it share its events."""
+
+    def __init__(self, feed: EventFeed) -> None:
+        self._feed = feed
+        self._position = 0
+        self._is_over = False
+
+    async def __anext__(self) -> CallEvent:
+        feed = self._feed
+        while not self._is_over:
+            event, gone = feed.at(self._position)
+            self._position += gone
+            if event is not None:
+                self._position += 1
+                return event
+            if feed.end is None:
+                await feed.wait()
+                continue
+            self._is_over = True
+            if (error := feed.end[0]) is not None:
+                raise error
+        raise StopAsyncIteration

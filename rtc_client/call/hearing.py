@@ -20,6 +20,7 @@ from rtc_client.audio.playout import Playout
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.render import Renderer
 from rtc_client.audio.sinks import NullSink, Sink
+from rtc_client.call.hush import Hush
 from rtc_client.call.speaking import what
 from rtc_client.clock import Clock
 from rtc_client.errors import AudioError, SinkFailed
@@ -62,6 +63,10 @@ class Hearing:
     ) -> None:
         self.tap: PacketTap | None = None
         """Gets the agent's packets as well, as a `PacketSink` does; never raises."""
+        self.hush = Hush()
+        """Keeps the sound of a turn away that was barged in on."""
+        self.on_frame: Callable[[PcmFrame], object] | None = None
+        """Told of every frame as it is heard; never raises."""
         self._packet_sink = sink if isinstance(sink, PacketSink) else None
         self._sink: Sink = NullSink() if isinstance(sink, PacketSink) else sink
         self._clock = clock
@@ -104,6 +109,12 @@ class Hearing:
     def listen(self) -> None:
         """Decode from now on, although no sink wants samples: somebody asks whether the agent speaks."""
         self._renders = True
+
+    def silence_turn(self) -> int:
+        """Hear no more of the agent until it begins anew; return how many samples were waiting to be played."""
+        self.listen()
+        self.hush.begin()
+        return self._jitter.held_packets * FRAME_SAMPLES
 
     def push(self, packet: MediaPacket, now_s: float) -> None:
         """Take an RTP packet. Never raises."""
@@ -208,6 +219,10 @@ class Hearing:
 
     def _write(self, frame: PcmFrame) -> float | None:
         """Hand a frame to the sink; return the mean square of the last moments, now and then."""
+        if self.hush.is_on:
+            frame = PcmFrame(self.hush.filtered(frame.samples), frame.position_samples)
+        if self.on_frame is not None:
+            self.on_frame(frame)
         mean_square = (self.level if self._metered else self._voice).add(frame.samples)
         self._position = frame.end_samples
         try:
@@ -220,7 +235,7 @@ class Hearing:
         try:
             if self.tap is not None:
                 self.tap.write_packet(payload, position)
-            if self._packet_sink is not None:
+            if self._packet_sink is not None and not self.hush.is_on:
                 self._packet_sink.write_packet(payload, position)
         except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
             self._fail(error)

@@ -49,6 +49,21 @@ class MediaLeg(Protocol):
         """
         ...
 
+    def barge_in(self, response_id: str | None) -> int:
+        """Play no more of what the agent has said, and nothing that still comes of it; return the samples thrown away.
+
+        `response_id` is the response that is being cancelled; None where none is known.
+        """
+        ...
+
+    def take_over(self) -> None:
+        """The program appends the caller's sound by itself from now on: send none beside it."""
+        ...
+
+    def withdraw(self, event_id: str) -> None:
+        """Nobody waits any more for the response to this request: if it was held back, it does not leave."""
+        ...
+
     async def flush(self) -> None:
         """Wait a moment until the texts that wait were sent."""
         ...

@@ -45,6 +45,8 @@ class CallResult:
     """Server events by their name on the wire; `unknown` counts all that could not be understood."""
     events_skipped: int = 0
     """Events that a slow reader of `events()` did not get to see."""
+    chunks_skipped: int = 0
+    """Chunks that slow readers of `audio_chunks()` and `transcript_chunks()` did not get to see."""
     transcript: Transcript = field(default_factory=Transcript, repr=False)
     """Who said what, with exports as text, JSON and WebVTT."""
     handoffs: tuple[HandoffRecord, ...] = ()
@@ -74,6 +76,7 @@ class CallResult:
             "audio": {"sent": asdict(self.sent), "received": asdict(self.received)},
             "events": dict(self.events),
             "events_skipped": self.events_skipped,
+            "chunks_skipped": self.chunks_skipped,
             "transcript": self.transcript.as_json(),
             "handoffs": [asdict(record) for record in self.handoffs],
             "transport_path": self.transport_path,

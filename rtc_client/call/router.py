@@ -39,7 +39,8 @@ WireLog: TypeAlias = Callable[[WireFrame], None]
 class Router:
     """Listens to the sideband of one call.
 
-    `on_event` is told of every event of the server, `on_fatal` of an error event that ends the call, and why.
+    `on_event` is told of every event of the server, `on_sent` of every text that left,
+    `on_fatal` of an error event that ends the call, and why.
     """
 
     def __init__(
@@ -50,13 +51,14 @@ class Router:
         clock: Clock,
         wire_log: WireLog | None,
         on_event: Callable[[ev.ServerEvent], None],
+        on_sent: Callable[[str], None],
         on_fatal: Callable[[ev.ErrorEvent, str], None],
     ) -> None:
         self._timeline = timeline
         self._feed = feed
         self._clock = clock
         self._wire_log = wire_log
-        self._on_event = on_event
+        self._on_event, self._on_sent = on_event, on_sent
         self._on_fatal = on_fatal
         self.scribe = Scribe()
         """Writes the transcript."""
@@ -76,6 +78,7 @@ class Router:
     def on_sent(self, text: str) -> None:
         self._record("out", text)
         note_sent(self.scribe, text, self._at_ms())
+        self._on_sent(text)
 
     def on_frame(self, data: str | bytes) -> ev.ServerEvent:
         event = parse_event(data) if isinstance(data, str) else parse_binary(data)

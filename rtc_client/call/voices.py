@@ -8,7 +8,7 @@ from typing import Literal
 from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import Sink
-from rtc_client.audio.sources import Source
+from rtc_client.audio.sources import SilenceSource, Source
 from rtc_client.call.hearing import Hearing
 from rtc_client.call.speaking import Speaking, what
 from rtc_client.clock import Clock
@@ -39,6 +39,11 @@ class Voices:
         """Which way the audio goes; None before it does."""
         self.caller = Speaking(source, caller_sink, opus, clock=clock, on_failure=on_failure)
         self.agent = Hearing(sink, metered=metered, clock=clock, on_failure=on_failure)
+
+    @property
+    def has_source(self) -> bool:
+        """Whether the caller has a voice of its own."""
+        return not isinstance(self._source, SilenceSource)
 
     async def open(self) -> None:
         """Open the sinks and the source, or none of them.

@@ -101,6 +101,15 @@ class WebRtcLeg:
             await self._legs.peer.watch()
         return ""
 
+    def barge_in(self, response_id: str | None) -> int:
+        return self._voices.agent.silence_turn()
+
+    def take_over(self) -> None:
+        """Do nothing: what a program appends to a WebRTC call goes beside the media path."""
+
+    def withdraw(self, event_id: str) -> None:
+        """Do nothing: nothing is held back here."""
+
     async def flush(self) -> None:
         if self._legs.sideband is not None:
             await self._legs.sideband.flush()

@@ -22,9 +22,14 @@ def appended_bytes(frame: str) -> int | None:
     return n_chars // 4 * 3 - frame.count("=", len(frame) - 4)
 
 
-def is_create_response(frame: str) -> bool:
-    """Return whether a frame, however it is written, asks for a response."""
+def asked_response(frame: str) -> tuple[str | None] | None:
+    """Return the `event_id` (or None) of a frame that, however it is written, asks for a response; None for another."""
     if '"response.create"' not in frame:
-        return False
-    value = load_json(frame)
-    return isinstance(value, dict) and value.get("type") == "response.create"
+        return None
+    match load_json(frame):
+        case {"type": "response.create", "event_id": str(event_id)}:
+            return (event_id,)
+        case {"type": "response.create"}:
+            return (None,)
+        case _:
+            return None

@@ -100,6 +100,10 @@ class AudioLane:
         self._frames.append(frame)
         self._news.set()
 
+    def clear(self) -> None:
+        """Forget what waits: it is not to be said any more."""
+        self._frames.clear()
+
     async def take(self) -> str:
         """Take the oldest frame out, waiting for one."""
         while not self._frames:

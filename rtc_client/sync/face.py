@@ -50,16 +50,18 @@ class Face:
         if not self._background.is_forked:
             self._background.leave(lambda: self._call.__aexit__(kind, error, at))
 
-    def _wait(self, timeout_s: float | None, method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _wait(
+        self, timeout_s: float | None, method: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Return what a coroutine method of the call returns."""
         return self._background.run(_name(method), lambda: method(*args, **kwargs), timeout_s)
 
-    def _now(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _now(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a plain method, or a property, of the call returns."""
         return self._background.now(_name(method), lambda: method(*args, **kwargs))
 
     def _read(
-        self, timeout_s: float | None, method: Callable[P, AsyncIterator[T]], *args: P.args, **kwargs: P.kwargs
+        self, timeout_s: float | None, method: Callable[P, AsyncIterator[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Iterator[T]:
         """Return what yields all that an async iterator of the call yields."""
         source = self._background.now(_name(method), lambda: method(*args, **kwargs))

@@ -227,7 +227,10 @@ class Scribe:
             said = (record for record, _ in reversed(self._ledger.placed()) if record.role == "agent")
             record = next((record for record in said if record.n_chars and not record.is_written), None)
         if record is not None:
+            is_open = record.item_id is None and record.is_open
             record.cut(heard_ms)
+            # What still comes of a loose turn is of that turn, heard or not; its settled text tells where it ends.
+            record.is_over = not is_open
 
     # Sound.
 
