@@ -2,7 +2,10 @@
 
 from rtc_client import sync
 from rtc_client.audio.clips import ClipEncoding, ClipSource, OpusClip, PacketSource
+from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRecord, DeviceRestored
+from rtc_client.audio.devices import AudioDevice, find_device, list_devices
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
+from rtc_client.audio.microphone import Microphone
 from rtc_client.audio.recording import OggRecorder, PacketSink
 from rtc_client.audio.sinks import CallbackSink, NullSink, NumpySink, Sink, TeeSink, WavSink
 from rtc_client.audio.sources import (
@@ -15,6 +18,8 @@ from rtc_client.audio.sources import (
     ToneSource,
     WavSource,
 )
+from rtc_client.audio.speaker import Speaker
+from rtc_client.audio.timed import TimedSink, TimedSource
 from rtc_client.call.call import Call, connect
 from rtc_client.call.handoffs import HandoffRecord
 from rtc_client.call.notices import (
@@ -243,10 +248,12 @@ __all__ = [
     "RealtimeApi", "RequestError", "RequestRejected", "ServiceUnreachable", "ResponseInvalid",
     # what the caller says
     "Source", "FileSource", "WavSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
-    "OpusClip", "ClipEncoding", "ClipSource", "PacketSource",
+    "OpusClip", "ClipEncoding", "ClipSource", "PacketSource", "Microphone", "TimedSource",
     # where the agent's voice goes
     "Sink", "WavSink", "NumpySink", "CallbackSink", "NullSink", "TeeSink", "OggRecorder", "PacketSink",
-    "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
+    "Speaker", "TimedSink", "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
+    # sound devices
+    "AudioDevice", "list_devices", "find_device", "DeviceRecord",
     # what the agent asks for
     "HandoffRequest", "HandoffHandler", "HandoffSettings", "HandoffRecord", "ActiveEntry", "Progress",
     "CommandHandoff", "OpenAIResponsesHandoff", "DelegateTool",
@@ -289,7 +296,7 @@ __all__ = [
     "Tool", "FunctionTool", "McpTool", "ToolFilter", "ApprovalFilter", "FunctionChoice", "McpChoice",
     # events of our own
     "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned",
-    "HandoffReceived", "HandoffEnded", "CallEnded",
+    "HandoffReceived", "HandoffEnded", "DeviceLost", "DeviceRestored", "DeviceGlitched", "CallEnded",
     # errors
     "RtcClientError", "ConfigError", "AudioFileUnreadable", "CassetteUnusable", "OpusUnavailable",
     "KeyUnavailable", "KeyExpired",

@@ -263,6 +263,7 @@ class Call(Verbs):
             in_t0_monotonic=voices.caller.began_s,
             out_t0_monotonic=voices.agent.began_s,
             late_frames=voices.caller.late_frames,
+            devices=engine.devices.records,
             datagrams_dropped=dict(counters.dropped),
         )
 

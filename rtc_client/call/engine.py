@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
+from rtc_client.audio.device_reports import reporting_to
 from rtc_client.audio.pacing import Ticket, ticker
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import NullSink, Sink
@@ -21,6 +22,7 @@ from rtc_client.call.dial import Legs
 from rtc_client.call.direct import DirectLeg
 from rtc_client.call.feed import EventFeed
 from rtc_client.call.handoffs import Handoffs
+from rtc_client.call.hardware import DeviceDesk
 from rtc_client.call.media import MediaLeg
 from rtc_client.call.notices import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
 from rtc_client.call.responses import Responses
@@ -89,6 +91,7 @@ class Engine:
         self.state = CallState.IDLE
         self.timeline = Timeline()
         self.feed = EventFeed()
+        self.devices = DeviceDesk(self.feed.append)
         self.outbox = Outbox()
         self.legs = Legs()
         self.snapshots: deque[CallStats] = deque(maxlen=MAX_SNAPSHOTS)
@@ -199,7 +202,8 @@ class Engine:
 
     async def _dial(self) -> None:
         await self.handoffs.open(self.legs.stack)
-        await self.voices.open()
+        with reporting_to(self.devices):
+            await self.voices.open()
         await self.media.dial()
         self._mark(Fact.DTLS_CONNECTED)
         # The end may have been decided since the path came up; then the clockwork would never be told of it.

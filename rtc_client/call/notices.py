@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRestored
 from rtc_client.delegates.request import HandoffRequest
 from rtc_client.protocol.events import ServerEvent
 from rtc_client.protocol.state import End
@@ -88,6 +89,9 @@ Notice: TypeAlias = (
     | SidebandAbandoned
     | HandoffReceived
     | HandoffEnded
+    | DeviceLost
+    | DeviceRestored
+    | DeviceGlitched
     | CallEnded
 )
 CallEvent: TypeAlias = ServerEvent | Notice

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from rtc_client.audio.device_reports import DeviceRecord
 from rtc_client.call.handoffs import HandoffRecord
 from rtc_client.call.stats import CallStats
 from rtc_client.protocol.state import End
@@ -61,6 +62,8 @@ class CallResult:
     """When position 0 of what was heard was handed to the sink, monotonic seconds."""
     late_frames: int = 0
     """How often the source had nothing ready in time."""
+    devices: tuple[DeviceRecord, ...] = ()
+    """How the microphone and the speaker fared, if there were any."""
     datagrams_dropped: Mapping[str, int] = field(default_factory=dict)
     """What the ingress guard kept away, by reason."""
 
@@ -84,6 +87,7 @@ class CallResult:
             "in_t0_monotonic": self.in_t0_monotonic,
             "out_t0_monotonic": self.out_t0_monotonic,
             "late_frames": self.late_frames,
+            "devices": [asdict(record) for record in self.devices],
             "datagrams_dropped": dict(self.datagrams_dropped),
         }
 
@@ -104,8 +108,17 @@ class CallResult:
                 level = "" if totals.level_dbfs is None else f", {totals.level_dbfs:.0f} dBFS"
                 lost = "" if totals.lost is None else f", {totals.lost} lost"
                 lines.append(f"{name:<9} {totals.packets} packets, {totals.bytes} bytes{lost}{level}")
+        lines += [_device_line(record) for record in self.devices]
         if self.handoffs:
             fates = Counter(record.outcome or record.fate for record in self.handoffs)
             lines.append("handoffs  " + ", ".join(f"{n} {fate.replace('_', ' ')}" for fate, n in fates.items()))
         lines += [f"{entry.role + ':':<9} {entry.as_words()}" for entry in self.transcript]
         return "\n".join(lines)
+
+
+def _device_line(record: DeviceRecord) -> str:
+    counted = {"xruns": record.xruns, "underruns": record.underruns, "overflows": record.overflows}
+    parts = [record.name, *(f"{n} {name}" for name, n in counted.items() if n)]
+    if record.losses:
+        parts.append(f"lost {record.losses} times, {record.silent_s:.1f} s")
+    return f"{record.role:<9} " + ", ".join(parts)

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRestored
 from rtc_client.audio.pcm import LevelMeter, is_voiced
 from rtc_client.call.call import Call
 from rtc_client.call.notices import (
@@ -137,6 +138,12 @@ def _line(call: Call, event: CallEvent) -> str | None:
             return f"handoff {printable(request.handoff_id)}: {fate}"
         case HandoffEnded(handoff_id=handoff_id, outcome=outcome, duration_s=duration_s):
             return f"handoff {printable(handoff_id)}: {outcome.replace('_', ' ')} after {duration_s:.1f} s"
+        case DeviceLost(message=message):
+            return f"{message}; the call goes on, and it is tried again"
+        case DeviceRestored(role=role, name=name, silent_s=silent_s):
+            return f"the {role} {name} is back after {silent_s:.1f} s"
+        case DeviceGlitched(role=role, xruns=xruns, underruns=underruns):
+            return f"the {role} stuttered: {xruns} xruns, {underruns} underruns"
         case _:
             return None
 

@@ -1,0 +1,27 @@
+"""DeviceDesk: where the microphone and the speaker of a call report to; it becomes events and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rtc_client.audio.device_reports import DeviceRecord, DeviceReport
+from rtc_client.call.notices import Notice
+
+
+class DeviceDesk:
+    """Takes the reports of a call's devices; `notify` is told of each."""
+
+    def __init__(self, notify: Callable[[Notice], None]) -> None:
+        self._notify = notify
+        self._records: list[Callable[[], DeviceRecord]] = []
+
+    def opened(self, record: Callable[[], DeviceRecord]) -> None:
+        self._records.append(record)
+
+    def report(self, report: DeviceReport) -> None:
+        self._notify(report)
+
+    @property
+    def records(self) -> tuple[DeviceRecord, ...]:
+        """How each device fared so far."""
+        return tuple(record() for record in self._records)
