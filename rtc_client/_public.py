@@ -20,7 +20,8 @@ from rtc_client.audio.sources import (
 )
 from rtc_client.audio.speaker import Speaker
 from rtc_client.audio.timed import TimedSink, TimedSource
-from rtc_client.call.call import Call, connect
+from rtc_client.call.call import Call, ToolContext, connect
+from rtc_client.call.equipped import ToolDecorator
 from rtc_client.call.handoffs import HandoffRecord
 from rtc_client.call.notices import (
     CallEnded,
@@ -32,12 +33,15 @@ from rtc_client.call.notices import (
     SidebandAbandoned,
     SidebandJoined,
     SidebandLost,
+    ToolCallEnded,
 )
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireFrame
 from rtc_client.call.stats import CallStats
 from rtc_client.call.streams import AudioChunk, TranscriptChunk
 from rtc_client.call.taping import CassetteRecorder
+from rtc_client.call.tools import OfferedTool, ToolCallRecord
+from rtc_client.call.typed_tool import TypedTool
 from rtc_client.cassette.cassette import Cassette
 from rtc_client.cassette.reference import read as read_cassette
 from rtc_client.cassette.structure import Difference as CassetteDifference
@@ -46,6 +50,7 @@ from rtc_client.config import CallConfig, Deadlines, HandoffSettings, IceServer,
 from rtc_client.delegates.command import CommandHandoff
 from rtc_client.delegates.request import HandoffHandler, HandoffRequest, Progress
 from rtc_client.delegates.responses import DelegateTool, OpenAIResponsesHandoff
+from rtc_client.delegates.tool import HandoffTool
 from rtc_client.errors import (
     AnswererUnreachable,
     AnswerInvalid,
@@ -62,6 +67,7 @@ from rtc_client.errors import (
     HandoffFailed,
     HandshakeRefused,
     IceFailed,
+    InvalidArguments,
     InvalidCommand,
     KeyExpired,
     KeyUnavailable,
@@ -83,6 +89,7 @@ from rtc_client.errors import (
     SignalingError,
     SinkFailed,
     SourceFailed,
+    ToolFailed,
     WrongThread,
 )
 from rtc_client.keys import ApiKey, ClientSecret
@@ -293,16 +300,17 @@ __all__ = [
     "McpProtocolError", "McpToolError", "McpHttpError", "ContentPart", "InputText", "InputAudio", "InputImage",
     "OutputText", "OutputAudio", "TextPart", "AudioPart", "UnknownModel",
     # tools
+    "TypedTool", "ToolDecorator", "ToolContext", "OfferedTool", "HandoffTool", "ToolCallRecord",
     "Tool", "FunctionTool", "McpTool", "ToolFilter", "ApprovalFilter", "FunctionChoice", "McpChoice",
     # events of our own
     "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned",
-    "HandoffReceived", "HandoffEnded", "DeviceLost", "DeviceRestored", "DeviceGlitched", "CallEnded",
+    "HandoffReceived", "HandoffEnded", "ToolCallEnded", "DeviceLost", "DeviceRestored", "DeviceGlitched", "CallEnded",
     # errors
     "RtcClientError", "ConfigError", "AudioFileUnreadable", "CassetteUnusable", "OpusUnavailable",
     "KeyUnavailable", "KeyExpired",
     "SignalingError", "OfferRejected", "HandshakeRefused", "AnswererUnreachable",
     "AnswerInvalid", "MediaError", "IceFailed", "DtlsFailed", "MediaTimeout", "SidebandError", "SidebandRejected",
     "SidebandClosed", "AudioError", "SourceFailed", "SinkFailed", "ResponseError", "CommandRefused",
-    "ResponseFailed", "ResponseTimeout", "HandoffFailed", "CommandFailed", "CallClosed",
-    "CallLost", "WrongThread",
+    "ResponseFailed", "ResponseTimeout", "HandoffFailed", "CommandFailed", "ToolFailed", "InvalidArguments",
+    "CallClosed", "CallLost", "WrongThread",
 ]  # fmt: skip

@@ -33,6 +33,8 @@ RtcClientError
 │   └── ResponseTimeout         .limit_s
 ├── HandoffFailed               a handler could not do what it was asked
 │   └── CommandFailed           .status, .stderr
+├── ToolFailed                  a tool could not do what it was called for
+│   └── InvalidArguments        the model called it with arguments that do not fit
 ├── CallClosed                  you used a call that is over
 ├── WrongThread                 a method of rtc_client.sync was to wait in the thread that it waits for
 └── CallLost                    the world ended it                   .reason
@@ -299,6 +301,14 @@ class CommandFailed(HandoffFailed):
         super().__init__(message)
         self.status = status
         self.stderr = stderr
+
+
+class ToolFailed(RtcClientError):
+    """A tool cannot do what it was called for. It raises this with a sentence for the model, which may say it aloud."""
+
+
+class InvalidArguments(ToolFailed):
+    """The arguments that a model wrote do not fit the tool; the message is for the model, and may repeat them."""
 
 
 class CallClosed(RtcClientError):

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TypeVar
 
 from rtc_client.audio.pcm import LevelMeter
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import Sink
 from rtc_client.audio.sources import Source
 from rtc_client.call.engine import Engine
+from rtc_client.call.equipped import Equipped
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireLog
 from rtc_client.call.stats import CallStats
 from rtc_client.call.taping import CassetteRecorder
+from rtc_client.call.tools import OfferedTool
 from rtc_client.call.verbs import Verbs
 from rtc_client.clock import Clock, MonotonicClock
 from rtc_client.config import CallConfig
 from rtc_client.delegates.request import HandoffHandler
 from rtc_client.errors import CallClosed, ConfigError
 from rtc_client.protocol.codec import dump_command
+from rtc_client.protocol.signature import Given
 from rtc_client.protocol.state import CallState, End, EndReason
 from rtc_client.protocol.timeline import Fact
 from rtc_client.protocol.transcript import Transcript
-
-Handler = TypeVar("Handler", bound=HandoffHandler)
 
 
 def connect(
@@ -38,6 +40,7 @@ def connect(
     wire_log: WireLog | None = None,
     metered: bool = False,
     handoff: HandoffHandler | None = None,
+    tools: Iterable[OfferedTool] = (),
     cassette: CassetteRecorder | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
@@ -55,6 +58,8 @@ def connect(
         caller_sink: Gets what was really sent: the source, or silence where it was late or muted.
         metered: Keep the levels of the agent's voice even when no sink takes samples; it is not decoded otherwise.
         handoff: Does what the agent asks for; the same as `call.on_handoff(handoff)`.
+        tools: What the agent may call: functions, as by `call.tool`; each as a `TypedTool` with settings of its own;
+            MCP servers (`McpTool`); or the bare definition of a function (`FunctionTool`) that the program answers.
         wire_log: Told of every sideband frame, both ways, as it was on the wire.
         cassette: Records the call, for `cassette.cassette().save(folder)` when it is over.
         clock: Replaced in tests.
@@ -91,11 +96,17 @@ def connect(
     call = Call(engine)
     if handoff is not None:
         call.on_handoff(handoff)
+    for tool in tools:
+        engine.tools.add(tool)
     return call
 
 
-class Call(Verbs):
+class Call(Equipped, Verbs):
     """One voice call. Make it with `connect`. Its methods may be used by any number of tasks at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        engine.tools.context = lambda tool_call_id, is_cancelled: ToolContext(self, tool_call_id, is_cancelled)
 
     async def __aenter__(self) -> Call:
         if self._engine.state is not CallState.IDLE:
@@ -174,30 +185,6 @@ class Call(Verbs):
         """Send the source again."""
         self._engine.voices.caller.muted = False
 
-    def on_handoff(self, handler: Handler) -> Handler:
-        """Let `handler` do what the agent asks for, and return it: a decorator, before the call is entered.
-
-        It is called with a `HandoffRequest`. It may be a function, a generator, or async; or an object that is called
-        like one, such as `CommandHandoff`, which is entered and left with the call if it is an async context manager.
-        Each text that it returns or yields is sent to the agent. What is not async runs in a thread. It is cancelled
-        after `config.handoffs.limit_s` and when the call ends. An exception is told to the agent in words, those of
-        `HandoffFailed` as they are, and to `events()` as `HandoffEnded`; the call goes on.
-
-        Raises:
-            CallClosed: The call was entered already.
-            ConfigError: It has a handler, or asks for no sideband, by which requests come.
-        """
-        if self._engine.state is not CallState.IDLE:
-            raise CallClosed("a handoff handler is given to a call before it is entered")
-        if self._engine.handoffs.handler is not None:
-            raise ConfigError("a call has one handoff handler: give it to connect() or to on_handoff()")
-        if self._engine.config.sideband == "off":
-            raise ConfigError(
-                'requests come by the sideband: a handoff handler needs another policy than sideband="off"'
-            )
-        self._engine.handoffs.handler = handler
-        return handler
-
     async def send_handoff_output(self, text: str, *, handoff_id: str | None = None) -> None:
         """Send output by hand: to the handoff of that id, or, without one, as output that answers none.
 
@@ -258,6 +245,7 @@ class Call(Verbs):
             chunks_skipped=engine.streams.dropped,
             transcript=self.transcript,
             handoffs=tuple(engine.handoffs.records),
+            tool_calls=tuple(engine.tools.records),
             transport_path=voices.path,
             stats=None if voices.path is None else engine.stats(),
             in_t0_monotonic=voices.caller.began_s,
@@ -266,6 +254,22 @@ class Call(Verbs):
             devices=engine.devices.records,
             datagrams_dropped=dict(counters.dropped),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext(Given):
+    """What a tool gets that has a parameter of this type, which no model hears of."""
+
+    call: Call
+    """The call it runs in, for an async tool. In a program of `rtc_client.sync`, use the call that it has made."""
+    tool_call_id: str
+    """The server's name for this call of the tool; a name of ours where a handoff's handler runs it."""
+    _cancelled: threading.Event = field(repr=False)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for the result any more. A tool in a thread should look now and then."""
+        return self._cancelled.is_set()
 
 
 def _level_dbfs(meter: LevelMeter) -> float | None:

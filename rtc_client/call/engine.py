@@ -20,6 +20,7 @@ from rtc_client.audio.sinks import NullSink, Sink
 from rtc_client.audio.sources import SilenceSource, Source
 from rtc_client.call.dial import Legs
 from rtc_client.call.direct import DirectLeg
+from rtc_client.call.ends import end_of, ended
 from rtc_client.call.feed import EventFeed
 from rtc_client.call.handoffs import Handoffs
 from rtc_client.call.hardware import DeviceDesk
@@ -30,25 +31,22 @@ from rtc_client.call.router import Router, WireLog
 from rtc_client.call.stats import CallStats, snapshot
 from rtc_client.call.streams import Streams
 from rtc_client.call.supervisor import Supervisor
+from rtc_client.call.tools import Tools
 from rtc_client.call.voices import Voices
 from rtc_client.call.webrtc import WebRtcLeg
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig
 from rtc_client.errors import (
-    AnswererUnreachable,
     AudioError,
     CallClosed,
     CallLost,
-    MediaError,
-    RtcClientError,
     SidebandError,
-    SignalingError,
 )
 from rtc_client.protocol.background import V2Replies, as_handoff, function_tools
 from rtc_client.protocol.events import ErrorEvent, ServerEvent
 from rtc_client.protocol.handoff import HandoffReplies, V1Replies
 from rtc_client.protocol.session import JsonObject
-from rtc_client.protocol.state import CallState, End, EndedBy, EndReason, Input, next_state
+from rtc_client.protocol.state import CallState, End, EndReason, Input, next_state
 from rtc_client.protocol.timeline import Fact, Timeline
 from rtc_client.sideband.client import Sideband
 from rtc_client.sideband.outbox import Outbox
@@ -96,6 +94,14 @@ class Engine:
         self.legs = Legs()
         self.snapshots: deque[CallStats] = deque(maxlen=MAX_SNAPSHOTS)
         self.supervisor = Supervisor(self._on_end)
+        self.tools = Tools(
+            config,
+            send=self.outbox.put,
+            start=self.supervisor.start,
+            notify=self.feed.append,
+            elapsed_s=self.elapsed_s,
+            clock=clock,
+        )
         self.handoffs = Handoffs(
             config.handoffs,
             replies_of(config),
@@ -105,6 +111,7 @@ class Engine:
             elapsed_s=self.elapsed_s,
             clock=clock,
             secrets=config.secrets,
+            tools=self.tools.for_handler,
         )
         self.router = Router(
             self.timeline,
@@ -201,6 +208,7 @@ class Engine:
             await asyncio.shield(self._closing)
 
     async def _dial(self) -> None:
+        self.tools.check(has_handler=self.handoffs.handler is not None)
         await self.handoffs.open(self.legs.stack)
         with reporting_to(self.devices):
             await self.voices.open()
@@ -215,17 +223,22 @@ class Engine:
         self.feed.append(MediaConnected())
 
     def _tools(self) -> Sequence[JsonObject]:
-        return function_tools(has_background_agent=self.handoffs.handler is not None)
+        ours = function_tools(has_background_agent=self.handoffs.handler is not None)
+        return [*ours, *self.tools.definitions()]
 
     def _on_event(self, event: ServerEvent) -> None:
         if self.voices.agent.hush.is_on and self.responses.begins_anew(event):
             self.voices.agent.hush.end()
         self.responses.on_event(event)
         self.streams.on_event(event)
-        self.handoffs.on_event(as_handoff(event) if self.config.version == "v2" else event)
+        if self.config.version == "v2":
+            self.tools.on_event(event)
+            event = as_handoff(event)
+        self.handoffs.on_event(event)
 
     def _on_sent(self, frame: str) -> None:
         self.responses.on_sent(frame)
+        self.tools.on_sent(frame)
 
     def _withdraw(self, event_id: str) -> None:
         self.media.withdraw(event_id)
@@ -260,9 +273,9 @@ class Engine:
         finally:
             self.router.joined = False
         if self.state is CallState.ACTIVE:
-            self.supervisor.decide(_end(EndReason.REMOTE_HANGUP, "server", closed.reason))
+            self.supervisor.decide(ended(EndReason.REMOTE_HANGUP, "server", closed.reason))
         else:
-            self.supervisor.decide(_end(EndReason.REFUSED, "server", str(closed)), closed)
+            self.supervisor.decide(ended(EndReason.REFUSED, "server", str(closed)), closed)
 
     def _on_sideband_failure(self, error: SidebandError) -> None:
         if self.config.sideband == "prefer":
@@ -271,7 +284,7 @@ class Engine:
             self.responses.end(error)
             self.feed.append(SidebandAbandoned(message=str(error)))
         elif self.timeline.at_s(Fact.SIDEBAND_JOINED) is None:
-            self.supervisor.decide(_end(EndReason.REFUSED, "server", str(error)), error)
+            self.supervisor.decide(ended(EndReason.REFUSED, "server", str(error)), error)
         else:
             lost = CallLost("sideband_lost", f"the sideband was lost and stays lost: {error}")
             lost.__cause__ = error
@@ -283,7 +296,7 @@ class Engine:
         except CallLost as error:
             self.supervisor.decide(end_of(error), error)
         else:
-            self.supervisor.decide(_end(EndReason.REMOTE_HANGUP, "server", detail))
+            self.supervisor.decide(ended(EndReason.REMOTE_HANGUP, "server", detail))
 
     def _tend(self, now_s: float) -> float:
         """Keep statistics, end the call when its time is over or everything was said; return when to look again."""
@@ -291,16 +304,18 @@ class Engine:
         elapsed_s = now_s - self._connected_s
         left_s = math.inf if config.max_duration_s is None else config.max_duration_s - elapsed_s
         quiet_s = self.voices.quiet_s()
-        lingers_s = math.inf if quiet_s is None else config.linger_s - min(quiet_s, self.handoffs.idle_s())
+        lingers_s = math.inf
+        if quiet_s is not None:
+            lingers_s = config.linger_s - min(quiet_s, self.handoffs.idle_s(), self.tools.idle_s())
         if elapsed_s >= self._look_at_s:
             self._look_at_s += _LOOK_S
             self.counters = self.media.counters()
             self.voices.caller.set_loss_ratio(self.counters.fraction_lost)
             self.snapshots.append(self._snapshot(since=self.snapshots[-1] if self.snapshots else None))
         if left_s <= 0:
-            self.supervisor.decide(_end(EndReason.MAX_DURATION, "caller"))
+            self.supervisor.decide(ended(EndReason.MAX_DURATION, "caller"))
         elif lingers_s <= 0:
-            self.supervisor.decide(_end(EndReason.SOURCE_ENDED, "caller"))
+            self.supervisor.decide(ended(EndReason.SOURCE_ENDED, "caller"))
         elif not self._is_warned and elapsed_s >= config.deadlines.first_rtp_s:
             self._is_warned = True
             if config.is_heard and self.timeline.at_s(Fact.FIRST_RTP) is None:
@@ -310,10 +325,10 @@ class Engine:
 
     def _on_fatal(self, event: ErrorEvent, reason: str) -> None:
         error = CallLost(reason.replace(" ", "_"), f"the server ended the session: {reason}")
-        self.supervisor.decide(_end(EndReason.LOST, "server", reason), error)
+        self.supervisor.decide(ended(EndReason.LOST, "server", reason), error)
 
     def _on_audio_failure(self, failure: AudioError) -> None:
-        if not self.supervisor.decide(_end(EndReason.FAILED, "program", str(failure)), failure):
+        if not self.supervisor.decide(ended(EndReason.FAILED, "program", str(failure)), failure):
             # The call is over, but a recording that could not be finished must not pass for a whole one.
             self.supervisor.error = self.supervisor.error or failure
 
@@ -323,6 +338,7 @@ class Engine:
         if self._ticket is not None:
             self._ticket.remove()
         self.handoffs.end()
+        self.tools.end()
         self.voices.finish()
         self.outbox.close(CallClosed("the call is over"))
         self.responses.end(self.supervisor.error or CallClosed("the call is over"))
@@ -358,34 +374,11 @@ class Engine:
         self.state = next_state(self.state, happened) or self.state
 
 
-def end_of(error: BaseException) -> End:
-    """Return the end that an exception means for a call."""
-    match error:
-        case AnswererUnreachable():
-            return _end(EndReason.REFUSED, "network", str(error))
-        case SignalingError() | SidebandError():
-            return _end(EndReason.REFUSED, "server", str(error))
-        case MediaError():
-            return _end(EndReason.NO_MEDIA, "network", str(error))
-        case CallLost():
-            return _end(EndReason.LOST, "network", str(error))
-        case RtcClientError():
-            return _end(EndReason.FAILED, "program", str(error))
-        case Exception():
-            return _end(EndReason.FAILED, "program", type(error).__name__)
-        case _:
-            return _end(EndReason.INTERRUPTED, "caller")
-
-
 def replies_of(config: CallConfig) -> HandoffReplies:
     """Return how a call says what comes of a handoff."""
     if config.version == "v2":
         return V2Replies(long_output=config.handoffs.long_output)
     return V1Replies(prefix=config.handoffs.prefix, long_output=config.handoffs.long_output)
-
-
-def _end(reason: EndReason, by: EndedBy, detail: str = "") -> End:
-    return End(reason=reason, by=by, detail=detail)
 
 
 async def _settle(parts: list[Coroutine[Any, Any, object]], limit_s: float) -> None:

@@ -19,6 +19,7 @@ from rtc_client.clock import Clock
 from rtc_client.config import HandoffSettings
 from rtc_client.delegates.request import HandoffHandler, HandoffRequest, Progress
 from rtc_client.delegates.running import Runner
+from rtc_client.delegates.tool import HandoffTool
 from rtc_client.errors import CallClosed, HandoffFailed, RtcClientError
 from rtc_client.protocol import events as ev
 from rtc_client.protocol.codec import dump_command
@@ -98,6 +99,7 @@ class Handoffs:
         elapsed_s: Seconds since the call connected.
         clock: Measures how long handlers take.
         secrets: What must not be in a message to the model.
+        tools: Returns the tools that a handler may run.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Handoffs:
         elapsed_s: Callable[[], float],
         clock: Clock,
         secrets: Iterable[str],
+        tools: Callable[[], tuple[HandoffTool, ...]],
     ) -> None:
         self.handler: HandoffHandler | None = None
         self._settings = settings
@@ -121,6 +124,7 @@ class Handoffs:
         self._elapsed_s = elapsed_s
         self._clock = clock
         self._secrets = tuple(secrets)
+        self._tools = tools
         self._runner = Runner()
         self._transcript = ActiveTranscript()
         self._records: deque[_Record] = deque(maxlen=MAX_RECORDS)
@@ -176,6 +180,7 @@ class Handoffs:
                         item_id=event.item_id,
                         input_transcript=event.input_transcript,
                         active_transcript=self._transcript.take(event.input_transcript),
+                        tools=self._tools(),
                     )
                 )
             case _:

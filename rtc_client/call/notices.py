@@ -74,6 +74,25 @@ class HandoffEnded:
     """What the handler raised. Not shown: it may hold anything."""
 
 
+ToolOutcome: TypeAlias = Literal["answered", "invalid", "failed", "timed_out", "cancelled", "refused"]
+"""How a call of a tool ended: by its result, by arguments that do not fit, by an exception, by its time limit, with the
+call (or the handler that made it), or at once, for too many others were waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallEnded:
+    """A tool is done, and the model was told; the call goes on, however that was."""
+
+    tool_call_id: str
+    name: str
+    outcome: ToolOutcome
+    """`answered`, or what kept it from that."""
+    duration_s: float
+    """From when it was called, waiting for its turn included, in seconds."""
+    error: Exception | None = field(default=None, repr=False)
+    """What the tool raised. Not shown: it may hold anything."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded:
     """The last event of every call."""
@@ -92,6 +111,7 @@ Notice: TypeAlias = (
     | DeviceLost
     | DeviceRestored
     | DeviceGlitched
+    | ToolCallEnded
     | CallEnded
 )
 CallEvent: TypeAlias = ServerEvent | Notice

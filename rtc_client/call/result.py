@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from rtc_client.audio.device_reports import DeviceRecord
 from rtc_client.call.handoffs import HandoffRecord
 from rtc_client.call.stats import CallStats
+from rtc_client.call.tools import ToolCallRecord
 from rtc_client.protocol.state import End
 from rtc_client.protocol.timeline import Timings
 from rtc_client.protocol.transcript import Transcript
@@ -52,6 +53,8 @@ class CallResult:
     """Who said what, with exports as text, JSON and WebVTT."""
     handoffs: tuple[HandoffRecord, ...] = ()
     """What the agent asked for, in order, and what became of it."""
+    tool_calls: tuple[ToolCallRecord, ...] = ()
+    """Which tools were called, in order, and what became of it."""
     transport_path: str | None = None
     """Which way the audio went: `fast`, `packets` or `plain`; None if it never did."""
     stats: CallStats | None = None
@@ -82,6 +85,7 @@ class CallResult:
             "chunks_skipped": self.chunks_skipped,
             "transcript": self.transcript.as_json(),
             "handoffs": [asdict(record) for record in self.handoffs],
+            "tool_calls": [asdict(record) for record in self.tool_calls],
             "transport_path": self.transport_path,
             "stats": None if self.stats is None else self.stats.as_dict(),
             "in_t0_monotonic": self.in_t0_monotonic,
@@ -112,6 +116,10 @@ class CallResult:
         if self.handoffs:
             fates = Counter(record.outcome or record.fate for record in self.handoffs)
             lines.append("handoffs  " + ", ".join(f"{n} {fate.replace('_', ' ')}" for fate, n in fates.items()))
+        if self.tool_calls:
+            calls = Counter((record.name, record.outcome or "at_work") for record in self.tool_calls)
+            counts = (f"{n} {name} {outcome.replace('_', ' ')}" for (name, outcome), n in calls.items())
+            lines.append("tools     " + ", ".join(counts))
         lines += [f"{entry.role + ':':<9} {entry.as_words()}" for entry in self.transcript]
         return "\n".join(lines)
 

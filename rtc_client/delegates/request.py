@@ -9,6 +9,7 @@ from collections.abc import AsyncIterable, Awaitable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
+from rtc_client.delegates.tool import HandoffTool
 from rtc_client.protocol.handoff import ActiveEntry, delegation_input, delegation_text
 
 MAX_STEERING: Final = 16
@@ -77,6 +78,8 @@ class HandoffRequest:
     """The request, as the agent puts it; may be empty."""
     active_transcript: tuple[ActiveEntry, ...] = field(default=(), repr=False)
     """What was said since the handoff before, the request included unless the user had said just that."""
+    tools: tuple[HandoffTool, ...] = field(default=(), repr=False, compare=False)
+    """The tools of the call (`connect(tools=...)`), on realtime v1, whose agent calls none itself."""
     steering: Steering = field(default_factory=Steering, repr=False, compare=False)
     """By which later requests come."""
 

@@ -21,6 +21,7 @@ from rtc_client.delegates.history import (
 )
 from rtc_client.delegates.request import HandoffRequest, Progress
 from rtc_client.delegates.running import run_anywhere
+from rtc_client.delegates.tool import HandoffTool
 from rtc_client.errors import ConfigError, HandoffFailed
 from rtc_client.protocol.codec import dump_json, load_json
 
@@ -53,9 +54,9 @@ class DelegateTool:
 class OpenAIResponsesHandoff:
     """Asks a model, streaming, and sends each message of it when it is complete. It serves one call at a time.
 
-    The model gets the request as `HandoffRequest.text`, behind the turns before it in this call. It may call tools;
-    what else is asked while it is at work (`steer`) is put to it with the next response. What it marks as commentary is
-    progress. Nothing is stored on the server (`store=False`).
+    The model gets the request as `HandoffRequest.text`, behind the turns before it in this call. It may call tools,
+    those of the call (`HandoffRequest.tools`) among them; what else is asked while it is at work (`steer`) is put to it
+    with the next response. What it marks as commentary is progress. Nothing is stored on the server (`store=False`).
 
     Needs the extra: `pip install rtc-client[openai]`.
 
@@ -98,8 +99,7 @@ class OpenAIResponsesHandoff:
         self._arguments: dict[str, Any] = {"model": model, "store": False, "stream": True}
         if instructions:
             self._arguments["instructions"] = instructions
-        if tools:
-            self._arguments["tools"] = [_described(tool) for tool in tools]
+        self._tools = [_described(tool) for tool in tools]
         if compact:
             self._arguments["context_management"] = [{"type": "compaction", "compact_threshold": history_tokens}]
         self._arguments |= options or {}
@@ -140,7 +140,7 @@ class OpenAIResponsesHandoff:
         turn = [user_message(request.text)]
         for _ in range(MAX_ROUNDS):
             calls: list[Item] = []
-            async with aclosing(self._response(turn)) as items:
+            async with aclosing(self._response(turn, request.tools)) as items:
                 async for item in items:
                     if item.get("type") == "function_call":
                         calls.append(item)
@@ -150,7 +150,7 @@ class OpenAIResponsesHandoff:
                         text = text_of(item)
                         yield Progress(text) if item.get("phase") == "commentary" else text
             for call in calls:
-                turn.append(tool_output(call["call_id"], await self._run(call)))
+                turn.append(tool_output(call["call_id"], await self._run(call, request.tools)))
             steering = [user_message(more.text) for more in request.take_steering()]
             turn += steering
             if not calls and not steering:
@@ -158,17 +158,19 @@ class OpenAIResponsesHandoff:
                 return
         raise HandoffFailed("The task was given up: the model called tools again and again.")
 
-    async def _response(self, turn: Sequence[Item]) -> AsyncGenerator[Item]:
+    async def _response(self, turn: Sequence[Item], tools: Sequence[HandoffTool]) -> AsyncGenerator[Item]:
         """Yield each item of one response when it is complete."""
         import openai
 
         if self._client is None:
             raise ConfigError("an OpenAIResponsesHandoff works within a call, or within `async with`")
         given = since_compaction([*self._history.items, *turn])
+        described = [*self._tools, *(_described(tool) for tool in tools if tool.name not in self._functions)]
+        arguments = ({"tools": described} if described else {}) | self._arguments
         create: Any = self._client.responses.create  # its types are those of literals, not of what was received
         is_complete = False
         try:
-            async with await create(input=given, **self._arguments) as stream:
+            async with await create(input=given, **arguments) as stream:
                 async for event in stream:
                     match event.type:
                         case "response.output_item.done":
@@ -194,9 +196,9 @@ class OpenAIResponsesHandoff:
         if not is_complete:
             raise HandoffFailed("The model broke off.")
 
-    async def _run(self, call: Item) -> str:
+    async def _run(self, call: Item, tools: Sequence[HandoffTool]) -> str:
         """Return what a tool answers; of a failure its name, as JSON."""
-        tool = self._functions.get(call["name"])
+        tool = ({one.name: one for one in tools} | self._functions).get(call["name"])
         if tool is None:
             return dump_json({"error": "there is no such tool"})
         try:
@@ -213,8 +215,8 @@ class OpenAIResponsesHandoff:
             return dump_json({"error": f"it failed by an internal error ({type(error).__name__})"})
 
 
-def _described(tool: DelegateTool | Mapping[str, object]) -> Mapping[str, object]:
-    if not isinstance(tool, DelegateTool):
+def _described(tool: DelegateTool | HandoffTool | Mapping[str, object]) -> Mapping[str, object]:
+    if not isinstance(tool, DelegateTool | HandoffTool):
         return tool
     return {
         "type": "function",

@@ -8,7 +8,8 @@ import contextvars
 import inspect
 import queue
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from rtc_client.delegates.request import HandoffHandler, HandoffRequest
@@ -20,9 +21,10 @@ _END: Final = object()
 
 
 class Runner:
-    """Runs the handlers of one call."""
+    """Runs the handlers of one call, or its tools."""
 
-    def __init__(self) -> None:
+    def __init__(self, thread_name: str = "handoff-handler") -> None:
+        self._thread_name = thread_name
         self._threads: set[threading.Thread] = set()
 
     async def texts(self, handler: HandoffHandler, request: HandoffRequest) -> AsyncGenerator[str]:
@@ -49,11 +51,24 @@ class Runner:
             if worker is not None:
                 worker.stop()
 
+    async def result(self, function: Callable[..., object], arguments: Mapping[str, object]) -> object:
+        """Return what a function returns for these keyword arguments, as `texts` runs a handler.
+
+        Raises whatever the function raises, and HandoffFailed if `MAX_THREADS` threads are busy.
+        """
+        worker = None if _is_async(function) else self._worker()
+        try:
+            result: Any = function(**arguments) if worker is None else await worker.run(partial(function, **arguments))
+            return await result if inspect.isawaitable(result) else result
+        finally:
+            if worker is not None:
+                worker.stop()
+
     def _worker(self) -> _Worker:
         self._threads = {thread for thread in self._threads if thread.is_alive()}
         if len(self._threads) >= MAX_THREADS:
             raise HandoffFailed("The task was not begun: earlier ones that were given up are still running.")
-        worker = _Worker()
+        worker = _Worker(self._thread_name)
         self._threads.add(worker.thread)
         return worker
 
@@ -101,12 +116,12 @@ async def _pieces(answer: Any, worker: _Worker | None) -> AsyncGenerator[Any]:
 class _Worker:
     """One daemon thread that runs functions one after the other, in the context of whoever made it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "handoff-handler") -> None:
         self._loop = asyncio.get_running_loop()
         # At most three jobs: one that runs, the last, and the end.
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any] | None] | None] = queue.SimpleQueue()
         self.thread = threading.Thread(
-            target=contextvars.copy_context().run, args=(self._work,), name="handoff-handler", daemon=True
+            target=contextvars.copy_context().run, args=(self._work,), name=name, daemon=True
         )
         self.thread.start()
 

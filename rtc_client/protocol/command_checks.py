@@ -93,6 +93,16 @@ def check_item(item: Item | InputItem) -> None:
         check_id("the id of an item reference", item.id)
 
 
+def check_tool(tool: Tool) -> None:
+    """Raise unless a tool can be offered."""
+    if isinstance(tool, UnknownModel):
+        raise InvalidCommand(CommandFault.UNKNOWN_KIND, "a tool of a kind that is not known cannot be sent")
+    if isinstance(tool, McpTool) and not (tool.server_url or tool.connector_id):
+        raise InvalidCommand(
+            CommandFault.MCP_ADDRESS, "an MCP tool needs a server_url or a connector_id, so that it can be found"
+        )
+
+
 def check_format(audio_format: AudioFormat | None) -> None:
     """Raise unless PCM is at 24 kHz; the other formats have no rate."""
     if isinstance(audio_format, PcmFormat) and audio_format.rate != 24_000:
@@ -154,9 +164,4 @@ def _check_max_tokens(limit: int | str | None) -> None:
 
 def _check_tools(tools: Iterable[Tool]) -> None:
     for tool in tools:
-        if isinstance(tool, UnknownModel):
-            raise InvalidCommand(CommandFault.UNKNOWN_KIND, "a tool of a kind that is not known cannot be sent")
-        if isinstance(tool, McpTool) and not (tool.server_url or tool.connector_id):
-            raise InvalidCommand(
-                CommandFault.MCP_ADDRESS, "an MCP tool needs a server_url or a connector_id, so that it can be found"
-            )
+        check_tool(tool)

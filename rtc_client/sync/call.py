@@ -7,7 +7,7 @@ stands in face.py.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from rtc_client.audio.frames import Samples
@@ -16,13 +16,14 @@ from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import Sink
 from rtc_client.audio.sources import Source
 from rtc_client.call import call as aio
-from rtc_client.call.call import Handler
+from rtc_client.call.equipped import Handler, ToolDecorator
 from rtc_client.call.notices import CallEvent
 from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireLog
 from rtc_client.call.stats import CallStats
 from rtc_client.call.streams import AudioChunk, TranscriptChunk
 from rtc_client.call.taping import CassetteRecorder
+from rtc_client.call.tools import OfferedTool
 from rtc_client.call.verbs import REPLY_S
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig
@@ -48,6 +49,7 @@ def connect(
     wire_log: WireLog | None = None,
     metered: bool = False,
     handoff: HandoffHandler | None = None,
+    tools: Iterable[OfferedTool] = (),
     cassette: CassetteRecorder | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
@@ -65,6 +67,8 @@ def connect(
         caller_sink: Gets what was really sent: the source, or silence where it was late or muted.
         metered: Keep the levels of the agent's voice even when no sink takes samples; it is not decoded otherwise.
         handoff: Does what the agent asks for; the same as `call.on_handoff(handoff)`.
+        tools: What the agent may call: functions, as by `call.tool`; each as a `TypedTool` with settings of its own;
+            MCP servers (`McpTool`); or the bare definition of a function (`FunctionTool`) that the program answers.
         wire_log: Told of every sideband frame, both ways, as it was on the wire.
         cassette: Records the call, for `cassette.cassette().save(folder)` when it is over.
         clock: Replaced in tests.
@@ -87,6 +91,7 @@ def connect(
             wire_log=wire_log,
             metered=metered,
             handoff=handoff,
+            tools=tools,
             cassette=cassette,
             clock=clock,
             rng=rng,
@@ -460,6 +465,33 @@ class Call(Face):
         """
         return self._read(timeout_s, self._call.transcript_chunks)
 
+    def on_handoff(self, handler: Handler) -> Handler:
+        """Let `handler` do what the agent asks for, and return it: a decorator, before the call is entered.
+
+        It is called with a `HandoffRequest`. It may be a function, a generator, or async; or an object that is called
+        like one, such as `CommandHandoff`, which is entered and left with the call if it is an async context manager.
+        Each text that it returns or yields is sent to the agent. What is not async runs in a thread. It is cancelled
+        after `config.handoffs.limit_s` and when the call ends. An exception is told to the agent in words, those of
+        `HandoffFailed` as they are, and to `events()` as `HandoffEnded`; the call goes on.
+
+        Raises:
+            CallClosed: The call was entered already.
+            ConfigError: It has a handler, or asks for no sideband, by which requests come.
+        """
+        return self._now(self._call.on_handoff, handler)
+
+    @property
+    def tool(self) -> ToolDecorator:
+        """Lets the agent call a typed function: `@call.tool` or `@call.tool(respond=False)`.
+
+        It is for a call that was not entered yet. Which functions can be tools, and what the settings mean, says
+        `TypedTool`. On realtime v2 (`transport="websocket"`) the agent calls it itself, gets the result, and speaks. On
+        v1 it stands in `HandoffRequest.tools`, for the handler. Several may be at work; each is a task of the call,
+        cancelled after its limit and when the call ends, and told of by `ToolCallEnded` and `result.tool_calls`. What
+        a tool raises is told to the model in words, and the call goes on.
+        """
+        return self._now(lambda: self._call.tool)
+
     @property
     def call_id(self) -> str | None:
         """The server's name for this call; None until it was answered, and of a call over a websocket."""
@@ -515,21 +547,6 @@ class Call(Face):
     def unmute(self) -> None:
         """Send the source again."""
         return self._now(self._call.unmute)
-
-    def on_handoff(self, handler: Handler) -> Handler:
-        """Let `handler` do what the agent asks for, and return it: a decorator, before the call is entered.
-
-        It is called with a `HandoffRequest`. It may be a function, a generator, or async; or an object that is called
-        like one, such as `CommandHandoff`, which is entered and left with the call if it is an async context manager.
-        Each text that it returns or yields is sent to the agent. What is not async runs in a thread. It is cancelled
-        after `config.handoffs.limit_s` and when the call ends. An exception is told to the agent in words, those of
-        `HandoffFailed` as they are, and to `events()` as `HandoffEnded`; the call goes on.
-
-        Raises:
-            CallClosed: The call was entered already.
-            ConfigError: It has a handler, or asks for no sideband, by which requests come.
-        """
-        return self._now(self._call.on_handoff, handler)
 
     def send_handoff_output(self, text: str, *, handoff_id: str | None = None, timeout_s: float | None = None) -> None:
         """Send output by hand: to the handoff of that id, or, without one, as output that answers none.

@@ -102,9 +102,14 @@ class DirectJudge:
         """Take note of a frame that was sent to the client."""
         if (handoff_id := requested_handoff(frame)) is not None:
             self._handoffs.add(handoff_id)
-        if '"function_call"' in frame:
+        if "function_call" in frame:
             match parse_object(frame):
-                case {"type": "conversation.item.done", "item": {"call_id": str(call_id)}}:
+                case {
+                    "type": "conversation.item.done" | "response.output_item.done",
+                    "item": {"type": "function_call", "call_id": str(call_id)},
+                }:
+                    self._function_calls.add(call_id)
+                case {"type": "response.function_call_arguments.done", "call_id": str(call_id)}:
                     self._function_calls.add(call_id)
                 case _:
                     pass

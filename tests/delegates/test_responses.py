@@ -13,14 +13,18 @@ from typing import Any
 import pytest
 
 from rtc_client import (
+    CallConfig,
     ConfigError,
     DelegateTool,
     HandoffFailed,
     HandoffRequest,
     OpenAIResponsesHandoff,
     Progress,
+    TypedTool,
+    connect,
 )
 from rtc_client.delegates.history import History
+from rtc_client.testing import EndCall, FakeAnswerer, RequestHandoff, Scenario
 from tests.delegates.responses_server import ResponsesServer, call, message, serving
 
 pytest.importorskip("openai")
@@ -106,6 +110,33 @@ async def test_a_call_that_is_over_is_forgotten() -> None:
             await texts_of(handoff, "third")
 
     assert server.requests[1]["input"] == [user("second")]
+
+
+async def test_the_model_may_call_the_tools_of_the_call() -> None:
+    """Beside its own, which win by name; a whole call, and the program hears of each."""
+
+    def hours(day: str) -> str:
+        """Opening hours."""
+        return f"nine on {day}"
+
+    async def own(arguments: Mapping[str, Any]) -> str:
+        return "own"
+
+    mine = DelegateTool(name="mine", description="", parameters={}, run=own)
+    answers = [call("hours", '{"day":"Sunday"}', "c1"), call("hours", "{}", "c2"), call("mine", "{}", "c3")]
+    scenario = Scenario(steps=[RequestHandoff(input_transcript="when?", answer="At nine."), EndCall()])
+    async with serving(answers, [message("At nine.")]) as server, FakeAnswerer(scenario=scenario) as fake:
+        config = CallConfig(api_key=KEY, base_url=fake.base_url)
+        model = handoff_to(server, tools=[mine])
+        async with connect(config, handoff=model, tools=[hours, TypedTool(hours, name="mine")]) as held:
+            result = await held.wait_ended()
+        assert fake.violations == []
+
+    assert [tool["name"] for tool in server.requests[0]["tools"]] == ["mine", "hours"]
+    assert server.requests[0]["tools"][1]["parameters"]["required"] == ["day"]
+    outputs = [one["output"] for one in server.requests[1]["input"] if one["type"] == "function_call_output"]
+    assert outputs == ['"nine on Sunday"', '{"error":"the argument \'day\' is missing"}', "own"]
+    assert [(one.name, one.outcome) for one in result.tool_calls] == [("hours", "answered"), ("hours", "invalid")]
 
 
 async def test_tools_are_called_until_the_model_has_what_it_needs() -> None:
