@@ -67,6 +67,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Say what the menu shows."""
     config.nav = [
         {"rtc_client": "README.md"},
+        {"Verbs": "verbs.md"},
         {"The fake answerer": TESTING},
         {"Figures": "tests/bench/README.md"},
         {"Changelog": "CHANGELOG.md"},

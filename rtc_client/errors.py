@@ -252,7 +252,10 @@ class ResponseError(RtcClientError):
 
 
 class CommandRefused(ResponseError):
-    """The server answered a command with an error event; the message holds its own words."""
+    """The server answered a command with an error event; the message holds its own words.
+
+    `code` and `error_type` are its names for the error, `param` is the parameter that it is about; None without one.
+    """
 
     def __init__(
         self, message: str, *, code: str | None = None, error_type: str | None = None, param: str | None = None
@@ -261,7 +264,6 @@ class CommandRefused(ResponseError):
         self.code = code
         self.error_type = error_type
         self.param = param
-        """The parameter it is about."""
 
 
 class ResponseFailed(ResponseError):

@@ -51,7 +51,8 @@ class Responses:
         self._room = asyncio.Semaphore(MAX_WAITING)
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
-        self._n_closed = 0
+        self._closed_number = -1
+        """The latest entry when the server last said that a turn, or a response, is over."""
         self._error: Exception | None = None
         self.is_turn_open = False
         """Whether the agent's words are coming, and have not settled."""
@@ -139,7 +140,7 @@ class Responses:
                 self.is_turn_open = False
             case ev.AgentTranscriptClosed():
                 self.is_turn_open = False
-                self._n_closed += 1
+                self._closed_number = self._latest_number()
             case _:
                 return
         self._wake()
@@ -191,16 +192,13 @@ class Responses:
 
     async def _next_reply(self, after: int) -> str:
         """Return the text of the first turn of the agent's that begins behind entry `after`, once it has settled."""
-        n_closed: int | None = None
         while True:
             if self._error is not None:
                 raise self._error
             entry = self._reply_after(after)
             if entry is not None and entry.final:
                 return entry.text
-            if entry is not None and n_closed is None:
-                n_closed = self._n_closed
-            is_closed = n_closed is not None and self._n_closed > n_closed
+            is_closed = entry is not None and entry.number <= self._closed_number
             try:
                 async with asyncio.timeout(SETTLE_S if is_closed else None):
                     await self._news.wait()
@@ -216,7 +214,7 @@ class Responses:
 
     def _ended(self, event: ev.ResponseDone | ev.ResponseCancelled) -> None:
         self.is_turn_open = False
-        self._n_closed += 1
+        self._closed_number = self._latest_number()
         event_id, finished = self._asked.ended(event)
         waiting = self._waiting.get(event_id or "")
         if waiting is None or waiting.done():

@@ -48,7 +48,7 @@ class CallResult:
     events_skipped: int = 0
     """Events that a slow reader of `events()` did not get to see."""
     chunks_skipped: int = 0
-    """Chunks that slow readers of `audio_chunks()` and `transcript_chunks()` did not get to see."""
+    """How many chunks slow readers of `audio_chunks()` and `transcript_chunks()` did not get to see."""
     transcript: Transcript = field(default_factory=Transcript, repr=False)
     """Who said what, with exports as text, JSON and WebVTT."""
     handoffs: tuple[HandoffRecord, ...] = ()

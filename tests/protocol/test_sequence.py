@@ -102,3 +102,32 @@ def test_never_two_at_a_time(steps: list[str]) -> None:
                 sequence.refused(ACTIVE)
                 is_out = True
         assert sequence.is_active == is_out
+
+
+def test_requests_that_somebody_waits_for_are_held_in_turn() -> None:
+    """Each of them, beside the one that nobody waits for; one that is withdrawn never leaves."""
+    sequence = ResponseSequence()
+    assert sequence.ask("a", "1") == "a"
+    for frame, awaited_as in (("b", "2"), ("x", None), ("c", "3"), ("y", None), ("d", "4")):
+        assert sequence.ask(frame, awaited_as) is None
+    sequence.withdraw("3")
+
+    left = [sequence.ended() for _ in range(4)]
+    assert left == ["b", "y", "d", None]
+
+
+def test_a_request_that_is_refused_for_itself_sets_the_next_one_free() -> None:
+    """There is no response of it to wait for. One that was in the way of a response goes first when that is over."""
+    refusal = parse_event('{"type":"error","error":{"code":"invalid_value","message":"no","event_id":"1"}}')
+    assert isinstance(refusal, ErrorEvent)
+    assert isinstance(CODED, ErrorEvent)
+    sequence = ResponseSequence()
+    sequence.ask("a", "1")
+    sequence.ask("b", "2")
+
+    assert sequence.refused(refusal) == "b"
+    assert sequence.ask("b", "2") == "b"
+    assert sequence.refused(refusal) is None
+    sequence.ask("c", "3")
+    assert sequence.refused(CODED) is None
+    assert [sequence.ended(), sequence.ended()] == ["b", "c"]
