@@ -2,6 +2,7 @@
 
 from rtc_client import sync
 from rtc_client.audio.clips import ClipEncoding, ClipSource, OpusClip, PacketSource
+from rtc_client.audio.composed import EchoAware, GainSource, MixSource, SequenceSource
 from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRecord, DeviceRestored
 from rtc_client.audio.devices import AudioDevice, find_device, list_devices
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
@@ -256,6 +257,7 @@ __all__ = [
     # what the caller says
     "Source", "FileSource", "WavSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
     "OpusClip", "ClipEncoding", "ClipSource", "PacketSource", "Microphone", "TimedSource",
+    "SequenceSource", "MixSource", "GainSource", "EchoAware",
     # where the agent's voice goes
     "Sink", "WavSink", "NumpySink", "CallbackSink", "NullSink", "TeeSink", "OggRecorder", "PacketSink",
     "Speaker", "TimedSink", "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",

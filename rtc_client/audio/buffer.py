@@ -15,6 +15,8 @@ class SampleBuffer:
     def __init__(self) -> None:
         self._blocks: deque[Samples] = deque()
         self._n_samples = 0
+        self.padding_samples = 0
+        """With how much silence the frame taken last was filled up."""
 
     def __len__(self) -> int:
         return self._n_samples
@@ -35,7 +37,8 @@ class SampleBuffer:
         if not pad or self._n_samples == 0:
             return None
         rest = self._take(self._n_samples)
-        return np.pad(rest, (0, FRAME_SAMPLES - len(rest)))
+        self.padding_samples = FRAME_SAMPLES - len(rest)
+        return np.pad(rest, (0, self.padding_samples))
 
     def drop_oldest(self, n_samples: int) -> int:
         """Throw away up to `n_samples` from the front; return how many."""

@@ -31,6 +31,8 @@ class Microphone(DeviceEnd):
     role: ClassVar[DeviceRole] = "microphone"
     _direction: ClassVar[Direction] = "input"
     ended: Final = False
+    is_live: Final = True
+    """What it gives is of now; behind another source it is not delayed (`SequenceSource`)."""
 
     def __init__(self, device: int | str | None = None) -> None:
         super().__init__(device)

@@ -51,6 +51,11 @@ class PumpedSource(OneCall, ABC):
         """Whether nothing will come any more."""
         return self._is_filled and self._error is None and len(self._buffer) == 0
 
+    @property
+    def padding_samples(self) -> int:
+        """With how much silence the last frame was filled up; 0 before it was read."""
+        return self._buffer.padding_samples
+
     @abstractmethod
     async def _fill(self) -> None:
         """Put samples into the buffer until there are no more, calling `_room` after each block."""

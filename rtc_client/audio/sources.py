@@ -104,6 +104,8 @@ class ToneSource(OneCall):
         self._amplitude = FULL_SCALE * math.sqrt(2) * 10 ** (level_dbfs / 20)
         self._phase_cycles = 0.0
         self._left_samples = None if duration_s is None else round(duration_s * SAMPLE_RATE_HZ)
+        self.padding_samples = 0
+        """With how much silence the last frame was filled up; 0 before it was read."""
 
     def read(self) -> Samples | None:
         if self.ended:
@@ -113,6 +115,7 @@ class ToneSource(OneCall):
         frame: Samples = np.rint(self._amplitude * np.sin(2 * np.pi * cycles)).astype(np.int16)
         if self._left_samples is not None:
             frame[self._left_samples :] = 0
+            self.padding_samples = max(0, FRAME_SAMPLES - self._left_samples)
             self._left_samples = max(0, self._left_samples - FRAME_SAMPLES)
         return frame
 
@@ -142,6 +145,11 @@ class ArraySource(OneCall):
     @property
     def ended(self) -> bool:
         return self._is_ready and len(self._buffer) == 0
+
+    @property
+    def padding_samples(self) -> int:
+        """With how much silence the last frame was filled up; 0 before it was read."""
+        return self._buffer.padding_samples
 
     async def _open(self) -> None:
         samples = self._samples
@@ -207,6 +215,12 @@ class PushSource(OneCall):
     def ended(self) -> bool:
         with self._lock:
             return self._is_finished and len(self._buffer) == 0
+
+    @property
+    def padding_samples(self) -> int:
+        """With how much silence the last frame was filled up; 0 before it was read."""
+        with self._lock:
+            return self._buffer.padding_samples
 
     async def _close(self) -> None:
         with self._lock:
