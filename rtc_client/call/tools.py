@@ -238,7 +238,7 @@ class Tools:
 
     def on_sent(self, text: str) -> None:
         """Take note of a function call that the program put into the conversation: it was made in another one."""
-        if '"function_call"' not in text or not self._tools:
+        if not self._tools or '"function_call"' not in text:
             return
         match load_json(text):
             case {"type": "conversation.item.create", "item": {"type": "function_call", "call_id": str(call_id)}}:

@@ -26,6 +26,7 @@ from rtc_client import (
     McpTool,
     OfferedTool,
     SilenceSource,
+    ToneSource,
     ToolCallEnded,
     ToolContext,
     ToolFailed,
@@ -297,6 +298,31 @@ async def test_a_failure_is_told_in_words(tool: Any, arguments: object, outcome:
     assert call.result.end.reason is EndReason.HANGUP
 
 
+async def test_who_asks_gets_the_words_behind_the_tool() -> None:
+    """`ask` begins a response, which calls the tool; the tool's result begins another, which has the words."""
+    done = {"object": "realtime.response", "status": "completed", "output": []}
+    words = {"item_id": "item_2", "response_id": "r2", "output_index": 0, "content_index": 0}
+    async with call_with(opening) as (server, call):
+        asking = asyncio.create_task(call.ask("When do you open?"))
+        _, create = await server.said(2)
+        asked = {"metadata": create["response"]["metadata"]}
+        item = item_of("opening", DAY, status="completed")
+        await server.send(
+            event("response.created", response={"id": "r1", "object": "realtime.response"} | asked),
+            event("response.output_item.done", item=item, response_id="r1", output_index=0),
+        )
+        assert [one["item"]["type"] for one in await server.said()] == ["function_call_output"]
+        await server.send(event("response.done", response={"id": "r1"} | done | asked | {"output": [item]}))
+        assert await server.said() == [CREATE]
+        await server.send(
+            event("response.created", response={"id": "r2", "object": "realtime.response"}),
+            event("response.output_audio_transcript.delta", delta="At ten.", **words),
+            event("response.output_audio_transcript.done", transcript="At ten.", **words),
+            event("response.done", response={"id": "r2"} | done),
+        )
+        assert await asking == "At ten."
+
+
 async def test_no_response_is_asked_for_where_none_is_wanted() -> None:
     """`respond=False`: the result is told, and nothing more."""
     async with call_with(TypedTool(opening, respond=False)) as (server, call):
@@ -442,6 +468,25 @@ async def test_a_whole_call_over_a_websocket(answerer: FakeAnswerer) -> None:
     assert answerer.violations == []
     assert answerer.calls[0].scenario_report.is_met
     assert outcomes(result) == [("call_1", "opening", "answered")]
+
+
+async def test_a_call_does_not_end_by_itself_while_a_tool_is_at_work(answerer: FakeAnswerer) -> None:
+    """The source is over and the agent silent for longer than `linger_s`: what was asked for is still told."""
+
+    async def slow() -> str:
+        await asyncio.sleep(0.6)
+        return "done"
+
+    ask = SendEvent(event={"type": "conversation.item.done", "item": item_of("slow", {})})
+    answerer.scenario = Scenario(steps=[ask])
+    config = config_for(answerer, transport="websocket", linger_s=0.2)
+    async with connect(config, source=ToneSource(440, duration_s=0.1), tools=[slow]) as call:
+        result = await call.wait_ended()
+
+    assert answerer.violations == []
+    assert outcomes(result) == [("call_1", "slow", "answered")]
+    assert result.end is not None
+    assert result.end.reason is EndReason.SOURCE_ENDED
 
 
 async def test_on_v1_the_handler_of_a_handoff_runs_the_tools(answerer: FakeAnswerer) -> None:
