@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,6 +22,7 @@ from rtc_client import (
     FunctionCallItem,
     FunctionTool,
     HandoffRequest,
+    HandoffSettings,
     InvalidCommand,
     McpTool,
     OfferedTool,
@@ -354,15 +355,18 @@ async def test_a_tool_that_takes_too_long_is_stopped() -> None:
         release.wait()
 
     tools = [TypedTool(one, limit_s=0.1) for one in (slow, deaf, in_a_thread)]
-    async with call_with(*tools) as (server, call):
-        for n, tool in enumerate(tools):
-            await server.send(calls(tool.name, {}, f"call_{n}"))
-        said = [one for one in await server.said(4) if one != CREATE]
-        assert sorted(said, key=str) == [
-            output_of(f"call_{n}", {"error": "it was stopped: it took longer than 0.1 seconds"}) for n in range(3)
-        ]
-        await cancelled.wait()
-        assert contexts[0].is_cancelled
+    try:
+        async with call_with(*tools) as (server, call):
+            for n, tool in enumerate(tools):
+                await server.send(calls(tool.name, {}, f"call_{n}"))
+            said = [one for one in await server.said(4) if one != CREATE]
+            assert sorted(said, key=str) == [
+                output_of(f"call_{n}", {"error": "it was stopped: it took longer than 0.1 seconds"}) for n in range(3)
+            ]
+            await cancelled.wait()
+            assert contexts[0].is_cancelled
+            release.set()
+    finally:
         release.set()
 
     assert [outcome for *_, outcome in outcomes(call.result)] == ["timed_out"] * 3
@@ -370,23 +374,60 @@ async def test_a_tool_that_takes_too_long_is_stopped() -> None:
 
 
 async def test_hanging_up_cancels_what_is_at_work() -> None:
-    """Nothing is sent any more, and the records say so."""
-    begun, cancelled = asyncio.Event(), asyncio.Event()
+    """Nothing is sent any more, and the records say so, also of one that does not obey."""
+    begun, cancelled = asyncio.Semaphore(0), asyncio.Event()
 
     async def endless() -> None:
-        begun.set()
+        begun.release()
         try:
             await asyncio.Event().wait()
         finally:
             cancelled.set()
 
-    async with call_with(endless) as (server, call):
-        await server.send(calls("endless", {}))
-        await begun.wait()
-        assert call.result.tool_calls[0].outcome is None
+    async def deaf() -> str:
+        begun.release()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return "late"
+
+    async with call_with(endless, deaf) as (server, call):
+        await server.send(calls("endless", {}), calls("deaf", {}, "call_2"))
+        for _ in range(2):
+            await begun.acquire()
+        assert [one.outcome for one in call.result.tool_calls] == [None, None]
     assert cancelled.is_set()
-    assert outcomes(call.result) == [("call_1", "endless", "cancelled")]
+    assert outcomes(call.result) == [("call_1", "endless", "cancelled"), ("call_2", "deaf", "cancelled")]
     assert len(server.texts) == 1
+
+
+async def test_a_tool_of_a_handler_that_is_replaced_is_cancelled() -> None:
+    """It was run for an answer that nobody waits for."""
+    begun = asyncio.Event()
+
+    async def endless() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def handler(request: HandoffRequest) -> str:
+        if request.input == "one":
+            await request.tools[0].run({})
+        return request.input
+
+    def asked(words: str) -> str:
+        return event("conversation.handoff.requested", handoff_id=words, item_id=words, input_transcript=words)
+
+    async with serving() as server:
+        config = config_of(server, version="v1", handoffs=HandoffSettings(while_busy="replace"))
+        async with connect(config, handoff=handler, tools=[endless]) as call:
+            await server.said()
+            await server.send(asked("one"))
+            await begun.wait()
+            await server.send(asked("two"))
+            (answer,) = await server.said()
+            assert outcomes(call.result) == [("tool_1", "endless", "cancelled")]
+
+    assert answer["handoff_id"] == "two"
+    assert [record.outcome for record in call.result.handoffs] == ["replaced", "answered"]
 
 
 async def test_a_tool_may_use_the_call_and_end_it() -> None:
