@@ -25,6 +25,7 @@ from rtc_client.call.call import Call, ToolContext, connect
 from rtc_client.call.equipped import ToolDecorator
 from rtc_client.call.handoffs import HandoffRecord
 from rtc_client.call.notices import (
+    BargedIn,
     CallEnded,
     CallEvent,
     HandoffEnded,
@@ -306,7 +307,8 @@ __all__ = [
     "Tool", "FunctionTool", "McpTool", "ToolFilter", "ApprovalFilter", "FunctionChoice", "McpChoice",
     # events of our own
     "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned",
-    "HandoffReceived", "HandoffEnded", "ToolCallEnded", "DeviceLost", "DeviceRestored", "DeviceGlitched", "CallEnded",
+    "HandoffReceived", "HandoffEnded", "ToolCallEnded", "BargedIn", "DeviceLost", "DeviceRestored", "DeviceGlitched",
+    "CallEnded",
     # errors
     "RtcClientError", "ConfigError", "AudioFileUnreadable", "CassetteUnusable", "OpusUnavailable",
     "KeyUnavailable", "KeyExpired",

@@ -28,6 +28,7 @@ from rtc_client.protocol.session import (
 MediaPath: TypeAlias = Literal["fast", "packets", "plain"]
 """Which way audio goes: past aiortc's packet machinery; through it, but with our own Opus and playout; all aiortc's."""
 SidebandPolicy: TypeAlias = Literal["require", "prefer", "off"]
+BargeIn: TypeAlias = Literal["auto", "server", "local", "off"]
 WhileBusy: TypeAlias = Literal["steer", "replace", "queue"]
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
@@ -201,6 +202,11 @@ class CallConfig:
     linger_s: float = 3.0
     """Once a source with an end is over, hang up when the agent has been silent, and no handoff under way, for this
     long, in seconds."""
+    barge_in: BargeIn = "auto"
+    """Who stops the agent's voice when the caller begins to speak. `server`: its event (`SpeechStarted`). `local`: our
+    own ear on what is sent, within 60 ms. `off`: nobody. `auto`: the server, where the agent is heard on a device, or
+    over a websocket; and our own ear as well for a device on realtime v1, whose server is not known to tell of it. A
+    file of a WebRTC call gets everything that came."""
     remote_hangup: bool = True
     """Whether to tell the server when we end a call; a call left open is billed."""
     allow_insecure: bool = False
@@ -244,6 +250,8 @@ class CallConfig:
             raise ConfigError("the maximum duration must be more than 0 seconds")
         if not self.linger_s >= 0:
             raise ConfigError("the linger time must be 0 seconds or more")
+        if self.barge_in not in get_args(BargeIn):
+            raise ConfigError("barge_in must be one of auto, server, local, off")
         if self.media_path not in get_args(MediaPath):
             raise ConfigError("the media path must be one of fast, packets, plain")
         for server in self.ice_servers:

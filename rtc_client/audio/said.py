@@ -97,12 +97,16 @@ class SaidQueue:
             parts.append(np.zeros(wanted, dtype=np.int16))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def cut(self) -> list[SaidItem]:
+    def cut(self, queued_samples: int = 0) -> list[SaidItem]:
         """Throw away all that was not heard yet; return the items it was of, the one in whose midst it was first.
 
-        What still comes of them is thrown away too, until `begin`.
+        What still comes of them is thrown away too, until `begin`. The last `queued_samples` that were taken did not
+        come out of the loudspeaker: they were of what is playing, and not heard either.
         """
         items = list({id(item): item for item, _ in self._waiting}.values())
+        if queued_samples and (playing := self.playing) is not None:
+            playing.heard_samples = max(0, playing.heard_samples - queued_samples)
+            items = items if playing in items else [playing, *items]
         self._cut |= {item.item_id for item in items if item.item_id is not None}
         self.cut_samples += self._n_samples
         self._waiting.clear()

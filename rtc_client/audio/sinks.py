@@ -10,6 +10,7 @@ import numpy as np
 from rtc_client.audio.drained import CallbackSink, WavSink
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
 from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.timed import TimedSink
 from rtc_client.errors import ConfigError
 
 __all__ = ["CallbackSink", "NullSink", "NumpySink", "Sink", "TeeSink", "WavSink"]
@@ -87,12 +88,13 @@ class TeeSink(OneCall):
 
     def __init__(self, *sinks: Sink) -> None:
         super().__init__()
-        self._sinks = sinks
+        self.sinks = sinks
+        """Those that it was made with."""
         self._stack = AsyncExitStack()
 
     def write(self, frame: PcmFrame) -> None:
         first: Exception | None = None
-        for sink in self._sinks:
+        for sink in self.sinks:
             try:
                 sink.write(frame)
             except Exception as error:  # noqa: BLE001  (raised below, when every sink has its frame)
@@ -101,10 +103,17 @@ class TeeSink(OneCall):
             raise first
 
     async def _open(self) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             self._stack.push_async_callback(sink.aclose)
-        for sink in self._sinks:
+        for sink in self.sinks:
             await sink.open()
 
     async def _close(self) -> None:
         await self._stack.aclose()
+
+
+def players(sink: Sink) -> tuple[TimedSink, ...]:
+    """Return the devices among what a sink hands its frames to: those that play, and know what is heard when."""
+    if isinstance(sink, TeeSink):
+        return tuple(player for one in sink.sinks for player in players(one))
+    return (sink,) if isinstance(sink, TimedSink) else ()

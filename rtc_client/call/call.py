@@ -252,6 +252,8 @@ class Call(Equipped, Verbs):
             out_t0_monotonic=voices.agent.began_s,
             late_frames=voices.caller.late_frames,
             devices=engine.devices.records,
+            barge_ins=engine.barge_ins.count,
+            unheard_s=round(engine.barge_ins.unheard_s, 3),
             datagrams_dropped=dict(counters.dropped),
         )
 

@@ -117,13 +117,25 @@ class DirectLeg:
     async def last_counters(self) -> PeerCounters:
         return self.counters()
 
-    def interrupt(self) -> None:
+    @property
+    def is_sounding(self) -> bool:
+        return self._said.playing is not None or len(self._said) > 0
+
+    @property
+    def waiting_samples(self) -> int:
+        return len(self._said)
+
+    @property
+    def cut_samples(self) -> int:
+        return self._said.cut_samples
+
+    def _interrupt(self, queued_samples: int) -> None:
         """Play no more of what the agent has said, and tell the server how much of it was heard (section 10).
 
-        Every item of which something was not played is told of, at what was handed to the sink, never beyond what came.
-        The reference client, which does not play, tells what it has received.
+        Every item of which something was not played is told of, at what was handed to the sink and came out of it,
+        never beyond what came. The reference client, which does not play, tells what it has received.
         """
-        items = self._said.cut()
+        items = self._said.cut(queued_samples)
         if items and self._sounding_id is not None:
             self._cut.append(self._sounding_id)
         for item in items:
@@ -132,13 +144,14 @@ class DirectLeg:
                 index, heard_ms = item.content_index, item.heard_ms
                 self._react(TruncateItem(item_id=item.item_id, content_index=index, audio_end_ms=heard_ms))
 
-    def barge_in(self, response_id: str | None) -> int:
-        if response_id is not None:
-            self._cut.append(response_id)
-        if not self._is_v2:
-            self._voices.agent.hush.begin()
+    def barge_in(self, response_id: str | None, *, is_told: bool, queued_samples: int) -> int:
+        if not is_told:
+            if response_id is not None:
+                self._cut.append(response_id)
+            if not self._is_v2:
+                self._voices.agent.hush.begin()
         n_samples = len(self._said)
-        self.interrupt()
+        self._interrupt(queued_samples)
         return n_samples
 
     def take_over(self) -> None:
@@ -197,8 +210,6 @@ class DirectLeg:
                 self._hear(event.audio_base64, SAMPLE_RATE_HZ, 1, event)
             case ev.OutputAudioDelta():
                 self._hear(event.audio_base64, event.sample_rate_hz, event.channels)
-            case ev.SpeechStarted():
-                self.interrupt()
             case ev.ResponseCreated():
                 self._said.begin()
                 self._sequence.created()

@@ -1,6 +1,11 @@
-"""Which end an exception means for a call; what ends it otherwise is the engine's to say."""
+"""Which end an exception means for a call, and how its parts are closed; what else ends it is the engine's to say."""
 
 from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from rtc_client.errors import (
     AnswererUnreachable,
@@ -11,6 +16,8 @@ from rtc_client.errors import (
     SignalingError,
 )
 from rtc_client.protocol.state import End, EndedBy, EndReason
+
+log = logging.getLogger(__name__)
 
 
 def end_of(error: BaseException) -> End:
@@ -35,3 +42,15 @@ def end_of(error: BaseException) -> End:
 def ended(reason: EndReason, by: EndedBy, detail: str = "") -> End:
     """Return an end."""
     return End(reason=reason, by=by, detail=detail)
+
+
+async def settle(parts: list[Coroutine[Any, Any, object]], limit_s: float) -> None:
+    """Run all parts to their end, none of which can keep another from its own; after `limit_s` they are cancelled."""
+    tasks = [asyncio.create_task(part, name="call-close-part") for part in parts]
+    await asyncio.wait(tasks, timeout=limit_s)
+    for task in tasks:
+        if not task.done():
+            log.warning("a part of the call did not close in time")
+            task.cancel()
+        elif not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("a part of the call failed to close", exc_info=error)

@@ -18,9 +18,10 @@ from rtc_client.audio.pacing import Ticket, ticker
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import NullSink, Sink
 from rtc_client.audio.sources import SilenceSource, Source
+from rtc_client.call.barging import BargeIns
 from rtc_client.call.dial import Legs
 from rtc_client.call.direct import DirectLeg
-from rtc_client.call.ends import end_of, ended
+from rtc_client.call.ends import end_of, ended, settle
 from rtc_client.call.feed import EventFeed
 from rtc_client.call.handoffs import Handoffs
 from rtc_client.call.hardware import DeviceDesk
@@ -140,6 +141,15 @@ class Engine:
             secrets=lambda: config.secrets,
         )
         self.media = self._media_leg()
+        self.barge_ins = BargeIns(
+            config,
+            voices=self.voices,
+            media=self.media,
+            router=self.router,
+            responses=self.responses,
+            outbox=self.outbox,
+            notify=self.feed.append,
+        )
         self.counters = self.media.counters()
 
     async def dial(self) -> None:
@@ -230,6 +240,7 @@ class Engine:
         if self.voices.agent.hush.is_on and self.responses.begins_anew(event):
             self.voices.agent.hush.end()
         self.responses.on_event(event)
+        self.barge_ins.on_event(event)
         self.streams.on_event(event)
         if self.config.version == "v2":
             self.tools.on_event(event)
@@ -352,9 +363,9 @@ class Engine:
             self._dialing.cancel()
             await asyncio.wait({self._dialing}, timeout=limit_s * 0.2)
         parts = [self._leave(end), *self.media.closers(end.reason)]
-        await _settle(parts, close_by_s - self._clock.now_s() - limit_s * 0.15)
+        await settle(parts, close_by_s - self._clock.now_s() - limit_s * 0.15)
         self.counters = await self.media.last_counters()
-        await _settle([self.voices.aclose(), legs.stack.aclose()], limit_s * 0.15)
+        await settle([self.voices.aclose(), legs.stack.aclose()], limit_s * 0.15)
         self._move(Input.CLOSED)
         log.info("call ended", extra={"call_id": legs.call_id, "reason": end.reason.value, "by": end.by})
         self.router.scribe.end()
@@ -379,15 +390,3 @@ def replies_of(config: CallConfig) -> HandoffReplies:
     if config.version == "v2":
         return V2Replies(long_output=config.handoffs.long_output)
     return V1Replies(prefix=config.handoffs.prefix, long_output=config.handoffs.long_output)
-
-
-async def _settle(parts: list[Coroutine[Any, Any, object]], limit_s: float) -> None:
-    """Run all parts to their end, none of which can keep another from its own; after `limit_s` they are cancelled."""
-    tasks = [asyncio.create_task(part, name="call-close-part") for part in parts]
-    await asyncio.wait(tasks, timeout=limit_s)
-    for task in tasks:
-        if not task.done():
-            log.warning("a part of the call did not close in time")
-            task.cancel()
-        elif not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("a part of the call failed to close", exc_info=error)

@@ -19,7 +19,7 @@ from rtc_client.audio.pcm import LevelMeter, is_voiced, is_voiced_mean_square, l
 from rtc_client.audio.playout import Playout
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.render import Renderer
-from rtc_client.audio.sinks import NullSink, Sink
+from rtc_client.audio.sinks import NullSink, Sink, players
 from rtc_client.call.hush import Hush
 from rtc_client.call.speaking import what
 from rtc_client.clock import Clock
@@ -109,6 +109,23 @@ class Hearing:
     def listen(self) -> None:
         """Decode from now on, although no sink wants samples: somebody asks whether the agent speaks."""
         self._renders = True
+
+    @property
+    def is_played(self) -> bool:
+        """Whether somebody hears it on a device while it is said."""
+        return bool(players(self._sink))
+
+    def silent_s(self) -> float:
+        """Return for how long the agent was not heard, in seconds; infinite before it was."""
+        return math.inf if self.voiced_s is None else self._clock.now_s() - self.voiced_s
+
+    def queued_s(self) -> float:
+        """Return how much was handed to the sink and is still to be played, in seconds."""
+        return max((player.queued_samples for player in players(self._sink)), default=0) / SAMPLE_RATE_HZ
+
+    def drop_queued(self) -> int:
+        """Play nothing more of what was handed to the sink; return how many samples that silences."""
+        return max((player.drop() for player in players(self._sink)), default=0)
 
     def silence_turn(self) -> int:
         """Hear no more of the agent until it begins anew; return how many samples were waiting to be played."""

@@ -49,10 +49,28 @@ class MediaLeg(Protocol):
         """
         ...
 
-    def barge_in(self, response_id: str | None) -> int:
+    @property
+    def is_sounding(self) -> bool:
+        """Whether the agent is being heard, or about to be."""
+        ...
+
+    @property
+    def waiting_samples(self) -> int:
+        """How much of what the agent said waits to be played, at `SAMPLE_RATE_HZ`."""
+        ...
+
+    @property
+    def cut_samples(self) -> int:
+        """How much of what came was thrown away by `barge_in`, at `SAMPLE_RATE_HZ`; what `Hush` keeps away is not."""
+        ...
+
+    def barge_in(self, response_id: str | None, *, is_told: bool, queued_samples: int) -> int:
         """Play no more of what the agent has said, and nothing that still comes of it; return the samples thrown away.
 
-        `response_id` is the response that is being cancelled; None where none is known.
+        Args:
+            response_id: The response that is cut; None where none is known.
+            is_told: The server said that the caller speaks, and ends the response by itself.
+            queued_samples: How many of those that were played did not come out of the loudspeaker.
         """
         ...
 

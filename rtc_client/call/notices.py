@@ -93,6 +93,20 @@ class ToolCallEnded:
     """What the tool raised. Not shown: it may hold anything."""
 
 
+BargeInTeller: TypeAlias = Literal["server", "local", "program"]
+"""Who said that the caller speaks: the server's event, our own ear, or the program (`Call.barge_in`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BargedIn:
+    """The agent was cut short, because the caller began to speak."""
+
+    by: BargeInTeller
+    """Who said so: the server, our own ear (`local`), or the program."""
+    at_hand_s: float
+    """How much of what it says was at hand already, and is not heard any more, in seconds."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded:
     """The last event of every call."""
@@ -112,6 +126,7 @@ Notice: TypeAlias = (
     | DeviceRestored
     | DeviceGlitched
     | ToolCallEnded
+    | BargedIn
     | CallEnded
 )
 CallEvent: TypeAlias = ServerEvent | Notice

@@ -67,6 +67,10 @@ class CallResult:
     """How often the source had nothing ready in time."""
     devices: tuple[DeviceRecord, ...] = ()
     """How the microphone and the speaker fared, if there were any."""
+    barge_ins: int = 0
+    """How often the agent was cut short because the caller spoke (`CallConfig.barge_in`, `Call.barge_in`)."""
+    unheard_s: float = 0.0
+    """How much the agent said that nobody heard for that reason, in seconds."""
     datagrams_dropped: Mapping[str, int] = field(default_factory=dict)
     """What the ingress guard kept away, by reason."""
 
@@ -92,6 +96,8 @@ class CallResult:
             "out_t0_monotonic": self.out_t0_monotonic,
             "late_frames": self.late_frames,
             "devices": [asdict(record) for record in self.devices],
+            "barge_ins": self.barge_ins,
+            "unheard_s": self.unheard_s,
             "datagrams_dropped": dict(self.datagrams_dropped),
         }
 
@@ -112,6 +118,8 @@ class CallResult:
                 level = "" if totals.level_dbfs is None else f", {totals.level_dbfs:.0f} dBFS"
                 lost = "" if totals.lost is None else f", {totals.lost} lost"
                 lines.append(f"{name:<9} {totals.packets} packets, {totals.bytes} bytes{lost}{level}")
+        if self.barge_ins:
+            lines.append(f"barge-ins {self.barge_ins}, {self.unheard_s:.1f} s not heard")
         lines += [_device_line(record) for record in self.devices]
         if self.handoffs:
             fates = Counter(record.outcome or record.fate for record in self.handoffs)

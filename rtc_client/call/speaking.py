@@ -6,9 +6,10 @@ It stands between the clockwork, which must never see an exception, and the user
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from rtc_client.audio.clips import PacketSource
+from rtc_client.audio.composed import echo_dbfs_of
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, PcmFrame, Samples
 from rtc_client.audio.opus import OpusEncoder
 from rtc_client.audio.packets import SILENT_PACKET
@@ -21,6 +22,7 @@ from rtc_client.errors import AudioError, SinkFailed, SourceFailed
 from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES
 
 _T = TypeVar("_T")
+Listener: TypeAlias = Callable[[Samples, float], object]
 _SHAPE: Final = (FRAME_SAMPLES,)
 
 ENCODED_SILENCE_FRAMES: Final = 5
@@ -55,6 +57,7 @@ class Speaking:
         self._silent_frames = 0
         self._loss_ratio = 0.0
         self._is_over = False
+        self._listener: Listener | None = None
         self.muted = False
         self.began_s: float | None = None
         """When the first sample of the source was said, monotonic seconds; None before."""
@@ -63,6 +66,13 @@ class Speaking:
         self.late_frames = 0
         """How often the source had nothing ready in time, and silence was sent instead."""
         self.level = LevelMeter()
+
+    def listen(self, listener: Listener) -> None:
+        """Let `listener` hear every frame that is said, as samples, and how loud our own echo in it may be, in dBFS.
+
+        It must neither wait nor raise.
+        """
+        self._listener, self._packets = listener, None
 
     def set_loss_ratio(self, loss_ratio: float) -> None:
         """Say once a second how much of what is sent gets lost lately, so that packets carry the redundancy it needs.
@@ -92,6 +102,8 @@ class Speaking:
             self.level.add(samples)
             if self._records:
                 self._record(samples, position_samples)
+            if self._listener is not None:
+                self._listener(samples, echo_dbfs_of(self._source))
         return samples
 
     def next_packet(self, index: int, out: bytearray, offset: int) -> int:

@@ -10,14 +10,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
-from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.call.notices import CallEvent
 from rtc_client.call.sending import Sending
 from rtc_client.call.streams import AudioChunk, TranscriptChunk
 from rtc_client.errors import CallClosed, ConfigError
 from rtc_client.protocol.asked import FinishedResponse
 from rtc_client.protocol.audio_settings import AudioOutputSettings, VoiceReference
-from rtc_client.protocol.codec import dump_command
 from rtc_client.protocol.commands import (
     CancelResponse,
     ClearOutputAudio,
@@ -178,18 +176,14 @@ class Verbs(Sending):
         self._refuse_transcription("no agent that could be interrupted")
         if engine.state is not CallState.ACTIVE:
             raise CallClosed("there is nobody to interrupt: the call is not up")
-        response_id, is_v2 = self.active_response_id, engine.config.version == "v2"
-        if is_v2 and response_id is not None:
-            engine.outbox.put_now(dump_command(CancelResponse(response_id=response_id)))
-        if engine.responses.is_turn_open and not is_v2:
-            engine.router.on_interrupted(None, None)
-        n_samples = engine.media.barge_in(response_id)
-        if allow_unproven and not is_v2:
+        response_id = self.active_response_id
+        at_hand_s = engine.barge_ins.now("program")
+        if allow_unproven and engine.config.version == "v1":
             if response_id is not None:
                 await self.send(CancelResponse(response_id=response_id), allow_unproven=True)
             if not engine.config.is_direct:
                 await self.send(ClearOutputAudio(), allow_unproven=True)
-        return n_samples / SAMPLE_RATE_HZ
+        return at_hand_s
 
     def audio_chunks(self) -> AsyncIterator[AudioChunk]:
         """Yield the sound of the agent from now on, until the call is over: int16, mono, 24 kHz.

@@ -28,6 +28,8 @@ from rtc_client.sideband.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
+SOUNDING_S: Final = 0.5
+"""An agent that was heard so long ago is in the midst of a sentence."""
 _LATE_TICKS: Final = 6
 """A tick may be 100 ms late, and the first one is up to 20 ms after the call connected."""
 
@@ -101,7 +103,20 @@ class WebRtcLeg:
             await self._legs.peer.watch()
         return ""
 
-    def barge_in(self, response_id: str | None) -> int:
+    @property
+    def is_sounding(self) -> bool:
+        return self._voices.agent.silent_s() < SOUNDING_S
+
+    @property
+    def waiting_samples(self) -> int:
+        """What waits in the jitter buffer is a moment, silence or not: nothing that one would wait for."""
+        return 0
+
+    @property
+    def cut_samples(self) -> int:
+        return 0
+
+    def barge_in(self, response_id: str | None, *, is_told: bool, queued_samples: int) -> int:
         return self._voices.agent.silence_turn()
 
     def take_over(self) -> None:

@@ -1,0 +1,111 @@
+"""BargeIns: the caller speaks over the agent, and the agent is heard no more. Who may tell of it, what is thrown away.
+
+How the sound of the way is thrown away is the media leg's; what is kept away that still comes, `hush.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
+from rtc_client.audio.vad import SpeechEdge, VoiceDetector
+from rtc_client.call.media import MediaLeg
+from rtc_client.call.notices import BargedIn, BargeInTeller, CallEvent
+from rtc_client.call.responses import Responses
+from rtc_client.call.router import Router
+from rtc_client.call.voices import Voices
+from rtc_client.config import CallConfig
+from rtc_client.protocol.codec import dump_command
+from rtc_client.protocol.commands import CancelResponse
+from rtc_client.protocol.events import ServerEvent, SpeechStarted
+from rtc_client.sideband.outbox import Outbox
+
+
+class Tellers(NamedTuple):
+    """Who may say that the caller has begun to speak."""
+
+    server: bool
+    local: bool
+
+
+def tellers_of(config: CallConfig, *, is_played: bool) -> Tellers:
+    """Return who may, as `config.barge_in` says; `is_played` when the agent is heard on a device as he speaks.
+
+    `auto`: whoever hears the agent on a device may interrupt him, and over a websocket what is queued is cut at any
+    sink; the server tells of it, but realtime v1 is not known to (wire-protocol.md section 7), so there we listen too.
+    """
+    if not config.is_heard:
+        return Tellers(server=False, local=False)
+    match config.barge_in:
+        case "off":
+            return Tellers(server=False, local=False)
+        case "server":
+            return Tellers(server=True, local=False)
+        case "local":
+            return Tellers(server=False, local=True)
+        case "auto":
+            return Tellers(server=is_played or config.is_direct, local=is_played and config.version == "v1")
+
+
+class BargeIns:
+    """Stops the agent when the caller begins to speak, and counts what was not heard. `notify` is told of each."""
+
+    def __init__(
+        self,
+        config: CallConfig,
+        *,
+        voices: Voices,
+        media: MediaLeg,
+        router: Router,
+        responses: Responses,
+        outbox: Outbox,
+        notify: Callable[[CallEvent], None],
+    ) -> None:
+        self._config, self._voices, self._media, self._router = config, voices, media, router
+        self._responses, self._outbox, self._notify = responses, outbox, notify
+        self._tellers = tellers_of(config, is_played=voices.agent.is_played)
+        self._detector = VoiceDetector()
+        self._dropped_samples = 0
+        self.count = 0
+        """How often the agent was cut short."""
+        if any(self._tellers):
+            # Whether he is speaking must be known before somebody interrupts him.
+            voices.agent.listen()
+        if self._tellers.local:
+            voices.caller.listen(self._hear)
+
+    @property
+    def unheard_s(self) -> float:
+        """How much the agent said that nobody heard, for he was cut short, in seconds."""
+        samples = self._dropped_samples + self._voices.agent.hush.dropped_samples + self._media.cut_samples
+        return samples / SAMPLE_RATE_HZ
+
+    def on_event(self, event: ServerEvent) -> None:
+        """Take an event of the server; the transcript has it already."""
+        if self._tellers.server and isinstance(event, SpeechStarted):
+            self._interrupt("server")
+
+    def _hear(self, samples: Samples, echo_dbfs: float) -> None:
+        if self._detector.push(samples, echo_dbfs) is SpeechEdge.STARTED:
+            self._interrupt("local")
+
+    def _interrupt(self, by: BargeInTeller) -> None:
+        if self._media.is_sounding and not self._voices.agent.hush.is_on:
+            self.now(by)
+
+    def now(self, by: BargeInTeller) -> float:
+        """Cut the agent short; return how much of what he says was at hand and is not heard any more, in seconds."""
+        is_v2, response_id = self._config.version == "v2", self._responses.active_id
+        is_told = by == "server"
+        if is_v2 and response_id is not None and not is_told:
+            self._outbox.put_now(dump_command(CancelResponse(response_id=response_id)))
+        queued = self._voices.agent.drop_queued()
+        self._dropped_samples += queued
+        if (not is_v2 and not is_told and self._responses.is_turn_open) or (queued and not self._config.is_direct):
+            self._router.on_interrupted(None, None)
+        n_samples = queued + self._media.barge_in(response_id, is_told=is_told, queued_samples=queued)
+        self.count += 1
+        at_hand_s = n_samples / SAMPLE_RATE_HZ
+        self._notify(BargedIn(by=by, at_hand_s=round(at_hand_s, 3)))
+        return at_hand_s
