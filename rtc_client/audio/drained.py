@@ -13,11 +13,12 @@ import numpy as np
 
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame, Samples
 from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.saved import SavedFile
 from rtc_client.audio.wav import WavWriter
 from rtc_client.errors import ConfigError
 
 
-class WavSink(OneCall):
+class WavSink(SavedFile[WavWriter, Samples]):
     """Writes a 16-bit mono WAV file at `SAMPLE_RATE_HZ`, over what was there; its folder must exist.
 
     A thread writes it, a second of sound at a time, and the file is playable at any moment: a process that is killed
@@ -28,55 +29,29 @@ class WavSink(OneCall):
     MAX_BEHIND_S: Final = 60.0
 
     def __init__(self, path: Path | str) -> None:
-        super().__init__()
-        self.path = Path(path)
-        self._opening: asyncio.Task[WavWriter] | None = None
-        self._writer: WavWriter | None = None
-        self._saving: asyncio.Task[None] | None = None
-        self._unsaved: list[Samples] = []
+        super().__init__(path)
         self._unsaved_samples = 0
-        self._failure = _Failure()
 
     def write(self, frame: PcmFrame) -> None:
-        self._failure.tell()
-        if self._writer is None:
-            raise ValueError("a WavSink can be written to between open() and aclose() only")
+        self._tell()
+        self._check_open()
         self._unsaved.append(frame.samples)
         self._unsaved_samples += len(frame.samples)
         if self._unsaved_samples > self.MAX_BEHIND_S * SAMPLE_RATE_HZ:
-            self._failure.keep(TimeoutError(f"the disk of {self.path} is more than {self.MAX_BEHIND_S:g} s behind"))
-            self._failure.tell()
-        if self._unsaved_samples >= SAMPLE_RATE_HZ and (self._saving is None or self._saving.done()):
-            self._saving = asyncio.create_task(self._save(self._writer), name="WavSink-save")
+            self._fail(TimeoutError(f"the disk of {self.path} is more than {self.MAX_BEHIND_S:g} s behind"))
+            self._tell()
+        if self._unsaved_samples >= SAMPLE_RATE_HZ:
+            self._save_soon()
 
-    async def _open(self) -> None:
-        self._opening = asyncio.create_task(asyncio.to_thread(WavWriter, self.path), name="WavSink-open")
-        self._writer = await asyncio.shield(self._opening)
+    def _create(self) -> WavWriter:
+        return WavWriter(self.path)
 
-    async def _close(self) -> None:
-        self._writer = None
-        if self._opening is None:
-            return
-        await asyncio.wait([self._opening])
-        if self._opening.cancelled() or self._opening.exception() is not None:
-            return  # `open` has raised it
-        writer = self._opening.result()
-        if self._saving is not None:
-            await asyncio.wait([self._saving])
-        await self._save(writer)
-        try:
-            await asyncio.to_thread(writer.close)
-        except OSError as error:
-            self._failure.keep(error)
-        self._failure.tell_once()
+    def _write(self, writer: WavWriter, items: list[Samples]) -> None:
+        writer.append(np.concatenate(items))
 
-    async def _save(self, writer: WavWriter) -> None:
-        try:
-            while self._unsaved and not self._failure:
-                unsaved, self._unsaved, self._unsaved_samples = self._unsaved, [], 0
-                await asyncio.to_thread(writer.append, np.concatenate(unsaved))
-        except Exception as error:  # noqa: BLE001  (the task's outermost frame; `write` raises it into the call)
-            self._failure.keep(error)
+    def _take(self) -> list[Samples]:
+        self._unsaved_samples = 0
+        return super()._take()
 
 
 class CallbackSink(OneCall):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
-from rtc_client.audio.lifetime import OneCall
 from rtc_client.audio.ogg import OggOpusWriter
 from rtc_client.audio.packets import CLOCK_RATE_HZ, OpusError
+from rtc_client.audio.saved import SavedFile
 
 _SAVED_SAMPLES: Final = CLOCK_RATE_HZ
 _SAVED_PACKETS: Final = 50
@@ -45,7 +44,7 @@ class PacketSink(Protocol):
         ...
 
 
-class OggRecorder(OneCall):
+class OggRecorder(SavedFile[OggOpusWriter, tuple[bytes, int]]):
     """Writes an Ogg/Opus file of the packets as they are, over what was there; its folder must exist.
 
     Sound lies where it belongs, with gaps concealed or silent (`packets.fillers`). What is no Opus, or would lie
@@ -60,64 +59,26 @@ class OggRecorder(OneCall):
     """A minute, in packets of 20 ms."""
 
     def __init__(self, path: Path | str) -> None:
-        super().__init__()
-        self.path = Path(path)
+        super().__init__(path)
         self.discarded_packets = 0
-        self._opening: asyncio.Task[OggOpusWriter] | None = None
-        self._writer: OggOpusWriter | None = None
-        self._saving: asyncio.Task[None] | None = None
-        self._unsaved: list[tuple[bytes, int]] = []
-        self._failure: Exception | None = None
-        self._is_told = False
 
     def write_packet(self, payload: bytes, position_samples: int) -> None:
         self._tell()
-        if self._writer is None:
-            raise ValueError("an OggRecorder can be written to between open() and aclose() only")
+        self._check_open()
         self._unsaved.append((payload, position_samples))
         gathered_samples = position_samples - self._unsaved[0][1]
         if gathered_samples < _SAVED_SAMPLES and len(self._unsaved) < _SAVED_PACKETS:
             return
         if len(self._unsaved) > self.MAX_BEHIND_PACKETS:
-            self._failure = TimeoutError(
-                f"the disk of {self.path} is more than {self.MAX_BEHIND_PACKETS} packets behind"
-            )
+            self._fail(TimeoutError(f"the disk of {self.path} is more than {self.MAX_BEHIND_PACKETS} packets behind"))
             self._tell()
-        if self._saving is None or self._saving.done():
-            self._saving = asyncio.create_task(self._save(self._writer), name="OggRecorder-save")
+        self._save_soon()
 
-    async def _open(self) -> None:
-        self._opening = asyncio.create_task(asyncio.to_thread(OggOpusWriter, self.path), name="OggRecorder-open")
-        self._writer = await asyncio.shield(self._opening)
+    def _create(self) -> OggOpusWriter:
+        return OggOpusWriter(self.path)
 
-    async def _close(self) -> None:
-        self._writer = None
-        if self._opening is None:
-            return
-        await asyncio.wait([self._opening])
-        if self._opening.cancelled() or self._opening.exception() is not None:
-            return  # `open` has raised it
-        writer = self._opening.result()
-        if self._saving is not None:
-            await asyncio.wait([self._saving])
-        await self._save(writer)
-        try:
-            await asyncio.to_thread(writer.close)
-        except OSError as error:
-            self._failure = self._failure or error
-        if not self._is_told:
-            self._tell()
-
-    async def _save(self, writer: OggOpusWriter) -> None:
-        try:
-            while self._unsaved and self._failure is None:
-                unsaved, self._unsaved = self._unsaved, []
-                await asyncio.to_thread(self._write, writer, unsaved)
-        except Exception as error:  # noqa: BLE001  (the task's outermost frame; `write_packet` raises it into the call)
-            self._failure = error
-
-    def _write(self, writer: OggOpusWriter, packets: list[tuple[bytes, int]]) -> None:
-        for payload, position_samples in packets:
+    def _write(self, writer: OggOpusWriter, items: list[tuple[bytes, int]]) -> None:
+        for payload, position_samples in items:
             try:
                 is_written = writer.write(payload, position_samples)
             except OpusError:
@@ -125,8 +86,3 @@ class OggRecorder(OneCall):
             if not is_written:
                 self.discarded_packets += 1
         writer.flush()
-
-    def _tell(self) -> None:
-        if self._failure is not None:
-            self._is_told = True
-            raise self._failure
