@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Literal, Self
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.audio.oggpages import FIRST, LAST, MAX_LACINGS, n_lacings, packed_page, stream_packets
@@ -37,7 +37,7 @@ _PAGE_SAMPLES: Final = CLOCK_RATE_HZ
 
 
 class OggOpusWriter:
-    """Writes packets as an Ogg/Opus file, mono, that is playable at any moment.
+    """Writes packets as an Ogg/Opus file, of one or two `channels`, that is playable at any moment.
 
     A page is handed to the system with every second of sound, and with every `flush`: a process that is killed leaves
     a valid file that lacks what came after. All methods block; not for two threads at once. The folder must exist; a
@@ -51,7 +51,12 @@ class OggOpusWriter:
     """
 
     def __init__(
-        self, path: Path | str, *, pre_skip_samples: int = 0, comments: Mapping[str, str] | None = None
+        self,
+        path: Path | str,
+        *,
+        channels: Literal[1, 2] = 1,
+        pre_skip_samples: int = 0,
+        comments: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
         self.end_samples = 0
@@ -62,7 +67,7 @@ class OggOpusWriter:
         self._n_bytes = 0
         self._last: bytes | None = None
         self._pending: list[tuple[bytes, int]] = []
-        head = _HEAD.pack(b"OpusHead", 1, 1, pre_skip_samples, SAMPLE_RATE_HZ, 0, 0)
+        head = _HEAD.pack(b"OpusHead", 1, channels, pre_skip_samples, SAMPLE_RATE_HZ, 0, 0)
         try:
             self._file: BinaryIO = self.path.open("wb", buffering=0)
             try:

@@ -1,4 +1,4 @@
-"""Opus through libopus: an encoder and a decoder, mono. Which packet is coded when, and why, is not here.
+"""Opus through libopus: an encoder, and a decoder that makes mono. Which packet is coded when, and why, is not here.
 
 libopus is looked for at first use, so importing this is cheap and works without it. Every encoder and decoder owns the
 memory that libopus works in as objects of Python, and libopus never keeps an address of ours: there is nothing to
@@ -62,7 +62,7 @@ _BUFFER_TOO_SMALL: Final = -2
 
 
 class OpusEncoder:
-    """Encodes mono sound, 20 ms a packet; for one stream, and one thread at a time.
+    """Encodes sound of one or two `channels`, 20 ms a packet; for one stream, and one thread at a time.
 
     `bit_rate` is the mean in bits per second, 6,000 to 510,000; `complexity` 0 to 10 buys quality with time.
 
@@ -79,6 +79,7 @@ class OpusEncoder:
         self,
         *,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
+        channels: Literal[1, 2] = 1,
         bit_rate: int = 32_000,
         complexity: int = 5,
         fec: bool = True,
@@ -93,17 +94,17 @@ class OpusEncoder:
         lib = libopus()
         self.sample_rate_hz: Final = sample_rate_hz
         self._n_samples = sample_rate_hz * PTIME_MS // 1000
-        self._shape = (self._n_samples,)
-        self._state = ctypes.create_string_buffer(lib.opus_encoder_get_size(1))
+        self._shape = (self._n_samples,) if channels == 1 else (self._n_samples, channels)
+        self._state = ctypes.create_string_buffer(lib.opus_encoder_get_size(channels))
         self._state_address = ctypes.addressof(self._state)
-        self._pcm, self._pcm_address = _new_pcm(self._n_samples)
+        self._pcm, self._pcm_address = _new_pcm(*self._shape)
         self._payload: bytearray | None = None
         self._out: WritableBuffer | None = None
         self._out_export: ctypes.Array[ctypes.c_char] | None = None
         self._out_address = 0
         self._encode = lib.opus_encode
         self._ctl = lib.opus_encoder_ctl
-        checked(lib.opus_encoder_init(self._state_address, sample_rate_hz, 1, application))
+        checked(lib.opus_encoder_init(self._state_address, sample_rate_hz, channels, application))
         self._set(_SET_SIGNAL, signal_type)
         self.set_complexity(complexity)
         self._set(_SET_INBAND_FEC, int(fec))
@@ -119,7 +120,9 @@ class OpusEncoder:
         return value.value
 
     def encode(self, samples: Samples) -> bytes:
-        """Return the packet of exactly 20 ms: int16, shape `(n_samples,)`, at the encoder's rate.
+        """Return the packet of exactly 20 ms: int16, shape `(n_samples,)`, of two channels `(n_samples, 2)`.
+
+        At the encoder's rate.
 
         Raises:
             ValueError: If there are more or fewer samples, TypeError if they are not int16.
@@ -296,7 +299,7 @@ def _check_rate(sample_rate_hz: int) -> None:
         raise ConfigError(f"Opus does not know {sample_rate_hz} Hz: choose 8000, 12000, 16000, 24000 or 48000")
 
 
-def _new_pcm(n_samples: int) -> tuple[Samples, int]:
+def _new_pcm(*shape: int) -> tuple[Samples, int]:
     """Return room for samples and its address, which holds as long as the array does."""
-    pcm = np.zeros(n_samples, dtype=np.int16)
+    pcm = np.zeros(shape, dtype=np.int16)
     return pcm, pcm.ctypes.data

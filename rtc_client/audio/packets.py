@@ -20,6 +20,9 @@ MAX_PACKET_SAMPLES: Final = CLOCK_RATE_HZ * 120 // 1000
 SILENT_PACKET: Final = b"\xf8\xff\xfe"
 """20 ms of digital silence: CELT, full band, mono, with its flag for silence set."""
 
+SILENT_STEREO_PACKET: Final = b"\xfc\xff\xfe"
+"""The same in two channels."""
+
 _SILENCES: Final = ((960, SILENT_PACKET), (480, b"\xf0\xff\xfe"), (240, b"\xe8\xff\xfe"), (120, b"\xe0\xff\xfe"))
 _CONCEALED_SAMPLES: Final = CLOCK_RATE_HZ
 """Up to here a gap is for the decoder to fill: it covers a loss, and the 400 ms between two packets of a DTX pause."""

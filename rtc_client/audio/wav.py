@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Literal, Self
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.errors import AudioFileUnreadable
@@ -25,32 +25,34 @@ def write_wav(path: Path | str, samples: Samples) -> None:
 
 
 class WavWriter:
-    """Writes a 16-bit mono WAV file at `SAMPLE_RATE_HZ` that is playable at any moment.
+    """Writes a 16-bit WAV file of one or two `channels` at `SAMPLE_RATE_HZ` that is playable at any moment.
 
-    The sizes in its header are brought up to date with every second of sound, after that sound was handed to the
-    system: a process that is killed leaves a valid file short of at most a second. All methods block; not for two
-    threads at once. The folder must exist; a file of that name is replaced.
+    The sizes in its header are brought up to date with every second of sound, and with every `flush`, after that sound
+    was handed to the system: a process that is killed leaves a valid file short of at most a second. All methods block;
+    not for two threads at once. The folder must exist; a file of that name is replaced.
 
     Raises:
         AudioFileUnreadable: If the file cannot be created.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, channels: Literal[1, 2] = 1) -> None:
         self.path = Path(path)
+        self.channels = channels
         self.n_samples = 0
+        """Of each channel."""
         self._claimed_samples = 0
         try:
             self._file: BinaryIO = self.path.open("wb", buffering=0)
         except OSError as error:
             raise AudioFileUnreadable(f"{self.path} cannot be written: {reason(error)}") from error
         try:
-            self._file.write(_header(0))
+            self._file.write(_header(0, channels))
         except OSError as error:
             self._file.close()
             raise AudioFileUnreadable(f"{self.path} cannot be written: {reason(error)}") from error
 
     def append(self, samples: Samples) -> None:
-        """Add samples (int16, shape `(n_samples,)`) at the end.
+        """Add samples (int16, shape `(n_samples,)`, of two channels `(n_samples, 2)`) at the end.
 
         Raises:
             OSError: If the system refuses, for example because the disk is full.
@@ -60,7 +62,19 @@ class WavWriter:
             data = data[self._file.write(data) :]
         self.n_samples += len(samples)
         if self.n_samples - self._claimed_samples >= SAMPLE_RATE_HZ:
-            self._claim()
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring the header up to date.
+
+        Raises:
+            OSError: If the system refuses.
+        """
+        if self._claimed_samples != self.n_samples:
+            self._file.seek(0)
+            self._file.write(_header(self.n_samples, self.channels))
+            self._file.seek(0, 2)
+            self._claimed_samples = self.n_samples
 
     def close(self) -> None:
         """Bring the header up to date and close the file. Safe to call twice.
@@ -71,8 +85,7 @@ class WavWriter:
         if self._file.closed:
             return
         try:
-            if self._claimed_samples != self.n_samples:
-                self._claim()
+            self.flush()
         finally:
             self._file.close()
 
@@ -82,20 +95,13 @@ class WavWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _claim(self) -> None:
-        self._file.seek(0)
-        self._file.write(_header(self.n_samples))
-        self._file.seek(0, 2)
-        self._claimed_samples = self.n_samples
 
-
-def _header(n_samples: int) -> bytes:
-    # The sizes have 32 bits; beyond a day of sound they stay at their highest, and players read that far.
-    data_bytes = min(2 * n_samples, _MAX_DATA_BYTES // 2 * 2)
-    riff_bytes = data_bytes + _HEADER.size - 8
-    return _HEADER.pack(
-        b"RIFF", riff_bytes, b"WAVE", b"fmt ", 16, 1, 1, SAMPLE_RATE_HZ, 2 * SAMPLE_RATE_HZ, 2, 16, b"data", data_bytes
-    )
+def _header(n_samples: int, channels: int) -> bytes:
+    # The sizes have 32 bits; beyond a day of one channel they stay at their highest, and players read that far.
+    step_bytes = 2 * channels
+    data_bytes = min(step_bytes * n_samples, _MAX_DATA_BYTES // step_bytes * step_bytes)
+    form = (b"fmt ", 16, 1, channels, SAMPLE_RATE_HZ, step_bytes * SAMPLE_RATE_HZ, step_bytes, 16)
+    return _HEADER.pack(b"RIFF", data_bytes + _HEADER.size - 8, b"WAVE", *form, b"data", data_bytes)
 
 
 def reason(error: Exception) -> str:

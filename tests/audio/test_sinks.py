@@ -180,7 +180,7 @@ async def test_a_header_that_cannot_be_written_is_said_by_aclose(
     sink = WavSink(tmp_path / "a.wav")
     await sink.open()
     sink.write(frames(1)[0])
-    monkeypatch.setattr(WavWriter, "_claim", lambda writer: _no_space(writer, SILENCE))
+    monkeypatch.setattr(WavWriter, "flush", lambda writer: _no_space(writer, SILENCE))
 
     with pytest.raises(OSError, match="no space"):
         await sink.aclose()
