@@ -32,12 +32,14 @@ from rtc_client.call.notices import (
     HandoffReceived,
     MediaConnected,
     NoAudioYet,
+    RecordingEnded,
     SidebandAbandoned,
     SidebandJoined,
     SidebandLost,
     ToolCallEnded,
 )
-from rtc_client.call.result import AudioTotals, CallResult
+from rtc_client.call.recorder import CallRecorder
+from rtc_client.call.result import AudioTotals, CallResult, RecordingReport
 from rtc_client.call.router import WireFrame
 from rtc_client.call.stats import CallStats
 from rtc_client.call.streams import AudioChunk, TranscriptChunk
@@ -272,6 +274,7 @@ __all__ = [
     # how it went
     "End", "EndReason", "Timings", "AudioTotals", "Transcript", "TranscriptEntry", "WireFrame",
     # recorded calls
+    "CallRecorder", "RecordingReport",
     "CassetteRecorder", "Cassette", "read_cassette", "cassette_differences", "CassetteDifference",
     # events of the server
     "ServerEvent", "KnownEvent", "UnknownEvent", "SessionCreated", "SessionUpdated", "ConversationCreated",
@@ -308,7 +311,7 @@ __all__ = [
     # events of our own
     "CallEvent", "MediaConnected", "NoAudioYet", "SidebandJoined", "SidebandLost", "SidebandAbandoned",
     "HandoffReceived", "HandoffEnded", "ToolCallEnded", "BargedIn", "DeviceLost", "DeviceRestored", "DeviceGlitched",
-    "CallEnded",
+    "RecordingEnded", "CallEnded",
     # errors
     "RtcClientError", "ConfigError", "AudioFileUnreadable", "CassetteUnusable", "OpusUnavailable",
     "KeyUnavailable", "KeyExpired",

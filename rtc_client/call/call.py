@@ -14,6 +14,7 @@ from rtc_client.audio.sinks import Sink
 from rtc_client.audio.sources import Source
 from rtc_client.call.engine import Engine
 from rtc_client.call.equipped import Equipped
+from rtc_client.call.recorder import CallRecorder
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireLog
 from rtc_client.call.stats import CallStats
@@ -42,6 +43,7 @@ def connect(
     handoff: HandoffHandler | None = None,
     tools: Iterable[OfferedTool] = (),
     cassette: CassetteRecorder | None = None,
+    recorder: CallRecorder | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
 ) -> Call:
@@ -61,6 +63,8 @@ def connect(
         tools: What the agent may call: functions, as by `call.tool`; each as a `TypedTool` with settings of its own;
             MCP servers (`McpTool`); or the bare definition of a function (`FunctionTool`) that the program answers.
         wire_log: Told of every sideband frame, both ways, as it was on the wire.
+        recorder: Keeps what the call was in a folder: both voices in one file, result, events and captions. When its
+            disk is full that ends, and not the call.
         cassette: Records the call, for `cassette.cassette().save(folder)` when it is over.
         clock: Replaced in tests.
         rng: Spreads the retries; replaced in tests.
@@ -81,6 +85,9 @@ def connect(
         )
     if cassette is not None:
         wire_log, caller_sink = cassette.beside(wire_log, caller_sink)
+    if recorder is not None:
+        wire_log = recorder.beside(wire_log)
+    clock = clock or MonotonicClock()
     engine = Engine(
         config,
         source,
@@ -88,12 +95,16 @@ def connect(
         caller_sink,
         wire_log,
         metered=metered,
-        clock=clock or MonotonicClock(),
+        clock=clock,
         rng=rng or random.Random(),
     )
     if cassette is not None:
         cassette.attach(engine)
     call = Call(engine)
+    if recorder is not None:
+        recorder.attach(lambda: call.result, engine.feed.append)
+        engine.recorder = recorder
+        engine.voices.record(*recorder.ears(source, sink, clock))
     if handoff is not None:
         call.on_handoff(handoff)
     for tool in tools:
@@ -254,6 +265,7 @@ class Call(Equipped, Verbs):
             devices=engine.devices.records,
             barge_ins=engine.barge_ins.count,
             unheard_s=round(engine.barge_ins.unheard_s, 3),
+            recording=None if engine.recorder is None else engine.recorder.report,
             datagrams_dropped=dict(counters.dropped),
         )
 

@@ -27,6 +27,7 @@ from rtc_client.call.handoffs import Handoffs
 from rtc_client.call.hardware import DeviceDesk
 from rtc_client.call.media import MediaLeg
 from rtc_client.call.notices import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
+from rtc_client.call.recorder import CallRecorder
 from rtc_client.call.responses import Responses
 from rtc_client.call.router import Router, WireLog
 from rtc_client.call.stats import CallStats, snapshot
@@ -140,6 +141,7 @@ class Engine:
             withdraw=self._withdraw,
             secrets=lambda: config.secrets,
         )
+        self.recorder: CallRecorder | None = None
         self.media = self._media_leg()
         self.barge_ins = BargeIns(
             config,
@@ -220,6 +222,8 @@ class Engine:
     async def _dial(self) -> None:
         self.tools.check(has_handler=self.handoffs.handler is not None)
         await self.handoffs.open(self.legs.stack)
+        if self.recorder is not None:
+            await self.recorder.open()
         with reporting_to(self.devices):
             await self.voices.open()
         await self.media.dial()
@@ -369,6 +373,9 @@ class Engine:
         self._move(Input.CLOSED)
         log.info("call ended", extra={"call_id": legs.call_id, "reason": end.reason.value, "by": end.by})
         self.router.scribe.end()
+        if self.recorder is not None:
+            # Last, for it keeps the result.
+            await settle([self.recorder.finish()], max(limit_s * 0.05, close_by_s - self._clock.now_s()))
         self.feed.append(CallEnded(end=end))
         self.feed.close(self.supervisor.error)
         self.streams.close(self.supervisor.error)

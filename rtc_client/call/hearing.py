@@ -19,7 +19,7 @@ from rtc_client.audio.pcm import LevelMeter, is_voiced, is_voiced_mean_square, l
 from rtc_client.audio.playout import Playout
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.render import Renderer
-from rtc_client.audio.sinks import NullSink, Sink, players
+from rtc_client.audio.sinks import NullSink, Sink, TeeSink, players
 from rtc_client.call.hush import Hush
 from rtc_client.call.speaking import what
 from rtc_client.clock import Clock
@@ -89,6 +89,10 @@ class Hearing:
         self.level = LevelMeter()
         """Of what is heard; empty where only packets are wanted."""
         self._voice = LevelMeter()
+
+    def record(self, sink: Sink) -> None:
+        """Let `sink` have what is played, too; before the call. It is neither opened nor closed here."""
+        self._sink, self._metered, self._renders = TeeSink(self._sink, sink), True, True
 
     @property
     def jitter(self) -> JitterBuffer:

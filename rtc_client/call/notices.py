@@ -108,6 +108,16 @@ class BargedIn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingEnded:
+    """The recording of the call could not go on, mostly for want of room on the disk; the call does."""
+
+    at_s: float
+    """Where in the recording, in seconds; what was recorded before can be played."""
+    message: str
+    """What the system said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded:
     """The last event of every call."""
 
@@ -127,6 +137,7 @@ Notice: TypeAlias = (
     | DeviceGlitched
     | ToolCallEnded
     | BargedIn
+    | RecordingEnded
     | CallEnded
 )
 CallEvent: TypeAlias = ServerEvent | Notice

@@ -30,6 +30,30 @@ class AudioTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingReport:
+    """What a `CallRecorder` has recorded."""
+
+    file: str
+    """Where the sound is; the other files lie beside it."""
+    duration_s: float
+    """How long the call was, in seconds; the recording too, unless it failed."""
+    dropped_s: float = 0.0
+    """Sound, in seconds over both voices, that is silence in the recording because the disk was too slow."""
+    dropped_events: int = 0
+    """Events that are missing for the same reason."""
+    failed_at_s: float | None = None
+    """Where the recording ended before the call did, in seconds; None if it did not."""
+    failure: str | None = None
+    """Why it ended; None if it did not."""
+
+    def as_text(self) -> str:
+        """Return the file, and what is wrong with the recording if something is."""
+        if self.failure is not None:
+            return f"{self.file}, which ended after {self.failed_at_s:.1f} s: {self.failure}"
+        return f"{self.file}, {self.dropped_s:.1f} s missing" if self.dropped_s else self.file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult:
     """Everything worth keeping about one call."""
 
@@ -71,6 +95,8 @@ class CallResult:
     """How often the agent was cut short because the caller spoke (`CallConfig.barge_in`, `Call.barge_in`)."""
     unheard_s: float = 0.0
     """How much the agent said that nobody heard for that reason, in seconds."""
+    recording: RecordingReport | None = None
+    """What a `CallRecorder` has recorded; None without one."""
     datagrams_dropped: Mapping[str, int] = field(default_factory=dict)
     """What the ingress guard kept away, by reason."""
 
@@ -98,6 +124,7 @@ class CallResult:
             "devices": [asdict(record) for record in self.devices],
             "barge_ins": self.barge_ins,
             "unheard_s": self.unheard_s,
+            "recording": None if self.recording is None else asdict(self.recording),
             "datagrams_dropped": dict(self.datagrams_dropped),
         }
 
@@ -121,6 +148,8 @@ class CallResult:
         if self.barge_ins:
             lines.append(f"barge-ins {self.barge_ins}, {self.unheard_s:.1f} s not heard")
         lines += [_device_line(record) for record in self.devices]
+        if self.recording is not None:
+            lines.append(f"recorded  {self.recording.as_text()}")
         if self.handoffs:
             fates = Counter(record.outcome or record.fate for record in self.handoffs)
             lines.append("handoffs  " + ", ".join(f"{n} {fate.replace('_', ' ')}" for fate, n in fates.items()))

@@ -14,7 +14,7 @@ from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, PcmFrame, Samples
 from rtc_client.audio.opus import OpusEncoder
 from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import LevelMeter, is_digital_silence
-from rtc_client.audio.sinks import NullSink, Sink
+from rtc_client.audio.sinks import NullSink, Sink, TeeSink
 from rtc_client.audio.sources import Source
 from rtc_client.clock import Clock
 from rtc_client.config import OpusSettings
@@ -73,6 +73,10 @@ class Speaking:
         It must neither wait nor raise.
         """
         self._listener, self._packets = listener, None
+
+    def record(self, sink: Sink) -> None:
+        """Let `sink` have what is really said, too; before the call. It is neither opened nor closed here."""
+        self._sink, self._records, self._packets = TeeSink(self._sink, sink), True, None
 
     def set_loss_ratio(self, loss_ratio: float) -> None:
         """Say once a second how much of what is sent gets lost lately, so that packets carry the redundancy it needs.

@@ -45,6 +45,11 @@ class Voices:
         """Whether the caller has a voice of its own."""
         return not isinstance(self._source, SilenceSource)
 
+    def record(self, caller: Sink, agent: Sink) -> None:
+        """Let these have what is said and what is played, too; before `open`, which is not for them."""
+        self.caller.record(caller)
+        self.agent.record(agent)
+
     async def open(self) -> None:
         """Open the sinks and the source, or none of them.
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rtc_client.audio.call_recording import RecordingFormat
 from rtc_client.audio.sinks import Sink, WavSink
 from rtc_client.audio.sources import FileSource, SilenceSource, Source, ToneSource
 from rtc_client.call.call import Call, connect
+from rtc_client.call.recorder import CallRecorder
 from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireFrame, WireLog
 from rtc_client.call.taping import CassetteRecorder
@@ -59,6 +61,8 @@ class CallOptions:
     say: tuple[str, ...]
     events: Path | None
     transcript: Path | None
+    record: Path | None
+    record_format: RecordingFormat
     cassette: Path | None
     handoff_command: str | None
     handoff_openai: str | None
@@ -79,6 +83,7 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
         config = config_from(options)
         source = source_from(options)
         handoff = handoff_from(options)
+        keeper = None if options.record is None else CallRecorder(options.record, format=options.record_format)
         sinks = tuple(_wav_sink(path) for path in (options.out, options.caller_out))
         with (
             events_file(options.events) as wire_log,
@@ -94,6 +99,7 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
                 metered=True,
                 handoff=handoff,
                 cassette=recorder,
+                recorder=keeper,
             )
             result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet))
             is_written = write_transcript(result.transcript)
@@ -130,6 +136,9 @@ def tell(result: CallResult, signalled: int | None, *, json: bool, quiet: bool) 
     status = exit_status(result, signalled=signalled)
     if (line := error_line(result)) is not None and signalled is None:
         complain(line)
+    recording = result.recording
+    if recording is not None and recording.failure is not None and (json or quiet):
+        complain(f"rtc-client: {recording.as_text()}")
     if json:
         return print_json(result, status)
     if not quiet and result.duration_s is not None:

@@ -11,9 +11,9 @@ from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH, CAL
 from rtc_client.audio.sinks import WavSink
 from rtc_client.audio.sources import FileSource
 from rtc_client.call.call import connect
+from rtc_client.call.recorder import CallRecorder
 from rtc_client.call.result import CallResult
-from rtc_client.call.router import WireLog
-from rtc_client.cli.call import events_file, hold, tell
+from rtc_client.cli.call import hold, tell
 from rtc_client.cli.options import set_up_logging
 from rtc_client.cli.outcome import as_json, exit_status, failure
 from rtc_client.cli.streams import complain
@@ -42,19 +42,18 @@ def run_demo(folder: Path, *, json: bool, quiet: bool, verbose: bool) -> int:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"the folder {folder} cannot be made: {error.strerror}") from None
-        with events_file(folder / "events.jsonl") as wire_log:
-            result, signalled = asyncio.run(_demo_call(folder, wire_log, quiet=quiet))
+        result, signalled = asyncio.run(_demo_call(folder, quiet=quiet))
     except ConfigError as error:
         return tell(failure(error), None, json=json, quiet=quiet)
     report = as_json(result, exit_status(result, signalled=signalled))
     (folder / "call.json").write_text(report + "\n", encoding="utf-8")
     status = tell(result, signalled, json=json, quiet=quiet)
     if not quiet:
-        complain(f"written   {folder}/caller.wav, agent.wav, call.json, events.jsonl")
+        complain(f"written   {folder}/call.ogg, call.vtt, caller.wav, agent.wav, call.json, events.jsonl")
     return status
 
 
-async def _demo_call(folder: Path, wire_log: WireLog | None, *, quiet: bool) -> tuple[CallResult, int | None]:
+async def _demo_call(folder: Path, *, quiet: bool) -> tuple[CallResult, int | None]:
     scenario = Scenario(
         steps=[
             RequestHandoff(input_transcript="the opening hours on Sunday", answer=_HOURS, when=AfterCaller()),
@@ -75,7 +74,7 @@ async def _demo_call(folder: Path, wire_log: WireLog | None, *, quiet: bool) -> 
             source=FileSource(CALLER_SPEECH),
             sink=WavSink(folder / "agent.wav"),
             caller_sink=WavSink(folder / "caller.wav"),
-            wire_log=wire_log,
+            recorder=CallRecorder(folder),
             metered=True,
             handoff=_look_up,
         )

@@ -22,6 +22,7 @@ from rtc_client.call.notices import (
     HandoffReceived,
     MediaConnected,
     NoAudioYet,
+    RecordingEnded,
     SidebandAbandoned,
     SidebandLost,
 )
@@ -144,6 +145,8 @@ def _line(call: Call, event: CallEvent) -> str | None:
             return f"the {role} {name} is back after {silent_s:.1f} s"
         case DeviceGlitched(role=role, xruns=xruns, underruns=underruns):
             return f"the {role} stuttered: {xruns} xruns, {underruns} underruns"
+        case RecordingEnded(at_s=at_s, message=message):
+            return f"the recording ended after {at_s:.1f} s, {message}; the call goes on"
         case _:
             return None
 

@@ -18,6 +18,7 @@ from rtc_client.audio.sources import Source
 from rtc_client.call import call as aio
 from rtc_client.call.equipped import Handler, ToolDecorator
 from rtc_client.call.notices import CallEvent
+from rtc_client.call.recorder import CallRecorder
 from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireLog
 from rtc_client.call.stats import CallStats
@@ -51,6 +52,7 @@ def connect(
     handoff: HandoffHandler | None = None,
     tools: Iterable[OfferedTool] = (),
     cassette: CassetteRecorder | None = None,
+    recorder: CallRecorder | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
 ) -> Call:
@@ -70,6 +72,8 @@ def connect(
         tools: What the agent may call: functions, as by `call.tool`; each as a `TypedTool` with settings of its own;
             MCP servers (`McpTool`); or the bare definition of a function (`FunctionTool`) that the program answers.
         wire_log: Told of every sideband frame, both ways, as it was on the wire.
+        recorder: Keeps what the call was in a folder: both voices in one file, result, events and captions. When its
+            disk is full that ends, and not the call.
         cassette: Records the call, for `cassette.cassette().save(folder)` when it is over.
         clock: Replaced in tests.
         rng: Spreads the retries; replaced in tests.
@@ -93,6 +97,7 @@ def connect(
             handoff=handoff,
             tools=tools,
             cassette=cassette,
+            recorder=recorder,
             clock=clock,
             rng=rng,
         ),

@@ -1,16 +1,19 @@
-"""Promise: the demo places a real call within twenty seconds and leaves its four files, whatever was there before."""
+"""Promise: the demo places a real call within twenty seconds and leaves its files, whatever was there before."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import pytest
+
 from rtc_client.audio.assets import AGENT_TEXT, CALLER_TEXT
+from tests.behaviour.recordings import cues, played
 from tests.behaviour.speech import AGENT, CALLER, SAME, locate, seconds
 from tests.cli.command import run
 from tests.cli.test_options import recorded
 
-FILES = {"caller.wav", "agent.wav", "call.json", "events.jsonl"}
+FILES = {"call.ogg", "call.vtt", "caller.wav", "agent.wav", "call.json", "events.jsonl"}
 
 
 async def test_the_demo_leaves_what_was_said(tmp_path: Path) -> None:
@@ -30,6 +33,10 @@ async def test_the_demo_leaves_what_was_said(tmp_path: Path) -> None:
     assert locate(CALLER, caller).likeness > SAME
     assert locate(AGENT, agent).at_s > seconds(CALLER) - 1
     assert abs(seconds(agent) - seconds(caller)) < 0.1
+    both = played(folder / "call.ogg")
+    assert locate(AGENT, both.agent).at_s == pytest.approx(locate(AGENT, agent).at_s, abs=0.02)
+    assert locate(CALLER, both.caller).at_s == pytest.approx(locate(CALLER, caller).at_s, abs=0.02)
+    assert [voice for voice, *_ in cues(folder / "call.vtt")] == ["Caller", "Agent"]
     report = json.loads((folder / "call.json").read_text(encoding="utf-8"))
     assert (report["exit_status"], report["error"]) == (0, None)
     assert [(entry["role"], entry["text"].strip()) for entry in report["transcript"]] == [

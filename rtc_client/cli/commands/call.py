@@ -33,6 +33,14 @@ class SidebandChoice(StrEnum):
     OFF = "off"
 
 
+class RecordFormat(StrEnum):
+    """Of a recording: Opus in Ogg, or without loss."""
+
+    OGG = "ogg"
+    WAV = "wav"
+    FLAC = "flac"
+
+
 def call(
     base_url: BaseUrl = None,
     sideband_url: Annotated[
@@ -65,6 +73,10 @@ def call(
     transcript: Annotated[
         Path | None, typer.Option(metavar="FILE.txt|json|vtt", help="write who said what, as text, JSON or captions")
     ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="record both voices, events, captions and the result there")
+    ] = None,
+    record_format: Annotated[RecordFormat, typer.Option(help="of the sound, in two channels")] = RecordFormat.OGG,
     cassette: Annotated[
         Path | None, typer.Option(metavar="DIR", help="record the call there, without secrets and addresses")
     ] = None,
@@ -107,6 +119,8 @@ def call(
         say=tuple(say or ()),
         events=events,
         transcript=transcript,
+        record=record,
+        record_format=record_format.value,
         cassette=cassette,
         handoff_command=handoff_command,
         handoff_openai=handoff_openai,
