@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from rtc_client.errors import ConfigError
@@ -143,6 +144,11 @@ class HandoffSettings:
     """A handler that takes longer is cancelled, and the model is told so."""
     long_output: LongOutput = "cut"
     """`cut` takes the middle out of what is longer than 1,000 tokens of 4 bytes; `pieces` sends all of it."""
+    hold: Literal["tone"] | Path | str | None = None
+    """What the caller hears while a handler is at work, under the agent's voice, never sent: `tone`, or an audio file
+    again and again. It goes to a sink of samples, and so into a file made by one; None for nothing."""
+    hold_after_s: float = 1.0
+    """How long a handler is at work before it begins, in seconds."""
     prefix: PrefixRule = "every"
     """Which texts get `"Agent Final Message":` before them. `every` is the rule of 0.144.0, `final`, which leaves
     `Progress` bare, that of 0.145.0."""
@@ -151,6 +157,8 @@ class HandoffSettings:
         for name, choices in (("while_busy", WhileBusy), ("long_output", LongOutput), ("prefix", PrefixRule)):
             if getattr(self, name) not in get_args(choices):
                 raise ConfigError(f"the handoff setting {name} must be one of {', '.join(get_args(choices))}")
+        if not 0 <= self.hold_after_s < 86_400:
+            raise ConfigError("hold_after_s must be 0 seconds or more and less than a day")
         if not 0 < self.limit_s < 86_400:
             raise ConfigError("the time limit of a handoff must be more than 0 seconds and less than a day")
 

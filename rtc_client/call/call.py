@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Literal
 
 from rtc_client.audio.pcm import LevelMeter
 from rtc_client.audio.recording import PacketSink
@@ -14,6 +15,7 @@ from rtc_client.audio.sinks import Sink
 from rtc_client.audio.sources import Source
 from rtc_client.call.engine import Engine
 from rtc_client.call.equipped import Equipped
+from rtc_client.call.goodbye import until_played_out
 from rtc_client.call.recorder import CallRecorder
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.router import WireLog
@@ -189,7 +191,7 @@ class Call(Equipped, Verbs):
         return tuple(self._engine.snapshots)
 
     def mute(self) -> None:
-        """Send silence from the next 20 ms on. The source keeps running."""
+        """Send silence from the next 20 ms on. The source keeps running; what `play` says is heard all the same."""
         self._engine.voices.caller.muted = True
 
     def unmute(self) -> None:
@@ -214,13 +216,54 @@ class Call(Equipped, Verbs):
         for command in handoffs.replies.by_hand(text, handoff_id):
             await self._send_frame(dump_command(command))
 
-    async def hangup(self, reason: EndReason = EndReason.HANGUP) -> None:
+    async def play(self, source: Source, *, mixed: bool = False) -> None:
+        """Say a source into the running call; return once it was said to its end. What is asked for meanwhile waits.
+
+        The call's own source, a microphone say, runs on and is not heard meanwhile; it fades out and in without a
+        click. A mute is for the call's own source alone: what is played is heard.
+
+        Args:
+            source: What is said, any source with an end, such as `FileSource`; it is opened and closed here.
+            mixed: Say it together with the call's own source.
+
+        Raises:
+            ConfigError: The source cannot be opened, or the program appends the caller's sound by itself.
+            SourceFailed: The source raised; the call goes on.
+            CallClosed: The call is not up, or was over first.
+
+        Cancelled, it falls silent at the next 20 ms, without a click.
+        """
+        engine = self._engine
+        if engine.state is not CallState.ACTIVE:
+            raise CallClosed("there is nobody to hear it: the call is not up")
+        if engine.media.is_taken_over:
+            raise ConfigError("append_audio carries the caller's voice of this call: append this sound too")
+        await engine.voices.caller.insertions.play(source, mixed=mixed)
+
+    async def hangup(
+        self,
+        reason: EndReason = EndReason.HANGUP,
+        *,
+        after: Literal["now", "playout"] = "now",
+        limit_s: float = 10.0,
+    ) -> None:
         """End the call and return once everything is closed, in at most `deadlines.close_s`.
 
         Safe to call twice, from several tasks, and in any state. Cancelling it does not stop the close.
+
+        Args:
+            reason: What the result says about it.
+            after: `playout` lets the agent finish first: it waits until no response is under way, the agent has been
+                silent for 0.6 s, and all of it came out of the sink. A goodbye that begins within 0.6 s is heard too.
+            limit_s: How long that may take, in seconds; then it hangs up.
+
+        Cancelled while it waits for the agent, it does not hang up.
         """
-        self._engine.supervisor.decide(End(reason=reason, by="caller"))
-        await self._engine.closed()
+        engine = self._engine
+        if after == "playout" and engine.state is CallState.ACTIVE:
+            await until_played_out(engine, limit_s=limit_s)
+        engine.supervisor.decide(End(reason=reason, by="caller"))
+        await engine.closed()
 
     async def wait_ended(self) -> CallResult:
         """Return the result once the call is over and everything is closed. Cancelling it leaves the call alone."""

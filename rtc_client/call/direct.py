@@ -154,6 +154,10 @@ class DirectLeg:
         self._interrupt(queued_samples)
         return n_samples
 
+    @property
+    def is_taken_over(self) -> bool:
+        return self._is_taken_over
+
     def take_over(self) -> None:
         self._is_taken_over = True
         self._lane.clear()

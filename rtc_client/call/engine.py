@@ -23,8 +23,9 @@ from rtc_client.call.dial import Legs
 from rtc_client.call.direct import DirectLeg
 from rtc_client.call.ends import end_of, ended, settle
 from rtc_client.call.feed import EventFeed
-from rtc_client.call.handoffs import Handoffs
+from rtc_client.call.handoffs import Handoffs, replies_of
 from rtc_client.call.hardware import DeviceDesk
+from rtc_client.call.holding import prepare_hold
 from rtc_client.call.media import MediaLeg
 from rtc_client.call.notices import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
 from rtc_client.call.recorder import CallRecorder
@@ -44,9 +45,8 @@ from rtc_client.errors import (
     CallLost,
     SidebandError,
 )
-from rtc_client.protocol.background import V2Replies, as_handoff, function_tools
+from rtc_client.protocol.background import as_handoff, function_tools
 from rtc_client.protocol.events import ErrorEvent, ServerEvent
-from rtc_client.protocol.handoff import HandoffReplies, V1Replies
 from rtc_client.protocol.session import JsonObject
 from rtc_client.protocol.state import CallState, End, EndReason, Input, next_state
 from rtc_client.protocol.timeline import Fact, Timeline
@@ -80,7 +80,7 @@ class Engine:
         rng: random.Random,
     ) -> None:
         self.config = config
-        self._clock = clock
+        self.clock = clock
         self._rng = rng
         self._dialing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -158,7 +158,7 @@ class Engine:
         """Return once audio can flow. Whatever is raised, the end is decided and everything is closed."""
         # Before the first await: whoever enters the call a second time meanwhile must see that it was dialled.
         self._move(self.media.first_input)
-        self.timeline.mark(Fact.DIALED, self._clock.now_s())
+        self.timeline.mark(Fact.DIALED, self.clock.now_s())
         try:
             await self._race_the_end(self._dial())
         except BaseException as error:
@@ -170,7 +170,7 @@ class Engine:
     def elapsed_s(self) -> float:
         """Return the seconds since audio could flow; 0 before, and no longer growing once the end is decided."""
         ended_s = self.timeline.at_s(Fact.ENDED)
-        return self.timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s() if ended_s is None else ended_s)
+        return self.timeline.since_s(Fact.DTLS_CONNECTED, self.clock.now_s() if ended_s is None else ended_s)
 
     def stats(self) -> CallStats:
         """Return what the media path looks like now; its bit rates are those of the last look."""
@@ -188,7 +188,7 @@ class Engine:
         )
 
     def _media_leg(self) -> MediaLeg:
-        config, timeline, clock = self.config, self.timeline, self._clock
+        config, timeline, clock = self.config, self.timeline, self.clock
         if config.is_direct:
             parts = config, self.voices, self.router, self.outbox
             return DirectLeg(
@@ -226,6 +226,7 @@ class Engine:
             await self.recorder.open()
         with reporting_to(self.devices):
             await self.voices.open()
+        await prepare_hold(self.config.handoffs, self.handoffs, self.voices.agent)
         await self.media.dial()
         self._mark(Fact.DTLS_CONNECTED)
         # The end may have been decided since the path came up; then the clockwork would never be told of it.
@@ -361,13 +362,13 @@ class Engine:
 
     async def _close(self, end: End) -> None:
         legs, limit_s = self.legs, self.config.deadlines.close_s
-        close_by_s = self._clock.now_s() + limit_s
+        close_by_s = self.clock.now_s() + limit_s
         if self._dialing is not None:
             # What it is about to open, and the call id it is about to learn, must be known before they are closed.
             self._dialing.cancel()
             await asyncio.wait({self._dialing}, timeout=limit_s * 0.2)
         parts = [self._leave(end), *self.media.closers(end.reason)]
-        await settle(parts, close_by_s - self._clock.now_s() - limit_s * 0.15)
+        await settle(parts, close_by_s - self.clock.now_s() - limit_s * 0.15)
         self.counters = await self.media.last_counters()
         await settle([self.voices.aclose(), legs.stack.aclose()], limit_s * 0.15)
         self._move(Input.CLOSED)
@@ -375,7 +376,7 @@ class Engine:
         self.router.scribe.end()
         if self.recorder is not None:
             # Last, for it keeps the result.
-            await settle([self.recorder.finish()], max(limit_s * 0.05, close_by_s - self._clock.now_s()))
+            await settle([self.recorder.finish()], max(limit_s * 0.05, close_by_s - self.clock.now_s()))
         self.feed.append(CallEnded(end=end))
         self.feed.close(self.supervisor.error)
         self.streams.close(self.supervisor.error)
@@ -386,14 +387,7 @@ class Engine:
         await self.supervisor.stop(_OWN_TASKS_S)
 
     def _mark(self, fact: Fact) -> None:
-        self.timeline.mark(fact, self._clock.now_s())
+        self.timeline.mark(fact, self.clock.now_s())
 
     def _move(self, happened: Input) -> None:
         self.state = next_state(self.state, happened) or self.state
-
-
-def replies_of(config: CallConfig) -> HandoffReplies:
-    """Return how a call says what comes of a handoff."""
-    if config.version == "v2":
-        return V2Replies(long_output=config.handoffs.long_output)
-    return V1Replies(prefix=config.handoffs.prefix, long_output=config.handoffs.long_output)

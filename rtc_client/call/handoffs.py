@@ -16,15 +16,16 @@ from typing import Any, Final
 
 from rtc_client.call.notices import CallEvent, HandoffEnded, HandoffFate, HandoffOutcome, HandoffReceived
 from rtc_client.clock import Clock
-from rtc_client.config import HandoffSettings
+from rtc_client.config import CallConfig, HandoffSettings
 from rtc_client.delegates.request import HandoffHandler, HandoffRequest, Progress
 from rtc_client.delegates.running import Runner
 from rtc_client.delegates.tool import HandoffTool
 from rtc_client.errors import CallClosed, HandoffFailed, RtcClientError
 from rtc_client.protocol import events as ev
+from rtc_client.protocol.background import V2Replies
 from rtc_client.protocol.codec import dump_command
 from rtc_client.protocol.commands import Command
-from rtc_client.protocol.handoff import ActiveTranscript, HandoffReplies
+from rtc_client.protocol.handoff import ActiveTranscript, HandoffReplies, V1Replies
 from rtc_client.protocol.redact import one_line
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,10 @@ class Handoffs:
         if self.is_busy:
             return 0.0
         return float("inf") if self._idle_since_s is None else self._clock.now_s() - self._idle_since_s
+
+    def busy_s(self) -> float:
+        """Return for how long the handler that is at work has been, in seconds; 0 while none is."""
+        return 0.0 if self._run is None else self._clock.now_s() - self._run.began_s
 
     def knows(self, handoff_id: str) -> bool:
         """Return whether such a handoff was requested in this call."""
@@ -346,3 +351,10 @@ class Handoffs:
         with suppress(RtcClientError):  # there is no sideband any more: that is told elsewhere
             for command in commands:
                 await self._send(dump_command(command))
+
+
+def replies_of(config: CallConfig) -> HandoffReplies:
+    """Return how a call says what comes of a handoff."""
+    if config.version == "v2":
+        return V2Replies(long_output=config.handoffs.long_output)
+    return V1Replies(prefix=config.handoffs.prefix, long_output=config.handoffs.long_output)

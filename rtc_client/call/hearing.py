@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
+from rtc_client.audio.hold import HoldSound
 from rtc_client.audio.jitter import JitterBuffer, MediaPacket, PartKind
 from rtc_client.audio.opus import OpusDecoder, OpusEncoder
 from rtc_client.audio.packets import CLOCK_RATE_HZ
@@ -67,6 +68,8 @@ class Hearing:
         """Keeps the sound of a turn away that was barged in on."""
         self.on_frame: Callable[[PcmFrame], object] | None = None
         """Told of every frame as it is heard; never raises."""
+        self.bed: HoldSound | None = None
+        """What is heard under the agent's voice; of a sink of samples only, and in no meter."""
         self._packet_sink = sink if isinstance(sink, PacketSink) else None
         self._sink: Sink = NullSink() if isinstance(sink, PacketSink) else sink
         self._clock = clock
@@ -247,6 +250,8 @@ class Hearing:
         mean_square = (self.level if self._metered else self._voice).add(frame.samples)
         self._position = frame.end_samples
         try:
+            if self.bed is not None:
+                frame = PcmFrame(self.bed.under(frame.samples), frame.position_samples)
             self._sink.write(frame)
         except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
             self._fail(error)

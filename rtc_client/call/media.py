@@ -74,6 +74,11 @@ class MediaLeg(Protocol):
         """
         ...
 
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether the program appends the caller's sound by itself."""
+        ...
+
     def take_over(self) -> None:
         """The program appends the caller's sound by itself from now on: send none beside it."""
         ...

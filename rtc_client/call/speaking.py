@@ -5,6 +5,7 @@ It stands between the clockwork, which must never see an exception, and the user
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar
 
@@ -16,6 +17,7 @@ from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import LevelMeter, is_digital_silence
 from rtc_client.audio.sinks import NullSink, Sink, TeeSink
 from rtc_client.audio.sources import Source
+from rtc_client.call.inserted import Insertions
 from rtc_client.clock import Clock
 from rtc_client.config import OpusSettings
 from rtc_client.errors import AudioError, SinkFailed, SourceFailed
@@ -58,6 +60,10 @@ class Speaking:
         self._loss_ratio = 0.0
         self._is_over = False
         self._listener: Listener | None = None
+        self.insertions = Insertions()
+        """What is said over the source."""
+        self.inserted_s = -math.inf
+        """When something was last said over the source, monotonic seconds."""
         self.muted = False
         self.began_s: float | None = None
         """When the first sample of the source was said, monotonic seconds; None before."""
@@ -102,6 +108,9 @@ class Speaking:
             error = TypeError(f"a frame must be int16 and of shape {_SHAPE}")
             self._fail(SourceFailed(f"the source failed: {error}"), error)
             samples = SILENCE
+        if self.insertions.is_playing:
+            self.inserted_s = self._clock.now_s()
+        samples = self.insertions.over(samples)
         if not self._is_over:
             self.level.add(samples)
             if self._records:
@@ -112,7 +121,7 @@ class Speaking:
 
     def next_packet(self, index: int, out: bytearray, offset: int) -> int:
         """Write the Opus packet of period `index` at byte `offset`; return its length, 0 for none. Never raises."""
-        if self._packets is not None:
+        if self._packets is not None and not self.insertions.is_playing:
             packet = self._read(self._packets.read_packet)
             if packet is not None and len(packet) > MAX_PAYLOAD_BYTES:
                 error = ValueError(f"an Opus packet of {len(packet)} bytes does not fit into a datagram")
@@ -141,6 +150,7 @@ class Speaking:
         if not self._is_over and self._spoken_samples:
             self._record(SILENCE[:0], position_samples)
         self._is_over = True
+        self.insertions.end()
 
     def _encode(self, samples: Samples, out: bytearray, offset: int) -> int:
         encoder = self._encoder

@@ -86,7 +86,7 @@ class Voices:
         if ended_s is None:
             return None
         self.agent.listen()
-        return self._clock.now_s() - max(ended_s, self.agent.voiced_s or 0.0)
+        return self._clock.now_s() - max(ended_s, self.agent.voiced_s or 0.0, self.caller.inserted_s)
 
     def finish(self) -> None:
         """Fill up both recordings to this instant; from now on nothing is said or heard."""

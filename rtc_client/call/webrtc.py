@@ -119,6 +119,10 @@ class WebRtcLeg:
     def barge_in(self, response_id: str | None, *, is_told: bool, queued_samples: int) -> int:
         return self._voices.agent.silence_turn()
 
+    @property
+    def is_taken_over(self) -> bool:
+        return False
+
     def take_over(self) -> None:
         """Do nothing: what a program appends to a WebRTC call goes beside the media path."""
 

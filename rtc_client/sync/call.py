@@ -546,7 +546,7 @@ class Call(Face):
         return self._now(lambda: self._call.stats_history)
 
     def mute(self) -> None:
-        """Send silence from the next 20 ms on. The source keeps running."""
+        """Send silence from the next 20 ms on. The source keeps running; what `play` says is heard all the same."""
         return self._now(self._call.mute)
 
     def unmute(self) -> None:
@@ -570,17 +570,54 @@ class Call(Face):
         """
         return self._wait(timeout_s, self._call.send_handoff_output, text, handoff_id=handoff_id)
 
-    def hangup(self, reason: EndReason = EndReason.HANGUP, *, timeout_s: float | None = None) -> None:
+    def play(self, source: Source, *, mixed: bool = False, timeout_s: float | None = None) -> None:
+        """Say a source into the running call; return once it was said to its end. What is asked for meanwhile waits.
+
+        The call's own source, a microphone say, runs on and is not heard meanwhile; it fades out and in without a
+        click. A mute is for the call's own source alone: what is played is heard.
+
+        Waits for at most `timeout_s` seconds; None is without limit.
+
+        Args:
+            source: What is said, any source with an end, such as `FileSource`; it is opened and closed here.
+            mixed: Say it together with the call's own source.
+
+        Raises:
+            ConfigError: The source cannot be opened, or the program appends the caller's sound by itself.
+            SourceFailed: The source raised; the call goes on.
+            CallClosed: The call is not up, or was over first.
+
+        Cancelled, it falls silent at the next 20 ms, without a click.
+            TimeoutError: `timeout_s` is over, which alone does not end the call.
+        """
+        return self._wait(timeout_s, self._call.play, source, mixed=mixed)
+
+    def hangup(
+        self,
+        reason: EndReason = EndReason.HANGUP,
+        *,
+        after: Literal["now", "playout"] = "now",
+        limit_s: float = 10.0,
+        timeout_s: float | None = None,
+    ) -> None:
         """End the call and return once everything is closed, in at most `deadlines.close_s`.
 
         Safe to call twice, from any thread, and in any state.
 
         Waits for at most `timeout_s` seconds; None is without limit.
 
+        Args:
+            reason: What the result says about it.
+            after: `playout` lets the agent finish first: it waits until no response is under way, the agent has been
+                silent for 0.6 s, and all of it came out of the sink. A goodbye that begins within 0.6 s is heard too.
+            limit_s: How long that may take, in seconds; then it hangs up.
+
+        Cancelled while it waits for the agent, it does not hang up.
+
         Raises:
             TimeoutError: `timeout_s` is over, which alone does not end the call.
         """
-        return self._wait(timeout_s, self._call.hangup, reason)
+        return self._wait(timeout_s, self._call.hangup, reason, after=after, limit_s=limit_s)
 
     def wait_ended(self, *, timeout_s: float | None = None) -> CallResult:
         """Return the result once the call is over and everything is closed.

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
+import base64
+import time
+from typing import Any
 
-from rtc_client import FRAME_SAMPLES, ArraySource, NumpySink, connect
+import numpy as np
+import pytest
+from aiortc import RTCRtpReceiver
+
+from rtc_client import FRAME_SAMPLES, ArraySource, NumpySink, ToneSource, connect
+from rtc_client.audio.opus import OpusDecoder
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import FakeAnswerer
-from tests.behaviour.calls import config_for
+from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import cut, seconds
+from tests.wire.test_direct import config_of, serving
+
+A_TICK_S = 0.02
+SLACK_S = 0.02
+"""What a busy machine may be late."""
 
 
 async def test_mute_sends_silence_from_the_next_frame_on_and_unmute_ends_it(answerer: FakeAnswerer) -> None:
@@ -56,3 +68,47 @@ async def test_the_agent_hears_silence_while_muted(answerer: FakeAnswerer) -> No
     assert level_dbfs(cut(answered.heard, 0.1, muted_s - 0.05)) > -30
     assert level_dbfs(cut(answered.heard, muted_s + 0.1, muted_s + 0.45)) < -70
     assert answered.packets_received >= 42
+
+
+async def test_on_the_wire_the_first_silent_packet_leaves_within_20_ms(
+    answerer: FakeAnswerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the arrival of the packets at the far side, each decoded: no sound behind that one, and packets go on."""
+    arrived: list[tuple[float, bytes]] = []
+    take = RTCRtpReceiver._handle_rtp_packet
+
+    async def taking(self: RTCRtpReceiver, packet: Any, arrival_time_ms: int) -> None:
+        arrived.append((time.monotonic(), packet.payload))
+        await take(self, packet, arrival_time_ms)
+
+    monkeypatch.setattr(RTCRtpReceiver, "_handle_rtp_packet", taking)
+    async with connect(config_for(answerer), source=ToneSource(440)) as call:
+        await until(lambda: len(arrived) > 20)
+        call.mute()
+        muted_s = time.monotonic()
+        n_before = len(arrived)
+        await until(lambda: len(arrived) > n_before + 20)
+
+    decoder = OpusDecoder()
+    levels = [(at_s, level_dbfs(decoder.decode(payload))) for at_s, payload in arrived]
+    # A frame of the encoder's lookahead, 6.5 ms, is the sound of before; 440 Hz at -20 dBFS is louder than -21.
+    falls_silent = next(k for k, (at_s, level) in enumerate(levels) if at_s > muted_s and level < -22)
+    assert levels[falls_silent][0] - muted_s <= A_TICK_S + SLACK_S
+    assert max(level for _, level in levels[falls_silent + 2 :]) < -60
+    assert len(levels) - falls_silent > 18
+
+
+async def test_over_a_websocket_it_leaves_within_40_ms() -> None:
+    """Two frames make a message: the half of one may have been said before."""
+    async with serving() as server, connect(config_of(server), source=ToneSource(440)) as call:
+        await until(lambda: len(server.audio) > 10)
+        call.mute()
+        muted_s, n_before = time.monotonic(), len(server.audio)
+        await until(lambda: len(server.audio) > n_before)
+        first_s = time.monotonic() - muted_s
+        await until(lambda: len(server.audio) > n_before + 10)
+        blocks = [np.frombuffer(base64.b64decode(one), dtype="<i2") for one in server.audio[n_before:]]
+
+    assert first_s <= 2 * A_TICK_S + SLACK_S
+    assert not blocks[0][FRAME_SAMPLES:].any()
+    assert not np.concatenate(blocks[1:]).any()
