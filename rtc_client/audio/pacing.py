@@ -22,8 +22,8 @@ from rtc_client.audio.frames import FRAME_S
 log = logging.getLogger(__name__)
 
 N_PHASES: Final = 4
-CALLS_PER_PHASE: Final = 12
-"""Phases are opened one after the other: few calls share one timer."""
+CALLS_PER_PHASE: Final = 24
+"""Phases are opened one after the other: calls that tick together wake the process, and its caches, once."""
 CATCH_UP_TICKS: Final = 25
 """After a stall of the process at most half a second is made up for, as much as a jitter buffer holds; older ticks are
 skipped."""

@@ -25,7 +25,7 @@ Close speech lies between -35 and -15 dBFS; Opus comfort noise and a quiet room 
 """
 
 _MAX_CHANNELS: Final = 8
-_MAX_RECENT: Final = 64
+_MAX_RECENT: Final = 16
 """Blocks that a meter keeps before it looks which of them are still recent: adding one has to be cheap."""
 _BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ * 40 // 1000
 _VOICED_MEAN_SQUARE: Final = (FULL_SCALE * 10 ** (VOICED_DBFS / 20)) ** 2

@@ -91,7 +91,7 @@ class WebRtcLeg:
             return ()
         self._connected_s = connected_s
         self._voices.begin(peer.path)
-        return partial(self._receive, peer), partial(self._say, peer), partial(self._send, peer), self._play
+        return partial(self._say, peer), partial(self._send, peer), partial(self._receive, peer), self._play
 
     def counters(self) -> PeerCounters:
         if self._legs.peer is not None:
@@ -154,7 +154,7 @@ class WebRtcLeg:
         peer.receive(now_s)
 
     def _say(self, peer: Peer, index: int) -> None:
-        now_s = self._now_s
+        self._now_s = now_s = self._clock.now_s()
         # What a stall of our process held up is played, for a recording must be whole, but not said in one burst, which
         # the far side's buffer would have to get rid of: while we are late, one packet goes out in 20 ms.
         if now_s - self._connected_s < (index + _LATE_TICKS) * FRAME_S or now_s - self._said_s >= FRAME_S:
