@@ -1,0 +1,130 @@
+"""EchoCancelled: a microphone whose own agent is not heard in it. Which way is chosen here, what it does is elsewhere.
+
+Everything happens in the tick that reads the source; nothing waits, and what is kept is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from rtc_client.audio.aec import EchoCanceller, is_installed
+from rtc_client.audio.ducking import Ducking
+from rtc_client.audio.echo_settings import ActiveEchoMode, EchoSettings
+from rtc_client.audio.echo_trace import EchoTrace
+from rtc_client.audio.echo_warning import EchoHeard, EchoWarning
+from rtc_client.audio.frames import Samples
+from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.played import PlayedSound
+from rtc_client.audio.sources import Source
+
+
+class CapturingSource(Source, Protocol):
+    """A source that knows when its sound was captured."""
+
+    @property
+    def captured_s(self) -> float | None:
+        """When the first sample of what `read` returned last was captured, monotonic seconds; None for never."""
+        ...
+
+
+def chosen_mode(settings: EchoSettings) -> ActiveEchoMode:
+    """Return the mode that `settings` come to on this machine."""
+    if settings.mode == "auto":
+        return "aec" if is_installed() else "half-duplex"
+    return settings.mode
+
+
+class EchoControl:
+    """What is done about the echo of one call, 20 ms at a time; pure in samples. Making it may take 70 ms.
+
+    Raises:
+        ConfigError: Mode `aec`, and its extra cannot be used.
+    """
+
+    def __init__(self, settings: EchoSettings) -> None:
+        self.mode: ActiveEchoMode = chosen_mode(settings)
+        self._left = EchoTrace()
+        self._warning = EchoWarning(self._left, self.mode)
+        self._canceller = EchoCanceller(settings) if self.mode == "aec" else None
+        self._trace = EchoTrace()
+        self.ducking = (
+            Ducking(self._trace, break_through=settings.break_through) if self.mode == "half-duplex" else None
+        )
+        """What half duplex does; None in the other modes."""
+
+    def process(self, near: Samples, far: Samples) -> Samples:
+        """Return what is said of what was captured: int16, shape `(FRAME_SAMPLES,)`, as both arguments.
+
+        `far` is what is heard meanwhile, or a moment later, as `PlayedSound.read` returns it.
+        """
+        if self._canceller is not None:
+            near = self._canceller.process(near, far)
+        elif self.ducking is not None:
+            near = self.ducking.process(near, *self._trace.add(near, far))
+        if not self._warning.is_told:
+            self._left.add(near, far)
+        return near
+
+    def look(self) -> EchoHeard | None:
+        """Return that our own output is heard in what `process` returned, once; call it after each frame."""
+        return self._warning.look()
+
+
+class EchoCancelled(OneCall):
+    """Says what `source` captures, without what is played: a source, whose sound may stand behind other sources.
+
+    Only frames that were captured are processed, those at which `source.captured_s` is a time; others pass as they are.
+    `played` has to be told what is heard, and when. `on_heard` is told once if our own output is heard all the same.
+    Opening and closing it opens and closes `source`.
+
+    `open` raises ConfigError when the mode is `aec` and its extra cannot be used.
+    """
+
+    def __init__(
+        self,
+        source: CapturingSource,
+        played: PlayedSound,
+        settings: EchoSettings | None = None,
+        *,
+        on_heard: Callable[[EchoHeard], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._played = played
+        self._settings = settings or EchoSettings()
+        self._on_heard = on_heard
+        self._control: EchoControl | None = None
+
+    @property
+    def mode(self) -> ActiveEchoMode | None:
+        """What is done about the echo; None before `open`."""
+        return None if self._control is None else self._control.mode
+
+    @property
+    def captured_s(self) -> float | None:
+        """When the first sample of the frame that `read` returned last was captured, as `source` tells it."""
+        return self._source.captured_s
+
+    @property
+    def ended(self) -> bool:
+        return self._source.ended
+
+    def read(self) -> Samples | None:
+        frame = self._source.read()
+        captured_s, control = self._source.captured_s, self._control
+        if frame is None or captured_s is None or control is None:
+            return frame
+        frame = control.process(frame, self._played.read(captured_s, len(frame)))
+        if (heard := control.look()) is not None and self._on_heard is not None:
+            self._on_heard(replace(heard, delay_s=round(heard.delay_s - self._played.lead_s, 4)))
+        return frame
+
+    async def _open(self) -> None:
+        self._control = await asyncio.to_thread(EchoControl, self._settings)
+        await self._source.open()
+
+    async def _close(self) -> None:
+        await self._source.aclose()
