@@ -5,8 +5,12 @@ from rtc_client.audio.clips import ClipEncoding, ClipSource, OpusClip, PacketSou
 from rtc_client.audio.composed import EchoAware, GainSource, MixSource, SequenceSource
 from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRecord, DeviceRestored
 from rtc_client.audio.devices import AudioDevice, find_device, list_devices
+from rtc_client.audio.echo import EchoCancelled
+from rtc_client.audio.echo_settings import EchoSettings
+from rtc_client.audio.echo_warning import EchoHeard
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
 from rtc_client.audio.microphone import Microphone
+from rtc_client.audio.played import PlayedSound
 from rtc_client.audio.recording import OggRecorder, PacketSink
 from rtc_client.audio.sinks import CallbackSink, NullSink, NumpySink, Sink, TeeSink, WavSink
 from rtc_client.audio.sources import (
@@ -264,6 +268,8 @@ __all__ = [
     # where the agent's voice goes
     "Sink", "WavSink", "NumpySink", "CallbackSink", "NullSink", "TeeSink", "OggRecorder", "PacketSink",
     "Speaker", "TimedSink", "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
+    # what is done about our own echo
+    "EchoSettings", "EchoHeard", "EchoCancelled", "PlayedSound",
     # sound devices
     "AudioDevice", "list_devices", "find_device", "DeviceRecord",
     # what the agent asks for

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+from rtc_client.audio.echo_settings import EchoSettings
 from rtc_client.errors import ConfigError
 from rtc_client.keys import ApiKey, ClientSecret, KeyRing, check_api_key
 from rtc_client.protocol import urls
@@ -222,6 +223,8 @@ class CallConfig:
     deadlines: Deadlines = field(default_factory=Deadlines)
     opus: OpusSettings = field(default_factory=OpusSettings)
     handoffs: HandoffSettings = field(default_factory=HandoffSettings)
+    echo: EchoSettings = field(default_factory=EchoSettings)
+    """What is done where a microphone hears our own loudspeaker; nothing where either is no device."""
     media_path: MediaPath = "fast"
     """Where to begin; a path whose seams are not there falls back to the next one, with a warning."""
     _obtained: deque[str] = field(

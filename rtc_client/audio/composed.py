@@ -60,6 +60,11 @@ class _Composed(OneCall):
         self._sources = sources
         self._stack = AsyncExitStack()
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Those that it was made of."""
+        return self._sources
+
     async def _open(self) -> None:
         for source in self._sources:
             self._stack.push_async_callback(source.aclose)

@@ -19,7 +19,7 @@ import numpy as np
 
 from rtc_client.audio.echo_trace import EchoTrace
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.pcm import FULL_SCALE
+from rtc_client.audio.pcm import FLOOR_DBFS, FULL_SCALE
 
 DUCKED_DB: Final = -40.0
 """What is left of the microphone: less than what a voice activity detector takes for one."""
@@ -82,6 +82,14 @@ class Ducking:
         """Whether the caller is let through although the agent is heard."""
         return self._n_through > 0
 
+    @property
+    def echo_dbfs(self) -> float:
+        """Up to which level the frame that `process` returned last may be the echo; `FLOOR_DBFS` for none."""
+        loudest = max(self._far_squares, default=0.0)
+        if loudest < _HEARD:
+            return FLOOR_DBFS
+        return _dbfs(loudest) + self.coupling_db + (0.0 if self.is_through else DUCKED_DB)
+
     def process(self, near: Samples, near_square: float, far_square: float) -> Samples:
         """Return what is let through of the microphone's frame: int16, shape `(FRAME_SAMPLES,)`.
 
@@ -134,6 +142,10 @@ class Ducking:
         gains = np.full(FRAME_SAMPLES, gain, dtype=np.float32)
         gains[:n_fade] = np.linspace(before, gain, n_fade, dtype=np.float32)
         return _scaled(near, gains)
+
+
+def _dbfs(mean_square: float) -> float:
+    return max(FLOOR_DBFS, 10 * float(np.log10(max(mean_square, 1e-9))) - 20 * float(np.log10(FULL_SCALE)))
 
 
 def _scaled(near: Samples, gain: float | np.ndarray[tuple[int], np.dtype[np.float32]]) -> Samples:

@@ -6,19 +6,24 @@ Everything happens in the tick that reads the source; nothing waits, and what is
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from rtc_client.audio.aec import EchoCanceller, is_installed
-from rtc_client.audio.ducking import Ducking
+from rtc_client.audio.ducking import HANGOVER_FRAMES, Ducking
 from rtc_client.audio.echo_settings import ActiveEchoMode, EchoSettings
 from rtc_client.audio.echo_trace import EchoTrace
 from rtc_client.audio.echo_warning import EchoHeard, EchoWarning
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.pcm import FLOOR_DBFS, level_dbfs
 from rtc_client.audio.played import PlayedSound
 from rtc_client.audio.sources import Source
+
+LEAST_RETURN_LOSS_DB: Final = 20.0
+"""By so much mode `aec` makes an echo weaker before it has adapted; 30 to 45 dB then."""
 
 
 class CapturingSource(Source, Protocol):
@@ -38,7 +43,7 @@ def chosen_mode(settings: EchoSettings) -> ActiveEchoMode:
 
 
 class EchoControl:
-    """What is done about the echo of one call, 20 ms at a time; pure in samples. Making it may take 70 ms.
+    """What is done about the echo of one call, 20 ms at a time; pure in samples. Making it may load a library.
 
     Raises:
         ConfigError: Mode `aec`, and its extra cannot be used.
@@ -50,6 +55,7 @@ class EchoControl:
         self._warning = EchoWarning(self._left, self.mode)
         self._canceller = EchoCanceller(settings) if self.mode == "aec" else None
         self._trace = EchoTrace()
+        self._far_dbfs: deque[float] = deque(maxlen=HANGOVER_FRAMES)
         self.ducking = (
             Ducking(self._trace, break_through=settings.break_through) if self.mode == "half-duplex" else None
         )
@@ -61,12 +67,24 @@ class EchoControl:
         `far` is what is heard meanwhile, or a moment later, as `PlayedSound.read` returns it.
         """
         if self._canceller is not None:
+            self._far_dbfs.append(level_dbfs(far))
             near = self._canceller.process(near, far)
         elif self.ducking is not None:
             near = self.ducking.process(near, *self._trace.add(near, far))
         if not self._warning.is_told:
             self._left.add(near, far)
         return near
+
+    @property
+    def echo_dbfs(self) -> float:
+        """Up to which level what `process` returned last may be the echo; `FLOOR_DBFS` for none.
+
+        With headphones nobody looks. Of `aec` it is what is left in the first second, before it has adapted.
+        """
+        if self.ducking is not None:
+            return self.ducking.echo_dbfs
+        loudest = max(self._far_dbfs, default=FLOOR_DBFS)
+        return max(FLOOR_DBFS, loudest - LEAST_RETURN_LOSS_DB) if self._canceller is not None else FLOOR_DBFS
 
     def look(self) -> EchoHeard | None:
         """Return that our own output is heard in what `process` returned, once; call it after each frame."""
@@ -107,6 +125,11 @@ class EchoCancelled(OneCall):
     def captured_s(self) -> float | None:
         """When the first sample of the frame that `read` returned last was captured, as `source` tells it."""
         return self._source.captured_s
+
+    @property
+    def echo_dbfs(self) -> float:
+        """Up to which level the frame that `read` returned last may be the agent's echo; `FLOOR_DBFS` for none."""
+        return FLOOR_DBFS if self._control is None else self._control.echo_dbfs
 
     @property
     def ended(self) -> bool:

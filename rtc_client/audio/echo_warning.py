@@ -20,8 +20,8 @@ MIN_SHARPNESS: Final = 12.0
 MIN_LEVEL_DBFS: Final = VOICED_DBFS
 """An echo below this is not taken for a voice by anybody."""
 N_MATCHES: Final = 6
-"""So many matches in a row have to find the same delay: no coincidence, no echo canceller that is still learning, and no
-half second in which a caller broke through and the echo with them."""
+"""So many in a row have to find the same delay: no coincidence, no canceller that is still learning, and no half
+second in which a caller broke through and the echo with them."""
 SAME_DELAY_S: Final = 0.005
 _ACTIVE_MEAN_SQUARE: Final = (FULL_SCALE * 10 ** (VOICED_DBFS / 20)) ** 2
 

@@ -56,3 +56,17 @@ class TimedSink(Protocol):
         What the device has taken already is heard: some 10 ms. A fade of 5 ms keeps it from clicking.
         """
         ...
+
+
+def add_tap(player: TimedSink, tap: Tap) -> None:
+    """Let `tap` be told of what is played too, after whoever is told already."""
+    before = player.tap
+    if before is None:
+        player.tap = tap
+        return
+
+    def both(frame: PcmFrame, heard_s: float | None) -> None:
+        before(frame, heard_s)
+        tap(frame, heard_s)
+
+    player.tap = both

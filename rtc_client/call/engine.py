@@ -21,6 +21,7 @@ from rtc_client.audio.sources import SilenceSource, Source
 from rtc_client.call.barging import BargeIns
 from rtc_client.call.dial import Legs
 from rtc_client.call.direct import DirectLeg
+from rtc_client.call.echo import with_echo_control
 from rtc_client.call.ends import end_of, ended, settle
 from rtc_client.call.feed import EventFeed
 from rtc_client.call.handoffs import Handoffs, replies_of
@@ -124,9 +125,10 @@ class Engine:
             on_sent=self._on_sent,
             on_fatal=self._on_fatal,
         )
+        sink = sink or NullSink()
         self.voices = Voices(
-            source or SilenceSource(),
-            sink or NullSink(),
+            with_echo_control(source or SilenceSource(), sink, config.echo, self.feed.append, self.legs),
+            sink,
             caller_sink or NullSink(),
             config.opus,
             metered=metered,

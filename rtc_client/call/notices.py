@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRestored
+from rtc_client.audio.echo_warning import EchoHeard
 from rtc_client.delegates.request import HandoffRequest
 from rtc_client.protocol.events import ServerEvent
 from rtc_client.protocol.state import End
@@ -135,6 +136,7 @@ Notice: TypeAlias = (
     | DeviceLost
     | DeviceRestored
     | DeviceGlitched
+    | EchoHeard
     | ToolCallEnded
     | BargedIn
     | RecordingEnded

@@ -1,0 +1,61 @@
+"""Where a call's microphone learns what its loudspeaker plays, and who is told when that was not enough."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol, TypeGuard, runtime_checkable
+
+from rtc_client.audio.echo import CapturingSource, EchoCancelled
+from rtc_client.audio.echo_settings import EchoSettings
+from rtc_client.audio.echo_warning import EchoHeard
+from rtc_client.audio.played import PlayedSound
+from rtc_client.audio.recording import PacketSink
+from rtc_client.audio.sinks import Sink, players
+from rtc_client.audio.sources import Source
+from rtc_client.audio.timed import TimedSource, add_tap
+from rtc_client.call.dial import Legs
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class ComposedSource(Protocol):
+    """A source made of others, which may capture or not."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]: ...
+
+
+def with_echo_control(
+    source: Source,
+    sink: Sink | PacketSink,
+    settings: EchoSettings,
+    notify: Callable[[EchoHeard], None],
+    legs: Legs,
+) -> Source:
+    """Return `source` with its echo taken care of, where it captures and `sink` plays; else `source` itself.
+
+    `notify` is told once if our own output is heard all the same; `legs` know the id of the call.
+    """
+    playing = () if isinstance(sink, PacketSink) else players(sink)
+    if not playing or not captures(source):
+        return source
+    played = PlayedSound()
+    add_tap(playing[0], played.tap)
+
+    def on_heard(heard: EchoHeard) -> None:
+        facts = {"call_id": legs.call_id, "delay_s": heard.delay_s, "level_dbfs": heard.level_dbfs, "mode": heard.mode}
+        log.warning("our own output is heard in the input: %s", heard.cure, extra=facts)
+        notify(heard)
+
+    return EchoCancelled(source, played, settings, on_heard=on_heard)
+
+
+def captures(source: Source) -> TypeGuard[CapturingSource]:
+    """Return whether a source is, or is made of, one that captures, and whose echo nobody has taken care of yet."""
+    if isinstance(source, EchoCancelled):
+        return False
+    if isinstance(source, ComposedSource):
+        return isinstance(source, TimedSource) and any(captures(one) for one in source.sources)
+    return isinstance(source, TimedSource)
