@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rtc_client.audio.call_recording import RecordingFormat
+from rtc_client.audio.echo_settings import EchoMode, EchoSettings
 from rtc_client.audio.sinks import Sink, WavSink
 from rtc_client.audio.sources import FileSource, SilenceSource, Source, ToneSource
 from rtc_client.call.call import Call, connect
@@ -58,6 +59,9 @@ class CallOptions:
     wav: Path | None
     out: Path | None
     caller_out: Path | None
+    echo: EchoMode
+    noise_suppression: bool
+    gain_control: bool
     say: tuple[str, ...]
     events: Path | None
     transcript: Path | None
@@ -166,6 +170,9 @@ def config_from(options: CallOptions) -> CallConfig:
         version=options.version,
         query=tuple(split_pair("--query", "=", item) for item in options.query),
         headers=dict(header_pair(item) for item in options.headers),
+        echo=EchoSettings(
+            mode=options.echo, noise_suppression=options.noise_suppression, gain_control=options.gain_control
+        ),
         max_duration_s=options.max_duration_s,
         linger_s=options.linger_s,
         remote_hangup=options.remote_hangup,

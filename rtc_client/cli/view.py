@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRestored
+from rtc_client.audio.echo_warning import EchoHeard
 from rtc_client.audio.pcm import LevelMeter, is_voiced
 from rtc_client.call.call import Call
 from rtc_client.call.notices import (
@@ -48,7 +49,7 @@ async def watching(call: Call, *, quiet: bool) -> AsyncIterator[None]:
         yield
     elif console.is_terminal:
         with Live(console=console, refresh_per_second=4, transient=True) as live:
-            async with _beside(_refresh(call, live)):
+            async with _beside(_refresh(call, live)), _beside(_print_warnings(call, live.console)):
                 yield
             live.update(_picture(call), refresh=True)
     else:
@@ -125,6 +126,14 @@ async def _print_lines(call: Call) -> None:
                     complain(line)
 
 
+async def _print_warnings(call: Call, console: Console) -> None:
+    """Print above the live view what its reader can do something about."""
+    with suppress(RtcClientError):
+        async for event in call.events():
+            if isinstance(event, EchoHeard) and (line := _line(call, event)) is not None:
+                console.print(Text(line, style="bold yellow"))
+
+
 def _line(call: Call, event: CallEvent) -> str | None:
     match event:
         case MediaConnected():
@@ -147,6 +156,8 @@ def _line(call: Call, event: CallEvent) -> str | None:
             return f"the {role} stuttered: {xruns} xruns, {underruns} underruns"
         case RecordingEnded(at_s=at_s, message=message):
             return f"the recording ended after {at_s:.1f} s, {message}; the call goes on"
+        case EchoHeard(cure=cure):
+            return f"the agent hears itself: {cure}"
         case _:
             return None
 

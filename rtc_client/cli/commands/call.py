@@ -41,6 +41,15 @@ class RecordFormat(StrEnum):
     FLAC = "flac"
 
 
+class EchoChoice(StrEnum):
+    """What is done about the agent being heard by the microphone."""
+
+    AUTO = "auto"
+    HEADPHONES = "headphones"
+    HALF_DUPLEX = "half-duplex"
+    AEC = "aec"
+
+
 def call(
     base_url: BaseUrl = None,
     sideband_url: Annotated[
@@ -68,6 +77,16 @@ def call(
     wav: Annotated[Path | None, typer.Option(metavar="FILE", help="the same as --in FILE")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what the agent says")] = None,
     caller_out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what was really sent")] = None,
+    echo: Annotated[
+        EchoChoice,
+        typer.Option(help="where the microphone hears the speaker: nothing, turn it down, or cancel (extra: aec)"),
+    ] = EchoChoice.AUTO,
+    no_noise_suppression: Annotated[
+        bool, flag("--no-noise-suppression", help="leave steady noise in what the microphone hears (--echo aec)")
+    ] = False,
+    gain_control: Annotated[
+        bool, flag("--gain-control", help="make a distant or quiet caller louder (--echo aec)")
+    ] = False,
     say: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="send a text message; repeatable")] = None,
     events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every sideband frame")] = None,
     transcript: Annotated[
@@ -116,6 +135,9 @@ def call(
         wav=wav,
         out=out,
         caller_out=caller_out,
+        echo=echo.value,
+        noise_suppression=not no_noise_suppression,
+        gain_control=gain_control,
         say=tuple(say or ()),
         events=events,
         transcript=transcript,

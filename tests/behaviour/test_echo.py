@@ -1,0 +1,150 @@
+"""Promise: a caller at a loudspeaker does not let the agent hear itself, or is told so, once."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Final
+
+import numpy as np
+import pytest
+
+from rtc_client import (
+    EchoCancelled,
+    EchoHeard,
+    EchoSettings,
+    FileSource,
+    NullSink,
+    OggRecorder,
+    PcmFrame,
+    SequenceSource,
+    Source,
+    TeeSink,
+    connect,
+)
+from rtc_client.audio.assets import CALLER_SPEECH
+from rtc_client.audio.echo_settings import EchoMode
+from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
+from rtc_client.audio.timed import Tap
+from rtc_client.call.call import Call
+from rtc_client.call.dial import Legs
+from rtc_client.call.echo import with_echo_control
+from rtc_client.clock import MonotonicClock
+from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn
+from tests.behaviour.calls import config_for
+from tests.behaviour.speech import AGENT, CALLER, SAME, locate
+
+OUT_S: Final = 0.03
+IN_S: Final = 0.01
+"""What the loudspeaker and the microphone hold."""
+ECHO_FRAMES: Final = 4
+"""80 ms from writing to reading, so 40 ms through the air."""
+
+
+class Loudspeaker:
+    """Plays into a room in memory, and knows when it is heard."""
+
+    def __init__(self) -> None:
+        self.tap: Tap | None = None
+        self.air: deque[Samples] = deque([SILENCE] * ECHO_FRAMES)
+        self.heard_s: float | None = None
+        self.queued_samples = 0
+        self.played_samples = 0
+        self._now_s = MonotonicClock().now_s
+
+    async def open(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    def write(self, frame: PcmFrame) -> None:
+        self.air.append(frame.samples)
+        self.heard_s = self._now_s() + OUT_S
+        if self.tap is not None:
+            self.tap(frame, self.heard_s)
+
+    def drop(self) -> int:
+        return 0
+
+
+class MicrophoneBeside:
+    """Hears what the loudspeaker plays, at half its amplitude, and nothing else."""
+
+    ended: Final = False
+
+    def __init__(self, loudspeaker: Loudspeaker) -> None:
+        self._air = loudspeaker.air
+        self._now_s = MonotonicClock().now_s
+        self.captured_s: float | None = None
+
+    async def open(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    def read(self) -> Samples:
+        self.captured_s = self._now_s() - IN_S - FRAME_S
+        heard = self._air.popleft() if self._air else SILENCE
+        frame = np.zeros(FRAME_SAMPLES, dtype=np.int16)
+        frame[: len(heard)] = heard // 2
+        return frame
+
+
+async def in_a_room(
+    answerer: FakeAnswerer, mode: EchoMode, *, seconds: float, source: Source | None = None
+) -> tuple[Samples, list[EchoHeard], Call]:
+    """Hold a call in which the agent speaks all the time; return what it heard, and what we were told."""
+    answerer.script = AgentScript(turns=[SpokenTurn(voice=Clip(AGENT), when=AtTime(0.3))])
+    loudspeaker = Loudspeaker()
+    microphone = source or MicrophoneBeside(loudspeaker)
+    config = config_for(answerer, max_duration_s=seconds, echo=EchoSettings(mode=mode), barge_in="off")
+    async with connect(config, source=microphone, sink=loudspeaker) as call:
+        told = [event async for event in call.events() if isinstance(event, EchoHeard)]
+    await answerer.calls[0].ended()
+    return answerer.calls[0].heard, told, call
+
+
+async def test_it_is_told_once_that_the_agent_hears_itself(
+    answerer: FakeAnswerer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An event, and a line in the log that names the cure; the echo goes out as it was captured."""
+    with caplog.at_level(logging.WARNING, "rtc_client.call.echo"):
+        heard, told, call = await in_a_room(answerer, "headphones", seconds=5.5)
+
+    (notice,) = told
+    assert notice.mode == "headphones"
+    assert notice.delay_s == pytest.approx(0.04, abs=0.03)
+    (record,) = [record for record in caplog.records if record.name == "rtc_client.call.echo"]
+    assert "--echo aec" in record.getMessage()
+    assert vars(record)["call_id"] == call.call_id
+    assert locate(AGENT[: 3 * SAMPLE_RATE_HZ], heard).likeness > 0.8  # encoded twice
+
+
+async def test_half_duplex_keeps_the_agent_from_hearing_itself(answerer: FakeAnswerer) -> None:
+    """With the microphone turned down nothing of the agent's voice comes back to it."""
+    heard, told, _ = await in_a_room(answerer, "half-duplex", seconds=2.5)
+
+    assert np.abs(heard.astype(int)).max() < 300
+    assert told == []
+
+
+async def test_what_is_no_device_is_left_alone(answerer: FakeAnswerer) -> None:
+    """A file is said as it is, although the agent is heard on a loudspeaker meanwhile."""
+    heard, _, _ = await in_a_room(answerer, "half-duplex", seconds=2.5, source=FileSource(CALLER_SPEECH))
+
+    assert locate(CALLER[: 2 * SAMPLE_RATE_HZ], heard).likeness > SAME
+
+
+def test_devices_are_found_inside_what_is_put_together() -> None:
+    """A microphone behind a file, and a loudspeaker beside a recording, are still a microphone beside a loudspeaker."""
+    loudspeaker = Loudspeaker()
+    microphone = SequenceSource(FileSource(CALLER_SPEECH), MicrophoneBeside(loudspeaker))
+    settings, told, legs = EchoSettings(), list[EchoHeard](), Legs()
+
+    controlled = with_echo_control(microphone, TeeSink(NullSink(), loudspeaker), settings, told.append, legs)
+
+    assert isinstance(controlled, EchoCancelled)
+    assert loudspeaker.tap is not None
+    assert with_echo_control(controlled, loudspeaker, settings, told.append, legs) is controlled
+    assert with_echo_control(microphone, NullSink(), settings, told.append, legs) is microphone
+    assert with_echo_control(microphone, OggRecorder("agent.opus"), settings, told.append, legs) is microphone
+    only_files = SequenceSource(FileSource(CALLER_SPEECH))
+    assert with_echo_control(only_files, loudspeaker, settings, told.append, legs) is only_files
