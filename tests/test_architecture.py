@@ -144,7 +144,7 @@ TRESPASSES = {
     "a-delegate-uses-a-call": Trespass({"delegates.a": "from rtc_client.call import a"}, {"rooms"}),
     "the-fake-uses-a-delegate": Trespass({"testing.a": "from rtc_client.delegates import a"}, {"fake"}),
     "sound-hardware-in-another-file": Trespass({"audio.a": "import sounddevice"}, {"sounddevice"}),
-    "audio-processing-in-another-file": Trespass({"audio.echo": "import pywebrtc_audio"}, {"pywebrtc"}),
+    "audio-processing-in-another-file": Trespass({"audio.a": "import pywebrtc_audio"}, {"pywebrtc"}),
     "pytest-in-the-fake": Trespass({"testing.a": "import pytest"}, {"pytest"}),
 }
 

@@ -29,7 +29,7 @@ class ComposedSource(Protocol):
 
 def with_echo_control(
     source: Source,
-    sink: Sink | PacketSink,
+    sink: Sink | PacketSink | None,
     settings: EchoSettings,
     notify: Callable[[EchoHeard], None],
     legs: Legs,
@@ -38,7 +38,7 @@ def with_echo_control(
 
     `notify` is told once if our own output is heard all the same; `legs` know the id of the call.
     """
-    playing = () if isinstance(sink, PacketSink) else players(sink)
+    playing = () if sink is None or isinstance(sink, PacketSink) else players(sink)
     if not playing or not captures(source):
         return source
     played = PlayedSound()

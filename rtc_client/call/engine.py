@@ -125,10 +125,9 @@ class Engine:
             on_sent=self._on_sent,
             on_fatal=self._on_fatal,
         )
-        sink = sink or NullSink()
         self.voices = Voices(
             with_echo_control(source or SilenceSource(), sink, config.echo, self.feed.append, self.legs),
-            sink,
+            sink or NullSink(),
             caller_sink or NullSink(),
             config.opus,
             metered=metered,
