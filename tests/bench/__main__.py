@@ -29,6 +29,8 @@ def main() -> int:
             return _soak(options)
         case "events":
             return _events(options)
+        case "echo":
+            return _echo(options)
         case _:
             raise AssertionError(options.verb)
 
@@ -60,7 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     events = verbs.add_parser("events", help="events decoded a second, beside json.loads and the official SDK")
     events.add_argument("--seconds", type=float, default=1.0, metavar="S", help="length of a window (default: 1)")
     events.add_argument("--repeat", type=int, default=5, metavar="R", help="measure R times, in turns (default: 5)")
-    for verb in (media, loss, floor, answerer, soak, events):
+    echo = verbs.add_parser("echo", help="what the modes of echo control leave of the agent and of the caller")
+    echo.add_argument("--seconds", type=float, default=24.0, metavar="S", help="speech in each room (default: 24)")
+    echo.add_argument("--recorded", action="store_true", help="let a recorded reader be the caller")
+    for verb in (media, loss, floor, answerer, soak, events, echo):
         verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for verb in (media, loss):
         verb.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, as PNG, SVG or PDF")
@@ -165,6 +170,16 @@ def _events(options: argparse.Namespace) -> int:
 
     found = events.summary(repeat=options.repeat, window_s=options.seconds)
     print(json.dumps(found, indent=2) if options.json else events.table(found))
+    return 0
+
+
+def _echo(options: argparse.Namespace) -> int:
+    from tests.bench import echo, speech
+
+    if options.recorded and not speech.has_recordings():
+        say("no recorded speech here (sudo apt install pocketsphinx-testdata): the shipped samples are spoken instead")
+    rows = echo.measure(options.seconds, recorded=options.recorded, say=say)
+    print(json.dumps(echo.as_json(rows), indent=2) if options.json else echo.table(rows))
     return 0
 
 
