@@ -31,6 +31,8 @@ def main() -> int:
             return _events(options)
         case "echo":
             return _echo(options)
+        case "recording":
+            return _recording(options)
         case _:
             raise AssertionError(options.verb)
 
@@ -65,7 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     echo = verbs.add_parser("echo", help="what the modes of echo control leave of the agent and of the caller")
     echo.add_argument("--seconds", type=float, default=24.0, metavar="S", help="speech in each room (default: 24)")
     echo.add_argument("--recorded", action="store_true", help="let a recorded reader be the caller")
-    for verb in (media, loss, floor, answerer, soak, events, echo):
+    recording = verbs.add_parser("recording", help="what a recording adds to the cost of a call")
+    recording.add_argument("--n", default="5,20", metavar="N,N", help="calls at once (default: 5,20)")
+    recording.add_argument("--seconds", type=float, default=5.0, metavar="S", help="length of a window (default: 5)")
+    recording.add_argument("--repeat", type=int, default=3, metavar="R", help="measure R times, in turns (default: 3)")
+    for verb in (media, loss, floor, answerer, soak, events, echo, recording):
         verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for verb in (media, loss):
         verb.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, as PNG, SVG or PDF")
@@ -92,6 +98,25 @@ def _media(options: argparse.Namespace) -> int:
     if options.plot is not None:
         media.plot(rows, options.plot)
         say(f"wrote {options.plot}")
+    return 0
+
+
+def _recording(options: argparse.Namespace) -> int:
+    from tests.bench import media
+
+    sizes = sorted({int(n) for n in options.n.split(",")})
+    window_s, repeat = options.seconds, options.repeat
+    measured = asyncio.run(
+        media.measure_all(
+            sizes, window_s=window_s, repeat=repeat, spread=False, progress=say, kinds=("live", "recorded")
+        )
+    )
+    summary = media.recording_summary(measured)
+    if options.json:
+        print(json.dumps(summary, indent=2))
+    else:
+        print(media.table(media.rows_of(measured)))
+        print(f"\nadded, % of a core per call: {summary['added_cpu_percent_by_n']}")
     return 0
 
 

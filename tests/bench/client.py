@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import tempfile
 import time
 from contextlib import AsyncExitStack
 from fractions import Fraction
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
 from tests.bench.speech import EndlessSource, endless_speech
 
-Kind = Literal["shipped", "live", "bot"]
+Kind = Literal["shipped", "live", "bot", "recorded"]
 KINDS: Final[tuple[Kind, ...]] = ("shipped", "live", "bot")
+"""What `bench media` compares; `recorded` is `live` with a `CallRecorder`."""
 FIRST_AUDIO_LIMIT_S: Final = 5.0
 
 
@@ -61,13 +63,16 @@ class PacketEar(Ear):
 
 async def place_ours(stack: AsyncExitStack, kind: Kind, url: str, speech: Samples, clip: Any) -> tuple[Ear, float, Any]:
     """Place a call of ours; return its ear, when it was connected, and the call."""
-    from rtc_client import CallConfig, ClipSource, connect
+    from rtc_client import CallConfig, CallRecorder, ClipSource, connect
 
-    ear = SampleEar() if kind == "live" else PacketEar()
-    source = EndlessSource(speech) if kind == "live" else ClipSource(clip, repeat=True)
+    ear = PacketEar() if kind == "bot" else SampleEar()
+    source = ClipSource(clip, repeat=True) if kind == "bot" else EndlessSource(speech)
+    recorder = None
+    if kind == "recorded":
+        recorder = CallRecorder(stack.enter_context(tempfile.TemporaryDirectory()))
     config = CallConfig(api_key="bench", base_url=url, sideband="off")
     dialed_s = time.monotonic()
-    call = await stack.enter_async_context(connect(config, source=source, sink=ear))
+    call = await stack.enter_async_context(connect(config, source=source, sink=ear, recorder=recorder))
     assert call.result.timings_ms.setup is not None
     return ear, dialed_s + call.result.timings_ms.setup / 1000, call
 

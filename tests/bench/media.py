@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import psutil
 
@@ -117,7 +117,7 @@ def rows_of(measured: Sequence[Measured]) -> list[Row]:
     """Return the medians, by size and kind."""
     rows = []
     for n_calls in sorted({m.n_calls for m in measured}):
-        for kind in KINDS:
+        for kind in get_args(Kind):
             these = [m for m in measured if (m.kind, m.n_calls) == (kind, n_calls)]
             if these:
                 rows.append(_row(kind, n_calls, these))
@@ -177,6 +177,19 @@ def summary(measured: Sequence[Measured], *, spread: bool) -> dict[str, Any]:
         "arrivals": "spread" if spread else "burst",
         "rows": [asdict(row) for row in rows],
     }
+
+
+def recording_summary(measured: Sequence[Measured]) -> dict[str, Any]:
+    """Return what a recording adds to a call, median over the repetitions, and the rows it comes from."""
+    added = {}
+    for n_calls in sorted({m.n_calls for m in measured}):
+        live, recorded = (
+            [m.cpu_percent for m in measured if (m.kind, m.n_calls) == (kind, n_calls)] for kind in ("live", "recorded")
+        )
+        added[str(n_calls)] = round(
+            statistics.median(more - less for more, less in zip(recorded, live, strict=True)), 2
+        )
+    return {"added_cpu_percent_by_n": added, "rows": [asdict(row) for row in rows_of(measured)]}
 
 
 def table(rows: Sequence[Row]) -> str:
