@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rtc_client.audio.call_recording import RecordingFormat
 from rtc_client.audio.echo_settings import EchoMode, EchoSettings
+from rtc_client.audio.files import AudioFileReader
 from rtc_client.audio.sinks import Sink, WavSink
 from rtc_client.audio.sources import FileSource, SilenceSource, Source, ToneSource
 from rtc_client.call.call import Call, connect
@@ -19,12 +21,14 @@ from rtc_client.call.result import CallResult
 from rtc_client.call.router import WireFrame, WireLog
 from rtc_client.call.taping import CassetteRecorder
 from rtc_client.cassette.cassette import check_replaceable
+from rtc_client.cli.controls import ControlOptions, Controls
 from rtc_client.cli.options import header_pair, set_up_logging, split_pair, text_or_file
 from rtc_client.cli.outcome import INTERNAL_ERROR, error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
 from rtc_client.cli.streams import complain, say
+from rtc_client.cli.terminal import is_terminal
 from rtc_client.cli.view import watching
-from rtc_client.config import CallConfig
+from rtc_client.config import CallConfig, HandoffSettings
 from rtc_client.delegates.command import CommandHandoff
 from rtc_client.delegates.request import HandoffHandler
 from rtc_client.delegates.responses import OpenAIResponsesHandoff
@@ -63,6 +67,10 @@ class CallOptions:
     noise_suppression: bool
     gain_control: bool
     say: tuple[str, ...]
+    say_file: Path | None
+    push_to_talk: bool
+    barge_in: str
+    hold: str | None
     events: Path | None
     transcript: Path | None
     record: Path | None
@@ -84,6 +92,7 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
     try:
         if options.say and options.sideband == "off":
             raise ConfigError("--say needs the sideband: leave out --sideband off")
+        keys = keys_from(options)
         config = config_from(options)
         source = source_from(options)
         handoff = handoff_from(options)
@@ -105,7 +114,7 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
                 cassette=recorder,
                 recorder=keeper,
             )
-            result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet))
+            result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet, keys=keys))
             is_written = write_transcript(result.transcript)
     except ConfigError as error:
         result, signalled, is_written = failure(error), None, True
@@ -113,19 +122,23 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
     return status if is_written else status or INTERNAL_ERROR
 
 
-async def hold(call: Call, say: Iterable[str], *, quiet: bool) -> tuple[CallResult, int | None]:
+async def hold(
+    call: Call, say: Iterable[str], *, quiet: bool, keys: ControlOptions | None = None
+) -> tuple[CallResult, int | None]:
     """Run `call` from dialling to its end; return its result, and the exit status of the signal that ended it."""
+    controls = Controls(call, keys or ControlOptions())
     hangups: list[asyncio.Task[None]] = []
 
     def hang_up() -> None:
         hangups.append(asyncio.create_task(call.hangup(EndReason.INTERRUPTED), name="signal-hangup"))
 
     with on_signals(hang_up) as signalled:
-        async with watching(call, quiet=quiet):
+        async with aclosing(controls), watching(call, controls, quiet=quiet):
             try:
                 async with call:
                     for text in say:
                         await call.say(text)
+                    controls.say_file()
                     await call.wait_ended()
             except Exception:
                 # How it went is in the result, and told from there; anything else goes on as what it is: a bug.
@@ -175,6 +188,8 @@ def config_from(options: CallOptions) -> CallConfig:
         ),
         max_duration_s=options.max_duration_s,
         linger_s=options.linger_s,
+        barge_in=options.barge_in,
+        handoffs=HandoffSettings(hold=options.hold),
         remote_hangup=options.remote_hangup,
         allow_insecure=options.allow_insecure,
     )
@@ -196,6 +211,20 @@ def source_from(options: CallOptions) -> Source:
     if name.startswith("tone:"):
         return ToneSource(frequency_hz("--in", name.removeprefix("tone:")))
     return FileSource(Path(name))
+
+
+def keys_from(options: CallOptions) -> ControlOptions:
+    """Return how the call is controlled by keys, and what is said into it.
+
+    Raises:
+        ConfigError: There are no keys to be pressed, or the file to be said cannot be used.
+    """
+    if options.push_to_talk and (options.quiet or not (is_terminal(sys.stdin) and is_terminal(sys.stderr))):
+        raise ConfigError("--push-to-talk needs a terminal, for its key: leave out --quiet, and redirect neither end")
+    if options.say_file is not None:
+        with AudioFileReader(options.say_file):
+            pass  # that it cannot be used is better known before the call
+    return ControlOptions(push_to_talk=options.push_to_talk, say_file=options.say_file)
 
 
 def handoff_from(options: CallOptions) -> HandoffHandler | None:

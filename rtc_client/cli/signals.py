@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rtc_client.cli.outcome import INTERRUPTED, TERMINATED
+from rtc_client.cli.terminal import restore
 
 _STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 
@@ -29,6 +30,7 @@ def on_signals(stop: Callable[[], object]) -> Iterator[Signalled]:
 
     def received(number: signal.Signals) -> None:
         if signalled.status is not None:
+            restore()
             os._exit(_STATUS[number])
         signalled.status = _STATUS[number]
         stop()

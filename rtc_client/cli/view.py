@@ -1,4 +1,7 @@
-"""A call as people see it while it runs: the live view on a terminal, plain lines elsewhere. It only reads the call."""
+"""A call as people see it while it runs: the live view on a terminal, plain lines elsewhere. It only reads the call.
+
+On a terminal the keys of `controls.py` are at hand as long as the view is there.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from rtc_client.audio.echo_warning import EchoHeard
 from rtc_client.audio.pcm import LevelMeter, is_voiced
 from rtc_client.call.call import Call
 from rtc_client.call.notices import (
+    BargedIn,
     CallEvent,
     HandoffEnded,
     HandoffReceived,
@@ -28,7 +32,9 @@ from rtc_client.call.notices import (
     SidebandLost,
 )
 from rtc_client.call.stats import CallStats
+from rtc_client.cli.controls import Controls
 from rtc_client.cli.streams import complain
+from rtc_client.cli.terminal import keys_to
 from rtc_client.errors import RtcClientError
 from rtc_client.protocol.redact import printable
 from rtc_client.protocol.state import CallState
@@ -36,22 +42,28 @@ from rtc_client.protocol.transcript import TranscriptEntry
 
 _REFRESH_S: Final = 0.1
 _BAR_CELLS: Final = 30
+_LINE_CHARS: Final = 200
+"""The end of what is being typed is seen."""
 _BAR_FLOOR_DBFS: Final = -60.0
 _COLOURS: Final = {"caller": "cyan", "agent": "green"}
 _STATE_COLOURS: Final = {CallState.ACTIVE: "green", CallState.CLOSING: "yellow", CallState.ENDED: "dim"}
 
 
 @asynccontextmanager
-async def watching(call: Call, *, quiet: bool) -> AsyncIterator[None]:
-    """Show `call` on stderr while the block runs: live on a terminal, else a line per thing that happens."""
+async def watching(call: Call, controls: Controls, *, quiet: bool) -> AsyncIterator[None]:
+    """Show `call` on stderr while the block runs: live on a terminal, with keys; else a line per thing that happens."""
     console = Console(stderr=True)
     if quiet:
         yield
     elif console.is_terminal:
-        with Live(console=console, refresh_per_second=4, transient=True) as live:
-            async with _beside(_refresh(call, live)), _beside(_print_warnings(call, live.console)):
+        with (
+            Live(console=console, refresh_per_second=4, transient=True) as live,
+            keys_to(controls.take) as has_keys,
+        ):
+            shown = controls if has_keys else None
+            async with _beside(_refresh(call, shown, live)), _beside(_print_warnings(call, live.console)):
                 yield
-            live.update(_picture(call), refresh=True)
+            live.update(_picture(call, shown), refresh=True)
     else:
         async with _beside(_print_lines(call)):
             yield
@@ -67,19 +79,20 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def _refresh(call: Call, live: Live) -> None:
+async def _refresh(call: Call, controls: Controls | None, live: Live) -> None:
     while True:
-        live.update(_picture(call), refresh=True)
+        live.update(_picture(call, controls), refresh=True)
         await asyncio.sleep(_REFRESH_S)
 
 
-def _picture(call: Call) -> RenderableType:
+def _picture(call: Call, controls: Controls | None) -> RenderableType:
     minutes, seconds = divmod(int(call.elapsed_s), 60)
     head = Text.assemble(
         (f" {call.state} ", f"bold {_STATE_COLOURS.get(call.state, 'yellow')}"),
         f" {minutes}:{seconds:02d} ",
         (f" events {'on' if call.sideband_joined else 'off'} ", "dim"),
         (" muted ", "bold red") if call.muted else "",
+        (" talking ", "bold green") if controls is not None and controls.is_talking else "",
     )
     grid = Table.grid(padding=(0, 1))
     caller, agent = call.levels
@@ -91,11 +104,18 @@ def _picture(call: Call) -> RenderableType:
         style = _COLOURS[entry.role]
         text = Text(entry.as_words() or "…", style="" if entry.final else "italic")
         words.add_row(Text(entry.role, style=f"bold {style}"), text)
+    below = [] if controls is None else _typed(controls)
     return Panel(
-        Group(head, Text(), grid, network, Text(), words),
+        Group(head, Text(), grid, network, Text(), words, *below),
         title=call.call_id or ("dialling" if call.elapsed_s == 0 else "call"),
-        subtitle="Ctrl-C hangs up",
+        subtitle="Ctrl-C hangs up" if controls is None else controls.help,
     )
+
+
+def _typed(controls: Controls) -> list[Text]:
+    if controls.line is not None:
+        return [Text(), Text.assemble(("say ", "bold cyan"), controls.line.text[-_LINE_CHARS:], ("▏", "bold"))]
+    return [Text(), Text(printable(controls.note), style="yellow")] if controls.note else []
 
 
 def _level_row(name: str, meter: LevelMeter) -> tuple[Text, Text, Text]:
@@ -144,6 +164,8 @@ def _line(call: Call, event: CallEvent) -> str | None:
             return f"sideband lost (close code {code}); joining again"
         case SidebandAbandoned(message=message):
             return f"going on without events: {message}"
+        case BargedIn(by=by, at_hand_s=at_hand_s):
+            return f"the caller spoke ({by}): {at_hand_s:.2f} s of the agent were not heard"
         case HandoffReceived(request=request, fate=fate):
             return f"handoff {printable(request.handoff_id)}: {fate}"
         case HandoffEnded(handoff_id=handoff_id, outcome=outcome, duration_s=duration_s):

@@ -2,82 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import pty
 import re
 import signal
-import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from fcntl import ioctl
-from termios import TIOCSWINSZ
 
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
-from tests.cli.command import COMMAND, COMPLAINTS, environment
-
-HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
-
-
-@dataclass
-class Terminal:
-    """A process on a terminal of its own, and everything that was drawn on it."""
-
-    process: asyncio.subprocess.Process
-    _drawn: bytearray = field(default_factory=bytearray)
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def draw(self, block: bytes) -> None:
-        """Take what the process has written."""
-        self._drawn += block
-        self._news.set()
-
-    @property
-    def drawn(self) -> str:
-        """Everything so far, with its control sequences."""
-        return self._drawn.decode(errors="replace")
-
-    @property
-    def text(self) -> str:
-        """Everything so far, without colours and cursor movements."""
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.drawn)
-
-    async def until(self, is_so: Callable[[str], object]) -> None:
-        """Return once the text fulfils a condition."""
-        async with asyncio.timeout(20):
-            while not is_so(self.text):
-                self._news.clear()
-                await self._news.wait()
-
-    async def ended(self) -> int:
-        """Return the exit status, once everything that was written has been drawn."""
-        async with asyncio.timeout(20):
-            return await self.process.wait()
-
-
-@asynccontextmanager
-async def on_terminal(*arguments: str) -> AsyncIterator[Terminal]:
-    """Run the command on a terminal of 100 columns and 30 rows."""
-    master, slave = pty.openpty()
-    loop = asyncio.get_running_loop()
-    try:
-        ioctl(slave, TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, *arguments, stdin=slave, stdout=slave, stderr=slave, env=environment()
-        )
-        terminal = Terminal(process)
-        loop.add_reader(master, lambda: terminal.draw(os.read(master, 65_536)))
-        try:
-            yield terminal
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            loop.remove_reader(master)
-    finally:
-        os.close(slave)
-        os.close(master)
+from tests.cli.command import COMPLAINTS
+from tests.cli.on_terminal import HIDE, SHOW, on_terminal
 
 
 async def test_levels_words_state_and_time_are_drawn_and_the_cursor_comes_back(answerer: FakeAnswerer) -> None:

@@ -50,6 +50,15 @@ class EchoChoice(StrEnum):
     AEC = "aec"
 
 
+class BargeInChoice(StrEnum):
+    """Who stops the agent's voice when the caller begins to speak."""
+
+    AUTO = "auto"
+    SERVER = "server"
+    LOCAL = "local"
+    OFF = "off"
+
+
 def call(
     base_url: BaseUrl = None,
     sideband_url: Annotated[
@@ -88,6 +97,15 @@ def call(
         bool, flag("--gain-control", help="make a distant or quiet caller louder (--echo aec)")
     ] = False,
     say: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="send a text message; repeatable")] = None,
+    push_to_talk: Annotated[
+        bool, flag("--push-to-talk", help="the caller is muted but while space is held; needs a terminal")
+    ] = False,
+    barge_in: Annotated[
+        BargeInChoice, typer.Option(help="who silences the agent when the caller speaks: the server, our own ear")
+    ] = BargeInChoice.AUTO,
+    say_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="say this into the running call, and again at the key f")
+    ] = None,
     events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every sideband frame")] = None,
     transcript: Annotated[
         Path | None, typer.Option(metavar="FILE.txt|json|vtt", help="write who said what, as text, JSON or captions")
@@ -104,6 +122,9 @@ def call(
     ] = None,
     handoff_openai: Annotated[
         str | None, typer.Option(metavar="MODEL", help="this model does it, by the Responses API (extra: openai)")
+    ] = None,
+    hold: Annotated[
+        str | None, typer.Option(metavar="tone|FILE", help="what the caller hears while a handoff is worked at")
     ] = None,
     max_duration: Annotated[float, typer.Option(metavar="S", help="hang up S seconds after connecting")] = 600.0,
     linger: Annotated[
@@ -139,6 +160,10 @@ def call(
         noise_suppression=not no_noise_suppression,
         gain_control=gain_control,
         say=tuple(say or ()),
+        say_file=say_file,
+        push_to_talk=push_to_talk,
+        barge_in=barge_in.value,
+        hold=hold,
         events=events,
         transcript=transcript,
         record=record,
