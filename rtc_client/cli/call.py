@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rtc_client.audio.call_recording import RecordingFormat
+from rtc_client.audio.composed import SequenceSource
 from rtc_client.audio.echo_settings import EchoMode, EchoSettings
 from rtc_client.audio.files import AudioFileReader
 from rtc_client.audio.sinks import Sink, WavSink
@@ -59,7 +60,7 @@ class CallOptions:
     model: str | None
     voice: str | None
     instructions: str | None
-    source: str | None
+    sources: tuple[str, ...]
     wav: Path | None
     out: Path | None
     caller_out: Path | None
@@ -196,16 +197,23 @@ def config_from(options: CallOptions) -> CallConfig:
 
 
 def source_from(options: CallOptions) -> Source:
-    """Return what `--in` or `--wav` names; silence when neither is given.
+    """Return what `--in` or `--wav` names, several of them one behind the other; silence when neither is given.
 
     Raises:
-        ConfigError: Both are given, or the tone has no frequency.
+        ConfigError: Both are given, a tone has no frequency, or something stands behind what never ends.
     """
-    if options.source is not None and options.wav is not None:
+    if options.sources and options.wav is not None:
         raise ConfigError("give either --in or --wav, not both: they mean the same")
     if options.wav is not None:
         return FileSource(options.wav)
-    name = options.source or "silence"
+    sources = [_source_named(name) for name in options.sources or ("silence",)]
+    for name, source in zip(options.sources[:-1], sources, strict=False):
+        if not isinstance(source, FileSource):
+            raise ConfigError(f"--in {name} never ends: what stands behind it would never be said")
+    return sources[0] if len(sources) == 1 else SequenceSource(*sources)
+
+
+def _source_named(name: str) -> Source:
     if name == "silence":
         return SilenceSource()
     if name.startswith("tone:"):

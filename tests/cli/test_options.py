@@ -41,11 +41,14 @@ def recorded(path: Path) -> Samples:
 
 
 async def test_sound_goes_in_and_out_by_files(answerer: FakeAnswerer, tmp_path: Path) -> None:
-    """`--wav` is what the agent hears, `--out` is what it said, `--caller-out` what was sent; `--linger` ends it."""
+    """`--in` is what the agent hears, one file behind the other, `--out` is what it said, `--caller-out` what was sent;
+    `--linger` ends it.
+    """
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Clip(AGENT_WORDS), when=AtTime(0.5))])
-    source, out, caller_out = (tmp_path / f"{name}.wav" for name in ("source", "agent", "caller"))
-    write_wav(source, CALLER_WORDS)
-    files = ("--wav", str(source), "--out", str(out), "--caller-out", str(caller_out))
+    first, second, out, caller_out = (tmp_path / f"{name}.wav" for name in ("first", "second", "agent", "caller"))
+    write_wav(first, CALLER_WORDS[:10_001])
+    write_wav(second, CALLER_WORDS[10_001:])
+    files = ("--in", str(first), "--in", str(second), "--out", str(out), "--caller-out", str(caller_out))
 
     began_s = time.monotonic()
     finished = await run("call", "--base-url", answerer.base_url, *files, "--linger", "0.4", "--json", "--quiet")

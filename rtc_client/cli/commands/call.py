@@ -81,7 +81,8 @@ def call(
     ] = None,
     instructions: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="what the agent is told to be")] = None,
     source: Annotated[
-        str | None, typer.Option("--in", metavar="FILE|silence|tone:HZ", help="what the caller says; default: silence")
+        list[str] | None,
+        typer.Option("--in", metavar="FILE|silence|tone:HZ", help="what the caller says, in turn; repeatable"),
     ] = None,
     wav: Annotated[Path | None, typer.Option(metavar="FILE", help="the same as --in FILE")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what the agent says")] = None,
@@ -152,7 +153,7 @@ def call(
         model=model,
         voice=voice,
         instructions=instructions,
-        source=source,
+        sources=tuple(source or ()),
         wav=wav,
         out=out,
         caller_out=caller_out,
