@@ -101,6 +101,9 @@ class EchoCancelled(OneCall):
     `open` raises ConfigError when the mode is `aec` and its extra cannot be used.
     """
 
+    is_live: Final = True
+    """It is not held up by a source that is said before it (`SequenceSource`)."""
+
     def __init__(
         self,
         source: CapturingSource,

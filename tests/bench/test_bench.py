@@ -10,7 +10,8 @@ import pytest
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.protocol.codec import parse_event
 from rtc_client.protocol.events import KnownEvent
-from tests.bench import events, soak
+from tests.audio.room import Room
+from tests.bench import echo, events, soak
 from tests.bench.answerer import lateness_ms
 from tests.bench.client import KINDS
 from tests.bench.loss import TARGETS, Net, cases_of, script_of
@@ -171,3 +172,20 @@ def test_a_turn_is_decoded_by_everybody() -> None:
     found = events.summary(repeat=1, window_s=0.0)
     assert found["websocket"]["ours"] > found["websocket"]["openai"]
     assert len(events.table(found).splitlines()) == 4
+
+
+def test_echo_control_is_measured_where_the_answer_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing takes nothing off, half duplex takes off its 40 dB, and the canceller more than 25."""
+    monkeypatch.setattr(echo, "ROOMS", (Room(level_db=-6, delay_s=0.05),))
+
+    rows = {row.mode: row for row in echo.measure(12.0, recorded=False, say=lambda line: None)}
+
+    assert rows["headphones"].return_loss_db == 0
+    assert rows["headphones"].stoi == rows["headphones"].stoi_before or math.isnan(rows["headphones"].stoi)
+    assert rows["headphones"].is_warned
+    assert rows["half-duplex"].return_loss_db == pytest.approx(40, abs=0.5)
+    assert rows["half-duplex"].through_percent == 0
+    if "aec" in rows:
+        assert rows["aec"].return_loss_db > 25
+        assert not rows["aec"].is_warned
+    assert len(echo.table(list(rows.values())).splitlines()) == 2 + len(rows)
