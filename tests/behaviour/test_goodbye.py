@@ -54,7 +54,7 @@ async def test_an_agent_that_goes_on_and_on_is_hung_up_at_the_limit(answerer: Fa
 
 
 async def test_over_a_websocket_what_waits_is_played_first() -> None:
-    """A response that came faster than it is spoken; and one that is under way is waited for."""
+    """A response that came faster than it is spoken, with all its pauses; and one that is under way is waited for."""
     sink = NumpySink()
     async with serving() as server, connect(config_of(server), sink=sink) as call:
         await server.said()
@@ -63,7 +63,8 @@ async def test_over_a_websocket_what_waits_is_played_first() -> None:
         hanging_up = asyncio.create_task(call.hangup(after="playout"))
         await asyncio.sleep(0.8)
         assert not hanging_up.done()
-        await server.send(delta("r1", "i1", 14_400), json.dumps({"type": "response.done", "response": {"id": "r1"}}))
+        words = [delta("r1", "i1", 7_200), delta("r1", "i1", 19_200, value=0), delta("r1", "i1", 7_200)]
+        await server.send(*words, json.dumps({"type": "response.done", "response": {"id": "r1"}}))
         await hanging_up
 
     assert int((sink.samples == 1000).sum()) == 14_400

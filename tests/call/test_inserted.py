@@ -88,7 +88,7 @@ async def test_one_is_said_behind_the_other() -> None:
 async def test_who_gives_it_up_hears_it_die_away() -> None:
     """No click, and the next one has its turn."""
     call = Ticking()
-    playing = call.play(ToneSource(200, -12.0))
+    playing = call.play(ToneSource(230, -12.0))
     said = [await call.said(3)]
     playing.cancel()
     said.append(await call.said(2))
