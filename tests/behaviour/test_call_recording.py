@@ -31,7 +31,7 @@ from rtc_client.audio.frames import Samples
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, FakeAnswerer, Network, SpokenTurn
 from rtc_client.testing.relay import Impairment
 from tests.behaviour.calls import config_for, until
-from tests.behaviour.recordings import cues, events, played, report
+from tests.behaviour.recordings import Recorded, cues, events, played, report
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS, SAME, locate, seconds
 
 QUESTION, ANSWER = "When do you open?", "Of course. On Sunday."
@@ -93,9 +93,20 @@ async def check_a_recorded_call(answerer: FakeAnswerer, recorder: CallRecorder, 
     began_s = int(np.argmax(np.abs(recorded.agent) > LOUD)) / 24_000
     assert began_s - caller.at_s == pytest.approx(heard.at_s - source.at_s, abs=0.03)
     assert np.abs(recorded.agent[: 24_000 * 3 // 2]).max() <= LEAST_BITS
+    check_cues(recorder, recorded)
     assert result.recording is not None
     assert result.recording.failure is None
     assert result.recording.duration_s == pytest.approx(result.duration_s, abs=0.06)
+
+
+def check_cues(recorder: CallRecorder, recorded: Recorded) -> None:
+    """Each caption has the words of its voice, and begins and ends with its speech."""
+    caller_cue, agent_cue = cues(recorder.path / "call.vtt")
+    assert (caller_cue[0], caller_cue[3], agent_cue[0], agent_cue[3]) == ("Caller", QUESTION, "Agent", ANSWER)
+    for (_, start_s, end_s, _), channel in ((caller_cue, recorded.caller), (agent_cue, recorded.agent)):
+        loud = np.flatnonzero(np.abs(channel.astype(np.int32)) > 300) / 24_000
+        assert start_s - 0.02 <= loud[0] <= start_s + 0.2
+        assert end_s - 0.2 <= loud[-1] <= end_s + 0.02
 
 
 async def test_both_voices_lie_where_they_were_said_and_played(tmp_path: Path) -> None:
@@ -122,8 +133,8 @@ async def test_loss_moves_nothing(tmp_path: Path) -> None:
         await check_a_recorded_call(answerer, CallRecorder(tmp_path))
 
 
-async def test_result_events_and_captions_lie_beside_the_sound(answerer: FakeAnswerer, tmp_path: Path) -> None:
-    """`call.json` is the result, `events.jsonl` what the wire log was told, and each caption lies on its speech."""
+async def test_result_and_events_lie_beside_the_sound(answerer: FakeAnswerer, tmp_path: Path) -> None:
+    """`call.json` is the result, `events.jsonl` what the wire log was told."""
     answerer.script = SCRIPT
     frames: list[WireFrame] = []
     recorder = CallRecorder(tmp_path)
@@ -140,13 +151,6 @@ async def test_result_events_and_captions_lie_beside_the_sound(answerer: FakeAns
     told = events(tmp_path)
     assert [line["event"] for line in told] == [frame.event for frame in frames]
     assert {line["direction"] for line in told} == {"in", "out"}
-    recorded = played(recorder.audio_path)
-    caller_cue, agent_cue = cues(tmp_path / "call.vtt")
-    assert (caller_cue[0], caller_cue[3], agent_cue[0], agent_cue[3]) == ("Caller", QUESTION, "Agent", ANSWER)
-    for (_, start_s, end_s, _), channel in ((caller_cue, recorded.caller), (agent_cue, recorded.agent)):
-        loud = np.flatnonzero(np.abs(channel.astype(np.int32)) > 300) / 24_000
-        assert start_s - 0.02 <= loud[0] <= start_s + 0.2
-        assert end_s - 0.2 <= loud[-1] <= end_s + 0.02
 
 
 async def test_a_recording_takes_nothing_from_a_sink_of_packets(answerer: FakeAnswerer, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from rtc_client.testing import (
     SpokenTurn,
     Tone,
 )
+from tests.behaviour.recordings import played, report
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS, SAME, locate
 from tests.cli.command import KEY, run
 from tests.delegates.responses_server import message, serving
@@ -68,6 +69,39 @@ async def test_sound_goes_in_and_out_by_files(answerer: FakeAnswerer, tmp_path: 
     (answered,) = answerer.calls
     await answered.ended()
     assert locate(CALLER_WORDS, answered.heard).likeness > SAME
+
+
+async def test_a_call_is_recorded(answerer: FakeAnswerer, tmp_path: Path) -> None:
+    """`--record` leaves the folder in the format asked for; a full disk is one line on stderr, and no failure."""
+    answerer.script = AgentScript(turns=[SpokenTurn(voice=Clip(AGENT_WORDS), when=AtTime(0.0))])
+    options = (
+        "call",
+        "--base-url",
+        answerer.base_url,
+        "--in",
+        "tone:440",
+        "--json",
+        "--quiet",
+        "--max-duration",
+        "1.7",
+    )
+    recorded, full = await asyncio.gather(
+        run(*options, "--record", str(tmp_path / "some" / "call"), "--record-format", "flac"),
+        run(
+            *options, "--record", str(tmp_path / "full"), "--record-format", "wav", before=("prlimit", "--fsize=60000")
+        ),
+    )
+
+    assert (recorded.status, recorded.stderr) == (0, "")
+    folder = tmp_path / "some" / "call"
+    assert {path.name for path in folder.iterdir()} == {"call.flac", "call.json", "events.jsonl", "call.vtt"}
+    both = played(folder / "call.flac")
+    assert locate(AGENT_WORDS, both.agent).likeness > SAME
+    assert np.abs(both.caller[12_000:36_000]).max() > 4_000
+    assert recorded.report["recording"] == report(folder)["recording"]
+    assert (full.status, len(full.lines)) == (0, 1)
+    assert full.lines[0].startswith(f"rtc-client: {tmp_path}/full/call.wav, which ended after ")
+    assert full.report["recording"]["failure"] == "file too large"
 
 
 async def test_texts_events_and_everything_that_goes_into_a_request(answerer: FakeAnswerer, tmp_path: Path) -> None:
