@@ -61,6 +61,7 @@ class DeviceRecord:
     name: str
     sample_rate_hz: int
     channels: int
+    """With how many it was opened."""
     device_latency_s: float
     """What the device itself holds, as it says."""
     xruns: int = 0

@@ -59,22 +59,28 @@ class AudioDevice:
     """A sound device, as PortAudio tells it."""
 
     index: int
+    """PortAudio's number of it, which changes when devices come and go."""
     name: str
+    """As the system calls it."""
     host_api: str
     """By which of the system's interfaces: `ALSA`, `Core Audio`, …"""
     input_channels: int
+    """How many can be captured; 0 for none."""
     output_channels: int
+    """How many can be played; 0 for none."""
     sample_rate_hz: int
     """Its native rate."""
     is_default_input: bool
+    """Whether it is the microphone when none is named."""
     is_default_output: bool
+    """Whether it is the speaker when none is named."""
 
     def channels(self, direction: Direction) -> int:
-        """Return how many channels it has, 0 for none."""
+        """Return how many channels it has in `direction`, `input` or `output`; 0 for none."""
         return self.input_channels if direction == "input" else self.output_channels
 
     def is_default(self, direction: Direction) -> bool:
-        """Return whether it is what is used when no device is named."""
+        """Return whether it is what is used in `direction`, `input` or `output`, when no device is named."""
         return self.is_default_input if direction == "input" else self.is_default_output
 
 
@@ -101,7 +107,9 @@ def look_again() -> None:
 
 
 def find_device(direction: Direction, wanted: int | str | None = None) -> AudioDevice:
-    """Return the device of an index, or the one with `wanted` in its name, in any case; the default device for None.
+    """Return the device that is `wanted` for a `direction`, `input` or `output`: by its index, or a part of its name.
+
+    None is the default device. Upper and lower case are the same.
 
     A name that is written out wins over longer ones that contain it.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from rtc_client.audio.microphone import Microphone
 from rtc_client.audio.sources import FileSource, Source
 from rtc_client.call.call import Call, connect
 from rtc_client.call.result import CallResult
@@ -25,8 +24,6 @@ from rtc_client.cli.streams import complain, say
 from rtc_client.config import CallConfig
 from rtc_client.errors import ConfigError, RtcClientError
 from rtc_client.protocol.redact import printable
-
-_DEVICES = "rtc_client.audio.devices"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +83,9 @@ def source_of(name: str) -> Source:
     """Return what is to be written down.
 
     Raises:
-        ConfigError: It is the microphone, and this version has none.
+        ConfigError: It is the microphone, and what it takes is not installed, or there is none.
     """
-    if name != "mic":
-        return FileSource(Path(name))
-    if importlib.util.find_spec(_DEVICES) is None:
-        raise ConfigError("this version of rtc-client has no microphone yet: name a file")
-    microphone: Source = importlib.import_module(_DEVICES).Microphone()
-    return microphone
+    return Microphone() if name == "mic" else FileSource(Path(name))
 
 
 class _Page:
