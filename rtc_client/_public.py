@@ -3,8 +3,9 @@
 from rtc_client import sync
 from rtc_client.audio.clips import ClipEncoding, ClipSource, OpusClip, PacketSource
 from rtc_client.audio.composed import EchoAware, GainSource, MixSource, SequenceSource
+from rtc_client.audio.device_choice import AudioDevice
 from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRecord, DeviceRestored
-from rtc_client.audio.devices import AudioDevice, find_device, list_devices
+from rtc_client.audio.devices import find_device, list_devices
 from rtc_client.audio.echo import EchoCancelled
 from rtc_client.audio.echo_settings import EchoSettings
 from rtc_client.audio.echo_warning import EchoHeard

@@ -20,6 +20,8 @@ CAPACITY_S: Final = 1.0
 MARGIN_S: Final = 0.001
 """What is kept beside what the unevenness of the callbacks asks for."""
 FIRST_GAP_S: Final = 0.006
+SPARE_S: Final = 0.003
+"""What is kept more at the beginning, until it is known how late ticks are."""
 MAX_GAP_S: Final = 0.06
 """Unevenness beyond this is a failure, not something to have a buffer for."""
 AFTER_UNDERRUN_S: Final = 0.005
@@ -110,8 +112,8 @@ class CaptureBuffer:
         if was_flowing:
             self._resampler.deviation = self._control.update(rest_s, target_s)
             surplus_s = self._control.surplus_s
-        elif rest_s >= target_s:
-            self._is_flowing, surplus_s = True, rest_s - target_s
+        elif rest_s >= target_s + SPARE_S:
+            self._is_flowing, surplus_s = True, rest_s - target_s - SPARE_S
         else:
             return None
         if surplus_s > 0:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtc_client.audio.device_choice import AudioDevice, DeviceUnavailable, Direction, channels_of
 from rtc_client.audio.device_reports import (
     DeviceGlitched,
     DeviceLost,
@@ -25,13 +27,13 @@ from rtc_client.audio.device_reports import (
     current_reporter,
 )
 from rtc_client.audio.devices import (
-    AudioDevice,
+    LATENCY_S,
     DeviceStream,
-    DeviceUnavailable,
-    Direction,
+    StreamCallback,
     find_device,
     in_thread,
     look_again,
+    open_stream,
 )
 from rtc_client.audio.lifetime import OneCall, cancel_and_wait
 from rtc_client.audio.ring import RingCounts
@@ -45,11 +47,13 @@ GLITCH_S: Final = 1.0
 SILENT_S: Final = 1.0
 """A device that has not called back for so long is lost."""
 FIRST_SILENT_S: Final = 5.0
-"""A sound server may take its time to wake a device up."""
+"""The same at first: a sound server may take its time to wake a device up, and calls back a few times before."""
+AWAKE_BLOCKS: Final = 20
+XRUNS_A_SECOND: Final = 10
+"""A device that loses samples more often is asked to hold more: opening it anew is a click as well."""
+MAX_LATENCY_S: Final = 0.12
 FIRST_RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 8.0
-CLOSE_S: Final = 1.0
-"""PortAudio hangs where a sound server does; then it is left to itself."""
 
 
 class DeviceEnd(OneCall, ABC):
@@ -67,9 +71,10 @@ class DeviceEnd(OneCall, ABC):
         self._device: AudioDevice | None = None
         self._stream: DeviceStream | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._started_s = 0.0
-        self._heard_of_s: float | None = None
-        """When the device called back last; changed by its thread."""
+        self._latency_s = LATENCY_S
+        # Changed by the thread of the device: when it called back last, and how often it did.
+        self._heard_of_s = 0.0
+        self._n_blocks = 0
         self._lost_s: float | None = None
         self._silent_s = 0.0
         self._losses = 0
@@ -96,7 +101,7 @@ class DeviceEnd(OneCall, ABC):
             role=self.role,
             name=self._known.name,
             sample_rate_hz=self._known.sample_rate_hz,
-            channels=self._known.channels(self._direction) if stream is None else stream.channels,
+            channels=channels_of(self._known, self._direction),
             device_latency_s=0.0 if stream is None else round(stream.latency_s, 4),
             xruns=self._xruns,
             losses=self._losses,
@@ -108,8 +113,8 @@ class DeviceEnd(OneCall, ABC):
         )
 
     @abstractmethod
-    def _prepare(self, stream: DeviceStream) -> Callable[[NDArray[np.int16], float, float], None]:
-        """Be ready for a new stream, whose callbacks go to what is returned; there is no other stream."""
+    def _prepare(self, rate_hz: int, channels: int) -> StreamCallback:
+        """Be ready for a new stream, and return what its callbacks go to; there is no other stream."""
 
     @abstractmethod
     def _lost(self) -> None:
@@ -145,36 +150,34 @@ class DeviceEnd(OneCall, ABC):
         await self._stop()
 
     async def _start(self, device: AudioDevice) -> None:
-        stream = await in_thread(lambda: DeviceStream(device, self._direction), f"{self.role}-open")
-        self._stream = stream
-        take = self._prepare(stream)
+        take = self._prepare(device.sample_rate_hz, channels_of(device, self._direction))
 
         def called_back(block: NDArray[np.int16], distance_s: float, now_s: float) -> None:
             self._heard_of_s = now_s
+            self._n_blocks += 1
             take(block, distance_s, now_s)
 
-        self._heard_of_s, self._started_s = None, self._now_s()
-        try:
-            await in_thread(lambda: stream.start(called_back), f"{self.role}-start")
-        except DeviceUnavailable:
-            await self._stop()
-            raise
+        self._heard_of_s, self._n_blocks = self._now_s(), 0
+        self._stream = await in_thread(
+            lambda: open_stream(device, self._direction, called_back, self._latency_s),
+            f"{self.role}-open",
+            undo=DeviceStream.close,
+        )
 
     async def _stop(self) -> None:
         stream, self._stream = self._stream, None
-        if stream is None:
-            return
-        self._xruns_before += stream.n_xruns
-        closing = asyncio.ensure_future(in_thread(stream.close, f"{self.role}-close"))
-        await asyncio.wait([closing], timeout=CLOSE_S)
-        closing.cancel()
+        if stream is not None:
+            self._xruns_before += stream.n_xruns
+            with suppress(DeviceUnavailable):  # it is left to itself
+                await in_thread(stream.close, f"{self.role}-close")
 
     async def _watch(self) -> None:
         """Look after the device until it is cancelled."""
         while True:
             await asyncio.sleep(WATCH_S)
             if self._lost_s is None and not self._is_gone():
-                self._tell_glitches()
+                if self._tell_glitches() > XRUNS_A_SECOND and self._latency_s < MAX_LATENCY_S:
+                    await self._relax()
                 continue
             if self._lost_s is None:
                 self._lose(None, FIRST_RETRY_S)
@@ -185,9 +188,15 @@ class DeviceEnd(OneCall, ABC):
     def _is_gone(self) -> bool:
         if self._stream is None or self._stream.is_over:
             return True
-        if self._heard_of_s is None:
-            return self._now_s() - self._started_s > FIRST_SILENT_S
-        return self._now_s() - self._heard_of_s > SILENT_S
+        limit_s = SILENT_S if self._n_blocks >= AWAKE_BLOCKS else FIRST_SILENT_S
+        return self._now_s() - self._heard_of_s > limit_s
+
+    async def _relax(self) -> None:
+        """Open the device anew and let it hold twice as much."""
+        self._latency_s *= 2
+        await self._stop()
+        with suppress(DeviceUnavailable):  # then it is gone, which is noticed at the next look
+            await self._start(self._known)
 
     async def _try_again(self) -> None:
         wait_s = FIRST_RETRY_S
@@ -225,13 +234,15 @@ class DeviceEnd(OneCall, ABC):
             )
         )
 
-    def _tell_glitches(self) -> None:
+    def _tell_glitches(self) -> int:
+        """Tell of new ones, once a second; return how many xruns are told of."""
         now = (self._xruns, self._counts.underruns)
         if now == self._told or self._now_s() - self._told_s < GLITCH_S:
-            return
+            return 0
         more = [new - old for new, old in zip(now, self._told, strict=True)]
         self._told, self._told_s = now, self._now_s()
         self._tell(DeviceGlitched(role=self.role, name=self._known.name, xruns=more[0], underruns=more[1]))
+        return more[0]
 
     def _tell(self, report: DeviceReport) -> None:
         if self._reporter is not None:

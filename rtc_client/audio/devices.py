@@ -7,90 +7,51 @@ thread of its own. What is done with the samples is elsewhere: capture.py, playb
 from __future__ import annotations
 
 import asyncio
+import atexit
+import ctypes
+import os
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import cache
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtc_client.audio.device_choice import AudioDevice, DeviceUnavailable, Direction, channels_of, chosen
 from rtc_client.clock import MonotonicClock
 from rtc_client.errors import ConfigError
 
-Direction: TypeAlias = Literal["input", "output"]
 StreamCallback: TypeAlias = Callable[[NDArray[np.int16], float, float], None]
 """Gets a block, int16 of shape `(n, channels)`, to read or to fill; how long ago its first sample was captured, or how
 soon it will be heard, in seconds; and the time, monotonic seconds. Called in PortAudio's thread; must not wait."""
 
 PROBED_RATES_HZ: Final = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000, 96_000)
-MAX_CHANNELS: Final = 2
-"""A voice needs no more; sound servers claim to have 32 or 64."""
 BLOCK_S: Final = 0.005
-LATENCY_S: Final = 0.01
-"""What the device is asked to hold: two blocks. It takes the nearest that it can do."""
+LATENCY_S: Final = 0.015
+"""What a device is asked to hold at first: three blocks. It takes the nearest that it can do."""
+_ALSA_GUESS_HZ: Final = 44_100
+_ALSA_BETTER_HZ: Final = 48_000
+LIMIT_S: Final = 3.0
+"""What PortAudio may take for anything; where a sound server hangs, so does it."""
 
-_NAMES: Final[dict[Direction, str]] = {"input": "microphone", "output": "speaker"}
 _INSTALL: Final = 'pip install "rtc-client[devices]"'
 _INSTALL_PORTAUDIO: Final = "apt install libportaudio2 (dnf install portaudio, brew install portaudio)"
 _UNAVAILABLE: Final = -9985
 """PortAudio's paDeviceUnavailable: another program has it."""
 
-# PortAudio is not made for several threads at once, and forgets its streams when it looks for devices anew.
-_lock = threading.RLock()
-_open_streams: set[DeviceStream] = set()
-
 _T = TypeVar("_T")
-
-
-class DeviceUnavailable(Exception):
-    """A device cannot be opened now, and perhaps later; `is_busy` when another program has it.
-
-    It never leaves this library: a call goes on without its device.
-    """
-
-    def __init__(self, message: str, *, is_busy: bool) -> None:
-        super().__init__(message)
-        self.is_busy = is_busy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AudioDevice:
-    """A sound device, as PortAudio tells it."""
-
-    index: int
-    """PortAudio's number of it, which changes when devices come and go."""
-    name: str
-    """As the system calls it."""
-    host_api: str
-    """By which of the system's interfaces: `ALSA`, `Core Audio`, …"""
-    input_channels: int
-    """How many can be captured; 0 for none."""
-    output_channels: int
-    """How many can be played; 0 for none."""
-    sample_rate_hz: int
-    """Its native rate."""
-    is_default_input: bool
-    """Whether it is the microphone when none is named."""
-    is_default_output: bool
-    """Whether it is the speaker when none is named."""
-
-    def channels(self, direction: Direction) -> int:
-        """Return how many channels it has in `direction`, `input` or `output`; 0 for none."""
-        return self.input_channels if direction == "input" else self.output_channels
-
-    def is_default(self, direction: Direction) -> bool:
-        """Return whether it is what is used in `direction`, `input` or `output`, when no device is named."""
-        return self.is_default_input if direction == "input" else self.is_default_output
 
 
 def list_devices() -> tuple[AudioDevice, ...]:
     """Return every sound device of this machine, by index.
 
     Raises:
-        ConfigError: sounddevice or PortAudio is not installed.
+        ConfigError: sounddevice or PortAudio is not installed, or does not answer.
     """
-    with _lock:
+    with _portaudio.alone():
         return _listed(_library())
 
 
@@ -99,9 +60,9 @@ def look_again() -> None:
 
     It forgets every stream of this process, and so is for when a device was lost.
     """
-    with _lock:
+    with _portaudio.alone():
         library = _library()
-        if not _open_streams:
+        if not _portaudio.open_streams and not _portaudio.is_stuck:
             library._terminate()
             library._initialize()
 
@@ -110,7 +71,6 @@ def find_device(direction: Direction, wanted: int | str | None = None) -> AudioD
     """Return the device that is `wanted` for a `direction`, `input` or `output`: by its index, or a part of its name.
 
     None is the default device. Upper and lower case are the same.
-
     A name that is written out wins over longer ones that contain it.
 
     Raises:
@@ -119,111 +79,93 @@ def find_device(direction: Direction, wanted: int | str | None = None) -> AudioD
     return chosen(direction, wanted, list_devices())
 
 
-def chosen(direction: Direction, wanted: int | str | None, devices: Sequence[AudioDevice]) -> AudioDevice:
-    """Return which of `devices` is meant, as `find_device` does."""
-    kind = _NAMES[direction]
-    usable = [device for device in devices if device.channels(direction)]
-    if not usable:
-        raise ConfigError(
-            f"this machine has no {kind}: connect one, or where there is a sound server, give it to ALSA "
-            "(apt install libasound2-plugins)"
-        )
-    there_is = "; ".join(f"{device.index} {device.name}" for device in usable)
-    if wanted is None:
-        found = [device for device in usable if device.is_default(direction)] or usable[:1]
-    elif isinstance(wanted, int) or wanted.strip().isdecimal():
-        found = [device for device in usable if device.index == int(wanted)]
-    else:
-        name = wanted.strip().casefold()
-        found = [device for device in usable if name in device.name.casefold()]
-        found = [device for device in found if device.name.casefold() == name][:1] or found
-    if not found:
-        raise ConfigError(f"there is no {kind} {wanted!r}: choose one of {there_is}")
-    if len(found) > 1:
-        names = "; ".join(f"{device.index} {device.name}" for device in found)
-        raise ConfigError(f"{kind} {wanted!r} may be any of {names}: give the index, or more of the name")
-    return found[0]
-
-
 def usable_rates(device: AudioDevice, direction: Direction) -> tuple[int, ...]:
-    """Return which of the usual sample rates the device opens at, asked one by one."""
-    with _lock:
+    """Return which of the usual sample rates the device opens at, in Hz, asked one by one."""
+    rates_hz = sorted({*PROBED_RATES_HZ, device.sample_rate_hz})
+    with _portaudio.alone():
         library = _library()
-        check = library.check_input_settings if direction == "input" else library.check_output_settings
-        channels = min(MAX_CHANNELS, device.channels(direction))
-        usable = []
-        for rate_hz in sorted({*PROBED_RATES_HZ, device.sample_rate_hz}):
-            try:
-                check(device=device.index, channels=channels, dtype="int16", samplerate=rate_hz)
-            except (library.PortAudioError, ValueError):
-                continue
-            usable.append(rate_hz)
-        return tuple(usable)
+        return tuple(rate_hz for rate_hz in rates_hz if _refusal(library, device, direction, rate_hz) is None)
+
+
+def open_stream(
+    device: AudioDevice, direction: Direction, callback: StreamCallback, latency_s: float = LATENCY_S
+) -> DeviceStream:
+    """Return a stream of a device at its native rate, already started: `callback` gets every block.
+
+    The device is asked to hold `latency_s` itself.
+
+    Raises:
+        DeviceUnavailable: It cannot be opened now.
+    """
+    stream = DeviceStream(device, direction, callback, latency_s)
+    try:
+        stream.start()
+    except DeviceUnavailable:
+        stream.close()
+        raise
+    return stream
 
 
 class DeviceStream:
-    """An open stream of a device, at its native rate. Not yet started.
+    """An open stream of a device; `open_stream` makes it."""
 
-    Raises:
-        DeviceUnavailable: It cannot be opened.
-    """
-
-    def __init__(self, device: AudioDevice, direction: Direction) -> None:
+    def __init__(self, device: AudioDevice, direction: Direction, callback: StreamCallback, latency_s: float) -> None:
         self.device = device
-        self.rate_hz = device.sample_rate_hz
-        self.channels = min(MAX_CHANNELS, device.channels(direction))
+        self.channels = channels_of(device, direction)
         self.n_xruns = 0
         """How often the device said that it lost samples or had none; changed by the callback."""
         self.is_over = False
         """Whether it has ended by itself; changed by PortAudio's thread."""
-        self._is_input = direction == "input"
-        self._callback: StreamCallback | None = None
+        self._callback = callback
         self._now_s = MonotonicClock().now_s
-        with _lock:
+        rate_hz = device.sample_rate_hz
+        with _portaudio.alone():
             library = _library()
-            kind = library.RawInputStream if self._is_input else library.RawOutputStream
+            # Some devices that do not open leave PortAudio in a lock for ever when they are started.
+            if (refusal := _refusal(library, device, direction, rate_hz)) is not None:
+                raise refusal
+            is_input = direction == "input"
+            kind = library.RawInputStream if is_input else library.RawOutputStream
             try:
                 self._stream = kind(
                     device=device.index,
-                    samplerate=self.rate_hz,
+                    samplerate=rate_hz,
                     channels=self.channels,
                     dtype="int16",
-                    blocksize=round(BLOCK_S * self.rate_hz),
-                    latency=LATENCY_S,
-                    callback=self._on_input if self._is_input else self._on_output,
+                    blocksize=round(BLOCK_S * rate_hz),
+                    latency=latency_s,
+                    callback=self._on_input if is_input else self._on_output,
                     finished_callback=self._on_finished,
                 )
             except (library.PortAudioError, ValueError) as error:
                 raise _unavailable(device, error) from error
-            _open_streams.add(self)
+            _portaudio.open_streams.add(self)
 
     @property
     def latency_s(self) -> float:
         """What the device itself holds, as it says."""
         return float(self._stream.latency)
 
-    def start(self, callback: StreamCallback) -> None:
-        """Let `callback` be called with every block, from now on.
+    def start(self) -> None:
+        """Let the callback be called with every block, from now on.
 
         Raises:
             DeviceUnavailable: The device does not start.
         """
-        self._callback = callback
-        with _lock:
-            library = _library()
-            try:
-                self._stream.start()
-            except library.PortAudioError as error:
-                raise _unavailable(self.device, error) from error
+        library = _library()
+        try:
+            self._stream.start()
+        except library.PortAudioError as error:
+            raise _unavailable(self.device, error) from error
 
     def close(self) -> None:
         """Stop, and let go of the device: no callback will be under way any more. Safe to call twice."""
-        with _lock:
-            if self in _open_streams:
-                self._stream.close(ignore_errors=True)
-                _open_streams.discard(self)
-        # What the callback holds on to need not live as long as this.
-        self._callback = None
+        if self not in _portaudio.open_streams:
+            return
+        self._stream.abort(ignore_errors=True)
+        with _portaudio.alone():
+            self._stream.close(ignore_errors=True)
+            _portaudio.open_streams.discard(self)
 
     def _on_input(self, data: Any, n_frames: int, time: Any, status: Any) -> None:
         self._on_block(data, time.currentTime - time.inputBufferAdcTime, status)
@@ -234,41 +176,91 @@ class DeviceStream:
     def _on_block(self, data: Any, distance_s: float, status: Any) -> None:
         if status:
             self.n_xruns += 1
-        if self._callback is not None:
-            block = np.frombuffer(data, dtype=np.int16).reshape(-1, self.channels)
-            self._callback(block, distance_s, self._now_s())
+        block = np.frombuffer(data, dtype=np.int16).reshape(-1, self.channels)
+        self._callback(block, distance_s, self._now_s())
 
     def _on_finished(self) -> None:
         self.is_over = True
 
 
-async def in_thread(work: Callable[[], _T], name: str) -> _T:
-    """Return what `work` returns, run in a thread of its own, for PortAudio may hang where a sound server does.
+class _PortAudio:
+    """What must be known of PortAudio as a whole: it is one per process, and not made for several threads at once."""
 
-    Such a thread does not keep the process from ending. Cancelling it lets the thread go on.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.open_streams: set[DeviceStream] = set()
+        self.is_stuck = False
+        """Whether something that was asked of it never came to an end."""
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other threads out meanwhile.
+
+        Raises:
+            DeviceUnavailable: One of them does not come out again.
+        """
+        if not self._lock.acquire(timeout=LIMIT_S):
+            self.is_stuck = True
+            raise DeviceUnavailable("the sound system of this machine does not answer", is_busy=False)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def give_up(self) -> None:
+        """Take note that it hangs: it is not tidied up when the process ends, for that would hang as well."""
+        self.is_stuck = True
+        library = _library()
+        atexit.unregister(library._exit_handler)
+
+
+_portaudio = _PortAudio()
+
+
+async def in_thread(work: Callable[[], _T], name: str, *, undo: Callable[[_T], object] | None = None) -> _T:
+    """Return what `work` returns, run in a thread of its own, which does not keep the process from ending.
+
+    Raises:
+        DeviceUnavailable: It took more than `LIMIT_S`. Cancelled, or then, it goes on by itself, and what comes of it
+            is undone.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
+    is_unwanted = threading.Event()
 
-    def tell(result: _T | None, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]
+    def tell(result: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(result) if error is None else done.set_exception(error)
 
     def run() -> None:
-        result, failure = None, None
         try:
             result = work()
         except BaseException as error:  # noqa: BLE001 - it is raised where the work is waited for
-            failure = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(tell, result, failure)
+            _call(loop, tell, None, error)
+            return
+        if not is_unwanted.is_set():
+            _call(loop, tell, result, None)
+        elif undo is not None:
+            undo(result)
 
     threading.Thread(target=run, name=name, daemon=True).start()
-    return await done
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            return await done
+    except TimeoutError:
+        is_unwanted.set()
+        _portaudio.give_up()
+        raise DeviceUnavailable("the sound system of this machine does not answer", is_busy=False) from None
+    except asyncio.CancelledError:
+        is_unwanted.set()
+        if undo is not None and done.done() and not done.cancelled() and done.exception() is None:
+            undo(done.result())
+        raise
+
+
+def _call(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
+    with suppress(RuntimeError):  # the loop has been closed meanwhile
+        loop.call_soon_threadsafe(*call)
 
 
 def _library() -> Any:
@@ -278,7 +270,49 @@ def _library() -> Any:
         raise ConfigError(f"microphone and speaker need the library sounddevice: {_INSTALL}") from error
     except OSError as error:
         raise ConfigError(f"microphone and speaker need PortAudio: {_INSTALL_PORTAUDIO}") from error
+    _hush()
     return sounddevice
+
+
+@cache
+def _hush() -> object:
+    """Let ALSA say nothing on stderr, where it tells of everything that it tried in vain; return what keeps it so.
+
+    What matters of it comes as an error, or as a stream that ends.
+    """
+    with suppress(OSError, AttributeError):  # a system without ALSA
+        # The variable arguments behind the format are not looked at.
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+        say_nothing = kind(lambda file, line, function, code, text: None)
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(say_nothing)
+        return say_nothing
+    return None
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Keep what PortAudio writes to stderr from being seen: some builds tell of every check that fails there.
+
+    It cannot be told otherwise. sounddevice does the same when it is imported.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _refusal(library: Any, device: AudioDevice, direction: Direction, rate_hz: int) -> DeviceUnavailable | None:
+    check = library.check_input_settings if direction == "input" else library.check_output_settings
+    try:
+        with _without_stderr():
+            check(device=device.index, channels=channels_of(device, direction), dtype="int16", samplerate=rate_hz)
+    except (library.PortAudioError, ValueError) as error:
+        return _unavailable(device, error)
+    return None
 
 
 def _listed(library: Any) -> tuple[AudioDevice, ...]:
@@ -288,7 +322,7 @@ def _listed(library: Any) -> tuple[AudioDevice, ...]:
         default_input = next((api["default_input_device"] for api in apis if api["default_input_device"] >= 0), -1)
     if default_output < 0:
         default_output = next((api["default_output_device"] for api in apis if api["default_output_device"] >= 0), -1)
-    return tuple(
+    devices = [
         AudioDevice(
             index=index,
             name=device["name"],
@@ -300,7 +334,23 @@ def _listed(library: Any) -> tuple[AudioDevice, ...]:
             is_default_output=index == default_output,
         )
         for index, device in enumerate(library.query_devices())
-    )
+    ]
+    return tuple(_at_native_rate(library, device) for device in devices)
+
+
+def _at_native_rate(library: Any, device: AudioDevice) -> AudioDevice:
+    """Return the device with its native rate, which PortAudio does not know of ALSA's.
+
+    It names 44.1 kHz for whatever opens at that. What opens at 48 kHz as well is at home there nowadays: cards are, and
+    sound servers; and a sound server that has to resample loses samples without end at small latencies.
+    """
+    if device.host_api != "ALSA" or device.sample_rate_hz != _ALSA_GUESS_HZ:
+        return device
+    direction: Direction = "output" if device.output_channels else "input"
+    refused = _refusal(library, device, direction, _ALSA_BETTER_HZ)
+    if refused is not None and direction == "output" and device.input_channels:
+        refused = _refusal(library, device, "input", _ALSA_BETTER_HZ)
+    return device if refused is not None else replace(device, sample_rate_hz=_ALSA_BETTER_HZ)
 
 
 def _unavailable(device: AudioDevice, error: Exception) -> DeviceUnavailable:

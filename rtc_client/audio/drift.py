@@ -10,10 +10,18 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from rtc_client.audio.frames import FRAME_S
+
 MAX_DEVIATION: Final = 0.005
 """A change of pitch by half a percent is a twelfth of a semitone: nobody hears it."""
-_DEVIATION_PER_S: Final = 0.5
-"""By how much faster to go for each second too much: 0.5 % for 10 ms. 200 ppm are absorbed 0.4 ms off the target."""
+_SLOWER_PER_S: Final = 0.4
+"""By how much slower to go for each second too little, which may soon be silence: 0.2 % for 5 ms."""
+_FASTER_PER_S: Final = 0.1
+"""By how much faster to go for each second too much, which is only delay: 0.05 % for 5 ms."""
+_LEARNING_PER_S2: Final = 0.0025
+"""How fast a deviation that is always needed is learnt: a quarter of the square of the lower rate damps critically."""
+_MAX_DRIFT: Final = 0.001
+"""Clocks of sound cards are off by less."""
 _WINDOW_TICKS: Final = 16
 """Levels are looked at over 0.3 s: single ticks are late, and callbacks come in bursts."""
 _FAR_S: Final = 0.06
@@ -32,6 +40,7 @@ class FillControl:
         self._end = min if lowest else max
         self._errors_s: deque[float] = deque(maxlen=_WINDOW_TICKS)
         self._far_ticks = 0
+        self._drift = 0.0
         self.surplus_s = 0.0
         """What should be cut now because it is far too much; 0 where going faster is enough."""
 
@@ -41,11 +50,15 @@ class FillControl:
         self._errors_s.append(error_s)
         self._far_ticks = self._far_ticks + 1 if error_s > _FAR_S else 0
         self.surplus_s = error_s if self._far_ticks >= _FAR_TICKS else 0.0
-        deviation = _DEVIATION_PER_S * self._end(self._errors_s)
+        error_s = self._end(self._errors_s)
+        if abs(error_s) < _FAR_S:
+            drift = self._drift + _LEARNING_PER_S2 * FRAME_S * error_s
+            self._drift = max(-_MAX_DRIFT, min(_MAX_DRIFT, drift))
+        deviation = self._drift + error_s * (_FASTER_PER_S if error_s > 0 else _SLOWER_PER_S)
         return max(-MAX_DEVIATION, min(MAX_DEVIATION, deviation))
 
     def reset(self) -> None:
-        """Forget what was: the ring was filled or emptied at once."""
+        """Forget the levels so far, not the drift: the ring was filled or emptied at once."""
         self._errors_s.clear()
         self._far_ticks = 0
         self.surplus_s = 0.0

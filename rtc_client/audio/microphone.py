@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rtc_client.audio.capture import CaptureBuffer
+from rtc_client.audio.device_choice import Direction
 from rtc_client.audio.device_end import DeviceEnd
 from rtc_client.audio.device_reports import DeviceRole
-from rtc_client.audio.devices import DeviceStream, Direction
+from rtc_client.audio.devices import StreamCallback
 from rtc_client.audio.frames import Samples
 
 
@@ -58,8 +55,8 @@ class Microphone(DeviceEnd):
         """How much was captured and not read yet, in seconds."""
         return 0.0 if self._buffer is None else self._buffer.level_s(self._now_s())
 
-    def _prepare(self, stream: DeviceStream) -> Callable[[NDArray[np.int16], float, float], None]:
-        self._buffer = CaptureBuffer(stream.rate_hz, stream.channels, self._counts)
+    def _prepare(self, rate_hz: int, channels: int) -> StreamCallback:
+        self._buffer = CaptureBuffer(rate_hz, channels, self._counts)
         return self._buffer.take
 
     def _lost(self) -> None:

@@ -21,6 +21,8 @@ CAPACITY_S: Final = 1.0
 MARGIN_S: Final = 0.002
 """What is kept beside what late ticks ask for; callbacks that come a little early need it."""
 FIRST_LATENESS_S: Final = 0.003
+SPARE_S: Final = 0.003
+"""What is kept more at the beginning, until it is known how callbacks and ticks come."""
 MAX_LATENESS_S: Final = 0.06
 """A tick that is later than this was a stall of the process, not something to have a buffer for."""
 AFTER_UNDERRUN_S: Final = 0.005
@@ -168,7 +170,7 @@ class PlaybackBuffer:
         target_s = self._learn(stamp, now_s, len(samples) / SAMPLE_RATE_HZ) + MARGIN_S
         begins = max(stamp.n_read, self._drop_before)
         if self._is_dry and self._ring.n_written == begins:
-            self._lead_in(target_s + min(now_s - stamp.at_s, MAX_LATENESS_S))
+            self._lead_in(target_s + SPARE_S + min(now_s - stamp.at_s, MAX_LATENESS_S))
             samples = blended(0, samples)
         else:
             self._resampler.deviation = self._control.update(self.level_s(now_s), target_s)
@@ -177,14 +179,15 @@ class PlaybackBuffer:
                 self._cut(begins + round(self._control.surplus_s * self._rate_hz))
         start = self._ring.n_written
         made = self._resampler.push(samples)
-        n_lost = len(made) - self._ring.write(made[:, np.newaxis])
-        if n_lost:
-            self.dropped_samples += round(n_lost * SAMPLE_RATE_HZ / self._rate_hz)
         heard_s: float = self._heard_s(stamp, start) - self._resampler.delay_s
-        self._pieces.append(_Piece(start, self._ring.n_written, frame.position_samples, len(frame.samples), heard_s))
-        while self._pieces[0].heard_s < now_s - 1:
+        n_written = self._ring.write(made[:, np.newaxis])
+        n_samples = round(len(samples) * n_written / max(1, len(made)))
+        self.dropped_samples += len(samples) - n_samples
+        if n_written:
+            self._pieces.append(_Piece(start, start + n_written, frame.position_samples, n_samples, heard_s))
+        while self._pieces and self._pieces[0].heard_s < now_s - 1:
             self._pieces.popleft()
-        return heard_s
+        return heard_s if n_written else None
 
     def drop(self) -> int:
         """Let nothing more of what was written be heard but a fade of 5 ms; return how many samples that silences."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from rtc_client.audio.device_choice import Direction
 from rtc_client.audio.device_end import DeviceEnd
 from rtc_client.audio.device_reports import DeviceRole
-from rtc_client.audio.devices import DeviceStream, Direction
+from rtc_client.audio.devices import StreamCallback
 from rtc_client.audio.frames import PcmFrame
 from rtc_client.audio.playback import PlaybackBuffer
 from rtc_client.audio.timed import Tap
@@ -81,9 +78,9 @@ class Speaker(DeviceEnd):
         """Samples, at `SAMPLE_RATE_HZ`, that were written and never heard."""
         return self._dropped_before + (0 if self._buffer is None else self._buffer.dropped_samples)
 
-    def _prepare(self, stream: DeviceStream) -> Callable[[NDArray[np.int16], float, float], None]:
+    def _prepare(self, rate_hz: int, channels: int) -> StreamCallback:
         self._lost()
-        self._buffer = PlaybackBuffer(stream.rate_hz, self._counts)
+        self._buffer = PlaybackBuffer(rate_hz, self._counts)
         return self._buffer.fill
 
     def _lost(self) -> None:

@@ -165,5 +165,6 @@ def _device_line(record: DeviceRecord) -> str:
     counted = {"xruns": record.xruns, "underruns": record.underruns, "overflows": record.overflows}
     parts = [record.name, *(f"{n} {name}" for name, n in counted.items() if n)]
     if record.losses:
-        parts.append(f"lost {record.losses} times, {record.silent_s:.1f} s")
+        times = "once" if record.losses == 1 else f"{record.losses} times"
+        parts.append(f"lost {times}, silent for {record.silent_s:.1f} s")
     return f"{record.role:<9} " + ", ".join(parts)

@@ -23,6 +23,7 @@ from rtc_client.call.router import WireFrame, WireLog
 from rtc_client.call.taping import CassetteRecorder
 from rtc_client.cassette.cassette import check_replaceable
 from rtc_client.cli.controls import ControlOptions, Controls
+from rtc_client.cli.hardware import microphone_named, speaker_named
 from rtc_client.cli.options import header_pair, set_up_logging, split_pair, text_or_file
 from rtc_client.cli.outcome import INTERNAL_ERROR, error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
@@ -98,7 +99,7 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
         source = source_from(options)
         handoff = handoff_from(options)
         keeper = None if options.record is None else CallRecorder(options.record, format=options.record_format)
-        sinks = tuple(_wav_sink(path) for path in (options.out, options.caller_out))
+        sinks = sink_from(options), _wav_sink(options.caller_out)
         with (
             events_file(options.events) as wire_log,
             cassette_in(options.cassette) as recorder,
@@ -200,7 +201,8 @@ def source_from(options: CallOptions) -> Source:
     """Return what `--in` or `--wav` names, several of them one behind the other; silence when neither is given.
 
     Raises:
-        ConfigError: Both are given, a tone has no frequency, or something stands behind what never ends.
+        ConfigError: Both are given, a tone has no frequency, the microphone no name, or something stands behind what
+            never ends.
     """
     if options.sources and options.wav is not None:
         raise ConfigError("give either --in or --wav, not both: they mean the same")
@@ -218,7 +220,18 @@ def _source_named(name: str) -> Source:
         return SilenceSource()
     if name.startswith("tone:"):
         return ToneSource(frequency_hz("--in", name.removeprefix("tone:")))
-    return FileSource(Path(name))
+    return microphone_named(name) or FileSource(Path(name))
+
+
+def sink_from(options: CallOptions) -> Sink | None:
+    """Return what `--out` names: a speaker or a file; None when it is not given.
+
+    Raises:
+        ConfigError: The file is no WAV, or the speaker has no name.
+    """
+    if options.out is None:
+        return None
+    return speaker_named(str(options.out)) or _wav_sink(options.out)
 
 
 def keys_from(options: CallOptions) -> ControlOptions:

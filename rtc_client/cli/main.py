@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from rtc_client.cli import streams
-from rtc_client.cli.commands import answer, call, cassette, demo, relay, rest, shared, transcribe
+from rtc_client.cli.commands import answer, call, cassette, demo, devices, relay, rest, shared, transcribe
 
 _UsageError: type[typer.BadParameter] = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "ClickException")
 """Root of what typer raises for options it cannot read: click's own class, or that of the copy inside typer."""
@@ -43,6 +43,7 @@ def root(
 app.command(epilog=shared.EPILOG)(call.call)
 app.command(epilog=shared.EPILOG)(transcribe.transcribe)
 app.command(epilog=shared.EPILOG)(demo.demo)
+app.command(epilog=devices.EPILOG)(devices.devices)
 app.command(epilog=rest.EPILOG)(rest.hangup)
 app.command(epilog=rest.EPILOG)(rest.secret)
 cassettes = typer.Typer(name="cassette", help="Compare and convert recorded calls.", no_args_is_help=True)

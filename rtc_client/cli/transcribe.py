@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from rtc_client.audio.microphone import Microphone
 from rtc_client.audio.sources import FileSource, Source
 from rtc_client.call.call import Call, connect
 from rtc_client.call.result import CallResult
 from rtc_client.cli.call import events_file, hold
+from rtc_client.cli.hardware import microphone_named
 from rtc_client.cli.options import header_pair, set_up_logging, split_pair
 from rtc_client.cli.outcome import error_line, exit_status, failure, print_json
 from rtc_client.cli.streams import complain, say
@@ -83,9 +83,9 @@ def source_of(name: str) -> Source:
     """Return what is to be written down.
 
     Raises:
-        ConfigError: It is the microphone, and what it takes is not installed, or there is none.
+        ConfigError: The microphone has no name.
     """
-    return Microphone() if name == "mic" else FileSource(Path(name))
+    return microphone_named(name) or FileSource(Path(name))
 
 
 class _Page:

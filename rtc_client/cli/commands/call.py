@@ -82,10 +82,14 @@ def call(
     instructions: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="what the agent is told to be")] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option("--in", metavar="FILE|silence|tone:HZ", help="what the caller says, in turn; repeatable"),
+        typer.Option(
+            "--in", metavar="FILE|mic[:NAME]|silence|tone:HZ", help="what the caller says, in turn; repeatable"
+        ),
     ] = None,
     wav: Annotated[Path | None, typer.Option(metavar="FILE", help="the same as --in FILE")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what the agent says")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.wav|speaker[:NAME]", help="write what the agent says, or play it")
+    ] = None,
     caller_out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what was really sent")] = None,
     echo: Annotated[
         EchoChoice,

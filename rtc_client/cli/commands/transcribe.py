@@ -11,7 +11,7 @@ from rtc_client.cli.commands.shared import BaseUrl, Header, Query, Verbose, flag
 
 
 def transcribe(
-    source: Annotated[str, typer.Argument(metavar="FILE|mic", help="what is written down, in real time")],
+    source: Annotated[str, typer.Argument(metavar="FILE|mic[:NAME]", help="what is written down, in real time")],
     base_url: BaseUrl = None,
     query: Query = None,
     header: Header = None,

@@ -1,0 +1,36 @@
+"""What `mic[:NAME]` and `speaker[:NAME]` mean where a command takes the name of a file."""
+
+from __future__ import annotations
+
+from rtc_client.audio.microphone import Microphone
+from rtc_client.audio.speaker import Speaker
+from rtc_client.errors import ConfigError
+
+
+def microphone_named(name: str) -> Microphone | None:
+    """Return the microphone that `mic`, `mic:NAME` or `mic:INDEX` means; None for any other name.
+
+    Raises:
+        ConfigError: There is nothing behind the colon.
+    """
+    return Microphone(_device(name)) if _is_for("mic", name) else None
+
+
+def speaker_named(name: str) -> Speaker | None:
+    """Return the speaker that `speaker`, `speaker:NAME` or `speaker:INDEX` means; None for any other name.
+
+    Raises:
+        ConfigError: There is nothing behind the colon.
+    """
+    return Speaker(_device(name)) if _is_for("speaker", name) else None
+
+
+def _is_for(kind: str, name: str) -> bool:
+    return name == kind or name.startswith(f"{kind}:")
+
+
+def _device(name: str) -> str | None:
+    kind, colon, device = name.partition(":")
+    if colon and not device.strip():
+        raise ConfigError(f"{name} names no device: give {kind} alone, or see rtc-client devices")
+    return device.strip() if colon else None
