@@ -57,7 +57,7 @@ def test_what_is_unknown_or_ambiguous_is_told_with_what_there_is(wanted: int | s
 
 
 def test_a_machine_without_any_is_told_what_to_do() -> None:
-    with pytest.raises(ConfigError, match="this machine has no microphone: connect one, or .*apt install"):
+    with pytest.raises(ConfigError, match=r"this machine has no microphone: connect one, or .*apt install"):
         chosen("input", None, (DEVICES[3],))
 
 
