@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtc_client import Microphone, Speaker, connect
+from rtc_client import EchoSettings, Microphone, Speaker, connect
 from rtc_client.testing import AgentScript, Clip, FakeAnswerer, SpokenTurn
 from rtc_client.testing.asserts import assert_contains
 from rtc_client.testing.script import AtTime
@@ -17,7 +17,8 @@ async def test_both_sides_hear_each_other(sound_server: SoundServer) -> None:
     turn = SpokenTurn(voice=Clip(AGENT_WORDS), when=AtTime(0.4))
     async with FakeAnswerer(script=AgentScript(turns=[turn])) as answerer:
         with sound_server.listening() as heard:
-            call = connect(config_for(answerer), source=Microphone("desk_micro"), sink=Speaker("desk_speaker"))
+            config = config_for(answerer, echo=EchoSettings(mode="headphones"), barge_in="off")
+            call = connect(config, source=Microphone("desk_micro"), sink=Speaker("desk_speaker"))
             async with call:
                 answered = await answerer.wait_for_call()
                 with sound_server.saying(CALLER_WORDS) as said:
@@ -35,17 +36,8 @@ async def test_the_command_talks_by_the_default_devices(sound_server: SoundServe
     """`--in mic --out speaker` is the talking client, and its report says what it talked by."""
     turn = SpokenTurn(voice=Clip(AGENT_WORDS), when=AtTime(0.4))
     async with FakeAnswerer(script=AgentScript(turns=[turn])) as answerer:
-        options = (
-            "--base-url",
-            answerer.base_url,
-            "--in",
-            "mic",
-            "--out",
-            "speaker",
-            "--max-duration",
-            "2.5",
-            "--json",
-        )
+        devices = ("--in", "mic", "--out", "speaker", "--echo", "headphones", "--barge-in", "off")
+        options = ("--base-url", answerer.base_url, *devices, "--max-duration", "2.5", "--json")
         with sound_server.listening() as heard:
             async with running("call", *options, env=sound_server.environment) as command:
                 answered = await answerer.wait_for_call()
