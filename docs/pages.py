@@ -98,7 +98,7 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
     a_call = "AnsweredCall" if "testing" in here or "fake" in here else "Call"
 
     def link(match: re.Match[str]) -> str:
-        found = re.match(r"(\w+)((?:\.(?!json\b)\w+)?)", html.unescape(match[1]))
+        found = re.match(r"(\w+)((?:\.(?!(?:json|vtt|ogg)\b)\w+)?)", html.unescape(match[1]))
         name, member = found.groups() if found else ("", "")
         place = known.get(a_call if name == "call" and member else name)
         if place is None:
