@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
+from queue import SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -222,11 +223,13 @@ async def in_thread(work: Callable[[], _T], name: str, *, undo: Callable[[_T], o
 
     Raises:
         DeviceUnavailable: It took more than `LIMIT_S`. Cancelled, or then, it goes on by itself, and what comes of it
-            is undone.
+            is undone, in the same thread.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
-    is_unwanted = threading.Event()
+    # The thread keeps what comes of it in hand until it knows whether anybody took it: a task may be cancelled when
+    # the result is already on its way to it.
+    is_taken: SimpleQueue[bool] = SimpleQueue()
 
     def tell(result: Any, error: BaseException | None) -> None:
         if not done.done():
@@ -238,24 +241,22 @@ async def in_thread(work: Callable[[], _T], name: str, *, undo: Callable[[_T], o
         except BaseException as error:  # noqa: BLE001 - it is raised where the work is waited for
             _call(loop, tell, None, error)
             return
-        if not is_unwanted.is_set():
-            _call(loop, tell, result, None)
-        elif undo is not None:
+        _call(loop, tell, result, None)
+        if undo is not None and not is_taken.get():
             undo(result)
 
     threading.Thread(target=run, name=name, daemon=True).start()
+    taken = False
     try:
         async with asyncio.timeout(LIMIT_S):
-            return await done
+            result = await done
+        taken = True
+        return result
     except TimeoutError:
-        is_unwanted.set()
         _portaudio.give_up()
         raise DeviceUnavailable("the sound system of this machine does not answer", is_busy=False) from None
-    except asyncio.CancelledError:
-        is_unwanted.set()
-        if undo is not None and done.done() and not done.cancelled() and done.exception() is None:
-            undo(done.result())
-        raise
+    finally:
+        is_taken.put(taken)
 
 
 def _call(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
