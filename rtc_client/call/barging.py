@@ -18,7 +18,7 @@ from rtc_client.call.voices import Voices
 from rtc_client.config import CallConfig
 from rtc_client.protocol.codec import dump_command
 from rtc_client.protocol.commands import CancelResponse
-from rtc_client.protocol.events import ServerEvent, SpeechStarted
+from rtc_client.protocol.events import ServerEvent, SpeechStarted, SpeechStopped
 from rtc_client.sideband.outbox import Outbox
 
 
@@ -66,7 +66,8 @@ class BargeIns:
         self._responses, self._outbox, self._notify = responses, outbox, notify
         self._tellers = tellers_of(config, is_played=voices.agent.is_played)
         self._detector = VoiceDetector()
-        self._dropped_samples = 0
+        voices.agent.hush.on_dropped = self._mark
+        self._dropped_samples = self._queued_samples = 0
         self.count = 0
         """How often the agent was cut short."""
         if any(self._tellers):
@@ -83,11 +84,15 @@ class BargeIns:
 
     def on_event(self, event: ServerEvent) -> None:
         """Take an event of the server; the transcript has it already."""
+        if isinstance(event, SpeechStarted | SpeechStopped) and not self._tellers.local:
+            self._voices.agent.hush.is_caller_speaking = isinstance(event, SpeechStarted)
         if self._tellers.server and isinstance(event, SpeechStarted):
             self._interrupt("server")
 
     def _hear(self, samples: Samples, echo_dbfs: float) -> None:
-        if self._detector.push(samples, echo_dbfs) is SpeechEdge.STARTED:
+        edge = self._detector.push(samples, echo_dbfs)
+        self._voices.agent.hush.is_caller_speaking = self._detector.is_speaking
+        if edge is SpeechEdge.STARTED:
             self._interrupt("local")
 
     def _interrupt(self, by: BargeInTeller) -> None:
@@ -100,12 +105,25 @@ class BargeIns:
         is_told = by == "server"
         if is_v2 and response_id is not None and not is_told:
             self._outbox.put_now(dump_command(CancelResponse(response_id=response_id)))
-        queued = self._voices.agent.drop_queued()
+        queued = self._queued_samples = self._voices.agent.drop_queued()
         self._dropped_samples += queued
         if (not is_v2 and not is_told and self._responses.is_turn_open) or (queued and not self._config.is_direct):
-            self._router.on_interrupted(None, None)
+            self._mark()
         n_samples = queued + self._media.barge_in(response_id, is_told=is_told, queued_samples=queued)
         self.count += 1
         at_hand_s = n_samples / SAMPLE_RATE_HZ
         self._notify(BargedIn(by=by, at_hand_s=round(at_hand_s, 3)))
         return at_hand_s
+
+    def _mark(self) -> None:
+        """Mark in the transcript that the caller did not hear all of what the agent said last.
+
+        What waited in the loudspeaker was not heard; so its sound is heard that much behind where it was handed over.
+        """
+        queued_s = self._queued_samples / SAMPLE_RATE_HZ
+
+        def heard_since(at_s: float) -> float | None:
+            began_s = self._voices.agent.voiced_since(at_s)
+            return None if began_s is None else began_s + queued_s
+
+        self._router.on_silenced(heard_since)

@@ -134,7 +134,6 @@ class Engine:
             clock=clock,
             on_failure=self._on_audio_failure,
         )
-        self.voices.agent.hush.on_dropped = lambda: self.router.on_interrupted(None, None)
         self.streams = Streams(None if config.is_direct else self.voices.agent)
         self.responses = Responses(
             self.router.scribe,

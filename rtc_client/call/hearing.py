@@ -8,6 +8,7 @@ websocket there are no packets: `play` takes the frames that are due.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
@@ -33,6 +34,11 @@ _HANGOVER_FRAMES: Final = 5
 """Silence behind a sound that is encoded, where we are the ones who encode it: it brings out the last samples."""
 _RECORDED_BIT_RATE: Final = 64_000
 """What is kept, not sent, may take twice the room."""
+_WITHIN_S: Final = 0.2
+"""A shorter pause is within a word, or between two."""
+_MAX_STRETCHES: Final = 256
+_EARLY_S: Final = 0.5
+"""By how much a voice may come before the first of its words is told."""
 _LATE_S: Final = 0.005
 """A tick that is later than this is one of a process that stalls; timers of a healthy one are about 1 ms late."""
 
@@ -89,6 +95,8 @@ class Hearing:
         """When the sample at position 0 was handed over, monotonic seconds; None before."""
         self.voiced_s: float | None = None
         """When the agent was last heard speaking, monotonic seconds; None before."""
+        self._stretches: deque[tuple[float, float]] = deque(maxlen=_MAX_STRETCHES)
+        """From when to when the agent was heard without a pause, monotonic seconds."""
         self.level = LevelMeter()
         """Of what is heard; empty where only packets are wanted."""
         self._voice = LevelMeter()
@@ -125,6 +133,12 @@ class Hearing:
     def silent_s(self) -> float:
         """Return for how long the agent was not heard, in seconds; infinite before it was."""
         return math.inf if self.voiced_s is None else self._clock.now_s() - self.voiced_s
+
+    def voiced_since(self, at_s: float) -> float | None:
+        """Return when the agent was first heard from `at_s` on, or a moment before; None if it was not."""
+        begins = (began_s for began_s, ended_s in self._stretches if ended_s >= at_s)
+        began_s = next(begins, None)
+        return None if began_s is None else max(began_s, at_s - _EARLY_S)
 
     def queued_s(self) -> float:
         """Return how much was handed to the sink and is still to be played, in seconds."""
@@ -178,7 +192,7 @@ class Hearing:
             samples = renderer.render(slot)
             mean_square = self._write(PcmFrame(samples, start))
             if mean_square is not None and is_voiced_mean_square(mean_square):
-                self.voiced_s = now_s
+                self._note_voice(now_s)
         else:
             self._position = start + FRAME_SAMPLES
 
@@ -203,7 +217,7 @@ class Hearing:
             return
         mean_square = self._write(PcmFrame(frame, start))
         if mean_square is not None and is_voiced_mean_square(mean_square):
-            self.voiced_s = now_s
+            self._note_voice(now_s)
 
     def at_work(self) -> None:
         """Take note that the agent is about to speak: he is not silent, although nothing is to be heard of him yet."""
@@ -216,7 +230,7 @@ class Hearing:
         self.begin()
         now_s = self._clock.now_s()
         if is_voiced(level_dbfs(samples)):
-            self.voiced_s = now_s
+            self._note_voice(now_s)
         if self._playout is not None:
             self._hand_over(self._playout.push(samples, timestamp_samples, now_s))
 
@@ -234,6 +248,13 @@ class Hearing:
         elif self._renders:
             self._hand_over(_silence(self._position, end_samples))
         self._is_over = True
+
+    def _note_voice(self, now_s: float) -> None:
+        self.voiced_s = now_s
+        if self._stretches and now_s - self._stretches[-1][1] < _WITHIN_S:
+            self._stretches[-1] = self._stretches[-1][0], now_s
+        else:
+            self._stretches.append((now_s - FRAME_S, now_s))
 
     def _hand_over(self, frames: Iterable[PcmFrame]) -> None:
         for frame in frames:

@@ -9,15 +9,29 @@ from rtc_client.audio.frames import SILENCE, Samples
 from rtc_client.audio.pcm import is_voiced, level_dbfs
 
 PAUSE_FRAMES: Final = 30
-"""0.6 s of silence end it: longer than the pauses between words, shorter than those between turns."""
+"""0.6 s of silence of an agent who gave way to the caller: longer than the pauses between words."""
+GIVES_WAY_FRAMES: Final = 75
+"""Who falls silent while the caller speaks, or 1.5 s later at most, gives way; a server takes a second to decide it."""
+LONG_PAUSE_FRAMES: Final = 100
+"""2 s of silence are longer than the pauses within a turn, whoever speaks."""
 
 
 class Hush:
-    """Puts silence in the place of what the agent says, from `begin` to the first of: `end`, a pause of 0.6 s."""
+    """Puts silence in the place of what the agent says, from `begin` until it begins anew.
+
+    Where events tell of that, `end` is called. Else silence has to tell it, and by its length alone a pause within a
+    turn cannot be told from one between two. But who is interrupted and gives way falls silent while the other speaks,
+    or soon after, and does not go on before he has finished: 0.6 s of such a silence end the turn. An agent that talks
+    on takes its breath elsewhere, and it takes 2 s of any silence. So an agent that begins anew is heard, although
+    nobody tells of it, and one that talks on is not heard again between two sentences.
+    """
 
     def __init__(self) -> None:
         self.on_dropped: Callable[[], object] = lambda: None
         """Told, once for each `begin`, when the first sound is not heard that would have been."""
+        self.is_caller_speaking = False
+        """Whether the caller is, as far as anybody tells."""
+        self._after_caller_frames = 0
         self._quiet_frames = 0
         self._has_dropped = False
         self.is_on = False
@@ -25,8 +39,9 @@ class Hush:
         """Samples with a voice in them that were not heard, of the whole call."""
 
     def begin(self) -> None:
-        """The agent is to be heard no more."""
-        self.is_on, self._has_dropped, self._quiet_frames = True, False, 0
+        """The agent is to be heard no more, for the caller speaks."""
+        self.is_on, self._has_dropped = True, False
+        self._quiet_frames = self._after_caller_frames = 0
 
     def end(self) -> None:
         """The agent begins anew."""
@@ -44,9 +59,16 @@ class Hush:
 
     def filtered(self, samples: Samples) -> Samples:
         """Return silence for a frame that was to be played: int16, shape `(n_samples,)`, at most 20 ms."""
+        self._after_caller_frames = 0 if self.is_caller_speaking else self._after_caller_frames + 1
         if is_voiced(level_dbfs(samples)):
             self.drop(samples)
         else:
             self._quiet_frames += 1
-            self.is_on = self._quiet_frames < PAUSE_FRAMES
+            self.is_on = not self._is_over
         return SILENCE[: len(samples)]
+
+    @property
+    def _is_over(self) -> bool:
+        fell_silent_after_frames = self._after_caller_frames - self._quiet_frames
+        gave_way = fell_silent_after_frames <= GIVES_WAY_FRAMES and not self.is_caller_speaking
+        return self._quiet_frames >= (PAUSE_FRAMES if gave_way else LONG_PAUSE_FRAMES)

@@ -95,8 +95,21 @@ class Router:
         return event
 
     def on_interrupted(self, item_id: str | None, heard_ms: int | None) -> None:
-        """Take note that we played no more of an item of the agent's, or of what it said last when None."""
+        """Take note that we played no more of an item of the agent's, and how much of it was heard."""
         self.scribe.interrupted(self._at_ms(), item_id=item_id, heard_ms=heard_ms)
+
+    def on_silenced(self, voiced_since: Callable[[float], float | None]) -> None:
+        """Take note that we played no more of what the agent said last.
+
+        `voiced_since` tells when it was first heard from a time on, both monotonic seconds; None if it was not.
+        """
+        connected_s = self._timeline.at_s(Fact.DTLS_CONNECTED) or 0.0
+
+        def heard_since(at_ms: int) -> int | None:
+            began_s = voiced_since(connected_s + at_ms / 1000)
+            return None if began_s is None else round((began_s - connected_s) * 1000)
+
+        self.scribe.interrupted(self._at_ms(), heard_since=heard_since)
 
     def _at_ms(self) -> int:
         return round(self._timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s()) * 1000)

@@ -41,9 +41,11 @@ class TranscriptEntry:
     interrupted: bool = False
     """Whether the agent was cut short, so that the caller did not hear all of the text."""
     heard_ms: int | None = None
-    """How much of an interrupted entry's sound was heard; None where nobody said."""
+    """How much of an interrupted entry's sound was heard; None where nobody said. On realtime v1 it is what was heard
+    from the entry's first word on."""
     heard_chars: int | None = None
-    """How much of an interrupted entry's text was heard, an estimate by the length of its sound; None if unknown."""
+    """How much of an interrupted entry's text was heard: an estimate by the length of its sound, and where that is not
+    known, as on realtime v1, no more than had come by then. None if unknown."""
     never_arrived: bool = False
     """Whether its text, or the end of it, never came: transcription failed, or the call ended first."""
     number: int = field(default=0, compare=False)

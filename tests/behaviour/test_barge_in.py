@@ -25,7 +25,7 @@ from rtc_client.audio.frames import Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.call.barging import tellers_of
 from rtc_client.config import BargeIn
-from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
+from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.loudspeaker import Loudspeaker
 from tests.wire.test_direct import config_of, serving
@@ -59,6 +59,14 @@ async def barged_in(call: Call) -> BargedIn:
     raise AssertionError("the call ended first")
 
 
+def tone(duration_s: float) -> Samples:
+    """Return a tone at -20 dBFS."""
+    wave: Samples = np.rint(4_600 * np.sin(2 * np.pi * 660 * np.arange(round(24_000 * duration_s)) / 24_000)).astype(
+        np.int16
+    )
+    return wave
+
+
 def says(answerer: FakeAnswerer, duration_s: float = 6.0) -> None:
     """Let the agent tell a long story at once."""
     turn = SpokenTurn(voice=Tone(frequency_hz=660, duration_s=duration_s), text="A long story. " * 20, when=AtTime(0.1))
@@ -90,11 +98,11 @@ async def test_our_own_ear_stops_the_agent_within_60_ms(answerer: FakeAnswerer) 
 
 
 async def test_the_servers_word_stops_the_agent_within_60_ms(answerer: FakeAnswerer) -> None:
-    """From the event to silence at the loudspeaker; the caller said nothing, and the agent's next turn is heard."""
-    turns = [
-        SpokenTurn(voice=Tone(frequency_hz=660, duration_s=0.9), text="One.", when=AtTime(0.1)),
-        SpokenTurn(voice=Tone(frequency_hz=440, duration_s=0.4), text="Two.", when=AtTime(1.9)),
-    ]
+    """From the event to silence at the loudspeaker. The rest of the turn is not heard, whatever its pauses; the agent's
+    next turn is. The transcript says how much was heard, and which words were not."""
+    sentences = (tone(0.5), np.zeros(round(24_000 * 0.7), dtype=np.int16), tone(0.3))
+    story = SpokenTurn(voice=Clip(np.concatenate(sentences)), text="One, two, three, four, five.", when=AtTime(0.1))
+    turns = [story, SpokenTurn(voice=Tone(frequency_hz=440, duration_s=0.4), text="Six.", when=AtTime(2.0))]
     answerer.script = AgentScript(turns=turns)
     speaker = Loudspeaker()
 
@@ -111,9 +119,14 @@ async def test_the_servers_word_stops_the_agent_within_60_ms(answerer: FakeAnswe
         result = call.result
 
     assert told.by == "server"
-    assert speaker.last_voiced_s(came_s + 0.5) - came_s <= LIMIT_S
+    heard = [at_s for at_s in speaker.voiced if at_s < came_s + 1.4]
+    assert heard[-1] - came_s <= LIMIT_S
     assert result.barge_ins == 1
-    assert result.unheard_s > 0.2
+    assert result.unheard_s == pytest.approx(0.8 - len(heard) * A_TICK_S, abs=0.15)
+    first, second = (entry for entry in result.transcript if entry.role == "agent")
+    assert (first.text, first.interrupted, second.interrupted) == (story.text, True, False)
+    assert first.heard_ms == pytest.approx(1000 * (came_s - heard[0]) - 40, abs=60)
+    assert first.unheard_text.endswith("four, five.")
 
 
 async def test_a_file_hears_everything(answerer: FakeAnswerer) -> None:

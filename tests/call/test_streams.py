@@ -10,7 +10,7 @@ import pytest
 
 from rtc_client import CallLost, MediaConnected, NoAudioYet
 from rtc_client.call.feed import EventFeed
-from rtc_client.call.hush import PAUSE_FRAMES, Hush
+from rtc_client.call.hush import GIVES_WAY_FRAMES, LONG_PAUSE_FRAMES, PAUSE_FRAMES, Hush
 from rtc_client.call.streams import CAPACITY_CHUNKS, Stream
 
 VOICE = np.full(480, 5000, dtype=np.int16)
@@ -87,18 +87,59 @@ async def test_a_step_that_is_cancelled_loses_nothing_and_the_end_stays_the_end(
             await anext(reader)
 
 
-def test_a_hush_ends_with_a_pause() -> None:
-    """Shorter pauses are those between words; what was kept away is counted and told of once."""
-    hush, told = Hush(), []
-    hush.on_dropped = lambda: told.append(1)
+def hushed(*, voiced: int = 0) -> Hush:
+    """Return a hush that has just begun, and behind which the agent talked on for some frames."""
+    hush = Hush()
     hush.begin()
-    for _ in range(PAUSE_FRAMES - 1):
-        hush.filtered(SILENCE)
+    for _ in range(voiced):
+        assert not hush.filtered(VOICE).any()
+    return hush
+
+
+def silent_frames(hush: Hush, limit: int = 200) -> int:
+    """Return after how many frames of silence the agent is heard again."""
+    return next(n for n in range(1, limit) if hush.filtered(SILENCE) is not None and not hush.is_on)
+
+
+def test_what_a_hush_keeps_away_is_counted_and_told_of_once() -> None:
+    """Sound, not silence."""
+    hush, told = hushed(), []
+    hush.on_dropped = lambda: told.append(1)
+    hush.filtered(SILENCE)
     assert not told
     for _ in range(3):
-        assert not hush.filtered(VOICE).any()
-    for _ in range(PAUSE_FRAMES):
-        assert hush.is_on
-        hush.filtered(SILENCE)
-    assert not hush.is_on
+        hush.filtered(VOICE)
     assert (told, hush.dropped_samples) == ([1], 3 * 480)
+
+
+@pytest.mark.parametrize("voiced", [0, 40, GIVES_WAY_FRAMES])
+def test_an_agent_that_gives_way_is_heard_again_after_a_short_pause(voiced: int) -> None:
+    """Whether it fell silent at once, or a second later."""
+    assert silent_frames(hushed(voiced=voiced)) == PAUSE_FRAMES
+
+
+def test_an_agent_that_talks_on_is_not_heard_again_between_two_sentences() -> None:
+    """Nobody gave way long after the caller had spoken: 1.9 s are a pause, and 2 s are the end."""
+    hush = hushed(voiced=GIVES_WAY_FRAMES + 1)
+    for _ in range(2):
+        for _ in range(LONG_PAUSE_FRAMES - 1):
+            hush.filtered(SILENCE)
+        hush.filtered(VOICE)
+        assert hush.is_on
+    assert silent_frames(hush) == LONG_PAUSE_FRAMES
+
+
+def test_as_long_as_the_caller_speaks_a_short_pause_is_none() -> None:
+    """Who is silent meanwhile has given way once he has finished; but nobody is silenced for ever by a noise."""
+    hush = hushed()
+    hush.is_caller_speaking = True
+    for _ in range(GIVES_WAY_FRAMES + 10):
+        hush.filtered(VOICE)
+    for _ in range(LONG_PAUSE_FRAMES - 1):
+        hush.filtered(SILENCE)
+    assert hush.is_on
+    hush.is_caller_speaking = False
+    assert silent_frames(hush) == 1
+    hush.begin()
+    hush.is_caller_speaking = True
+    assert silent_frames(hush) == LONG_PAUSE_FRAMES

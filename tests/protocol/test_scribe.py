@@ -330,6 +330,43 @@ def test_we_may_cut_the_agent_short_ourselves() -> None:
     assert written_down(lambda scribe: scribe.interrupted(30)) == ()
 
 
+def test_words_that_came_after_the_cut_were_not_heard() -> None:
+    """Where nobody tells how long the sound was; how much of it was heard is told by when the entry was first heard."""
+    asked: list[int] = []
+
+    def heard_since(at_ms: int) -> int:
+        asked.append(at_ms)
+        return 120
+
+    told = (
+        settled("caller", "When?", 50),
+        piece("agent", "We open at", 100),
+        lambda scribe: scribe.interrupted(1_000, heard_since=heard_since),
+        lambda scribe: scribe.interrupted(1_100, heard_since=heard_since),
+        piece("agent", " ten on Sunday.", 1_200),
+    )
+    for last in ((), (settled("agent", "We open at ten on Sunday.", 1_300),)):
+        answer = written_down(*told, *last)[1]
+        assert (answer.heard_ms, answer.unheard_text) == (880, " ten on Sunday.")
+    assert set(asked) == {100}
+
+
+def test_a_cut_survives_that_a_turn_becomes_one_again() -> None:
+    """Late words of the caller had cut it in two, and we cut the second part."""
+    answer, question = written_down(
+        piece("agent", "We open ", 100),
+        piece("caller", "When?", 200),
+        piece("agent", "at ten", 300),
+        lambda scribe: scribe.interrupted(900, heard_since=lambda at_ms: at_ms),
+        piece("agent", " on Sunday.", 1_000),
+        settled("agent", "We open at ten on Sunday.", 1_300),
+    )
+
+    assert (answer.text, answer.interrupted) == ("We open at ten on Sunday.", True)
+    assert (answer.heard_ms, answer.unheard_text) == (800, " on Sunday.")
+    assert not question.interrupted
+
+
 def test_words_that_never_came_are_flagged() -> None:
     """Because their transcription failed, or because the call was over first; not if they come after all."""
     failed = only(written_down(lambda scribe: scribe.failed("a", 10)))

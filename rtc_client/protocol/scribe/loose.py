@@ -56,10 +56,15 @@ class LooseEntries:
     def settle(self, role: Role, text: str, at_ms: int) -> Record | None:
         """Set the whole text of the turn that is now over; return its entry, None if nothing was said."""
         replaced = self._replaced(role, text)
-        for record in replaced:
-            self._ledger.fits(-record.n_chars)
-            record.parts.clear()
         first = replaced[0] if replaced else self._begin(role, at_ms) if text else None
+        n_before = 0
+        for record in replaced:
+            if first is not None and record is not first and record.is_cut:
+                first.take_cut(record, n_before)
+            n_before += record.n_chars
+        self._ledger.fits(-n_before)
+        for record in replaced:
+            record.parts.clear()
         if first is None:
             return None
         self._end_other(role, first)

@@ -99,6 +99,8 @@ class Record:
     """Whether the agent said all it meant to say."""
     is_cut: bool = False
     heard_ms: int | None = None
+    told_chars: int | None = None
+    """How much of the text had come when we cut it."""
     sound_ms: float = 0.0
     """How much sound came for it."""
     speech: Speech | None = None
@@ -141,13 +143,17 @@ class Record:
 
     @property
     def heard_chars(self) -> int | None:
-        """How much of the text was heard, cut back to whole words: as much of it as of its sound. None if unknown."""
-        if self.heard_ms is None or (self.heard_ms > 0 and self.sound_ms <= 0):
+        """How much of the text was heard, cut back to whole words: as much of it as of its sound. None if unknown.
+
+        Where nobody tells how much sound there was of it, words that had not come when it was cut were not heard.
+        """
+        text, heard_ms = self.text, self.heard_ms
+        if heard_ms is not None and (heard_ms == 0 or self.sound_ms > 0):
+            n_chars = round(len(text) * min(1.0, heard_ms / (self.sound_ms or 1)))
+        elif self.told_chars is not None and self.told_chars < len(text):
+            n_chars = self.told_chars
+        else:
             return None
-        text = self.text
-        n_chars = (
-            len(text) if self.heard_ms >= self.sound_ms > 0 else round(len(text) * self.heard_ms / (self.sound_ms or 1))
-        )
         if n_chars < len(text) and not text[n_chars].isspace():
             n_chars = text.rfind(" ", 0, n_chars) + 1
         return n_chars
@@ -158,3 +164,9 @@ class Record:
         if heard_ms is not None:
             heard_ms = max(0, heard_ms)
             self.heard_ms = heard_ms if self.heard_ms is None else min(heard_ms, self.heard_ms)
+
+    def take_cut(self, other: Record, n_chars: int) -> None:
+        """Be cut as another record was, whose text becomes this one's from `n_chars` on."""
+        self.cut(None if other.heard_ms is None else other.heard_ms + other.at_ms - self.at_ms)
+        if self.told_chars is None and other.told_chars is not None:
+            self.told_chars = n_chars + other.told_chars

@@ -8,6 +8,7 @@ only by who spoke when, see `loose.py`. What comes under both kinds of names is 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -220,14 +221,29 @@ class Scribe:
         if record is not None:
             record.cut(heard_ms)
 
-    def interrupted(self, at_ms: int, *, item_id: str | None = None, heard_ms: int | None = None) -> None:
-        """Take note that we cut the agent short ourselves: in an item, or in what it said last when None."""
+    def interrupted(
+        self,
+        at_ms: int,
+        *,
+        item_id: str | None = None,
+        heard_ms: int | None = None,
+        heard_since: Callable[[int], int | None] = lambda at_ms: None,
+    ) -> None:
+        """Take note that we cut the agent short ourselves: in an item, or in what it said last when None.
+
+        `heard_ms` says how much of its sound was heard; else `heard_since` is asked when the agent was first heard from
+        the time on at which the entry began, and that is where its sound begins.
+        """
         record = self._said("agent", item_id, at_ms)
         if record is None and item_id is None:
             said = (record for record, _ in reversed(self._ledger.placed()) if record.role == "agent")
             record = next((record for record in said if record.n_chars and not record.is_written), None)
         if record is not None:
             is_open = record.item_id is None and record.is_open
+            if heard_ms is None and not record.is_cut and (since_ms := heard_since(record.at_ms)) is not None:
+                heard_ms = at_ms - since_ms
+            if record.told_chars is None:
+                record.told_chars = record.n_chars
             record.cut(heard_ms)
             # What still comes of a loose turn is of that turn, heard or not; its settled text tells where it ends.
             record.is_over = not is_open
