@@ -25,6 +25,7 @@ REFUSED: Final = 3
 NO_MEDIA: Final = 4
 LOST: Final = 5
 SCENARIO_NOT_MET: Final = 6
+TERMINAL_CLOSED: Final = 129
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 

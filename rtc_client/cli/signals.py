@@ -1,4 +1,8 @@
-"""SIGINT and SIGTERM: the first ends the call in good order, the second ends the process at once."""
+"""SIGINT, SIGTERM, SIGHUP: the first ends the call in good order, the second ends the process at once.
+
+Of a terminal that is closed the kernel tells by SIGHUP, and the shell often by another one: that is no second signal.
+Who was started by `nohup` is not told.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rtc_client.cli.outcome import INTERRUPTED, TERMINATED
+from rtc_client.cli.outcome import INTERRUPTED, TERMINAL_CLOSED, TERMINATED
 from rtc_client.cli.terminal import restore
 
-_STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+_STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINAL_CLOSED}
 
 
 @dataclass(slots=True)
@@ -24,21 +28,25 @@ class Signalled:
 
 @contextmanager
 def on_signals(stop: Callable[[], object]) -> Iterator[Signalled]:
-    """Call `stop` at the first SIGINT or SIGTERM while the block runs; a second one does not wait for anything."""
+    """Call `stop` at the first signal while the block runs; a second one does not wait for anything."""
     loop = asyncio.get_running_loop()
     signalled = Signalled()
+    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = [number for number in _STATUS if not (is_nohup and number is signal.SIGHUP)]
 
     def received(number: signal.Signals) -> None:
         if signalled.status is not None:
+            if number is signal.SIGHUP:
+                return
             restore()
             os._exit(_STATUS[number])
         signalled.status = _STATUS[number]
         stop()
 
-    for number in _STATUS:
+    for number in numbers:
         loop.add_signal_handler(number, received, number)
     try:
         yield signalled
     finally:
-        for number in _STATUS:
+        for number in numbers:
             loop.remove_signal_handler(number)

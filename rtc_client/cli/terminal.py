@@ -17,8 +17,8 @@ from typing import Any, Final
 
 _SHOW_CURSOR: Final = "\x1b[?25h"
 _LOCAL_FLAGS, _CONTROL_CHARACTERS = 3, 6
-_DEADLY: Final = (signal.SIGQUIT, signal.SIGHUP)
-"""Signals that end us at once, without a word of ours; SIGINT and SIGTERM hang up first (`signals.py`)."""
+_DEADLY: Final = signal.SIGQUIT
+"""Ends us at once, without a word of ours; other signals hang up first (`signals.py`)."""
 
 _taken: list[Keyboard] = []
 
@@ -61,12 +61,11 @@ def keys_to(take: Callable[[bytes], object]) -> Iterator[bool]:
         keyboard.take_hold()
         loop.add_signal_handler(signal.SIGTSTP, keyboard.suspend)
         loop.add_signal_handler(signal.SIGCONT, keyboard.take_hold)
-        for number in _DEADLY:
-            if signal.getsignal(number) is signal.SIG_DFL:
-                loop.add_signal_handler(number, _die, number)
+        if signal.getsignal(_DEADLY) is signal.SIG_DFL:
+            loop.add_signal_handler(_DEADLY, _die, _DEADLY)
         yield True
     finally:
-        for number in (signal.SIGTSTP, signal.SIGCONT, *_DEADLY):
+        for number in (signal.SIGTSTP, signal.SIGCONT, _DEADLY):
             loop.remove_signal_handler(number)
         keyboard.let_go()
         _taken.remove(keyboard)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pty
 import re
+import signal
 import struct
 import termios
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -53,6 +54,14 @@ class Terminal:
         """Return whether keys come one by one, and are not shown."""
         return not termios.tcgetattr(self.slave)[3] & (termios.ICANON | termios.ECHO)
 
+    def close(self) -> None:
+        """Close it, as if its window were closed."""
+        asyncio.get_running_loop().remove_reader(self._master)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for end in (self.slave, self._master):
+            os.dup2(nowhere, end)
+        os.close(nowhere)
+
     async def until(self, is_so: Callable[[str], object]) -> None:
         """Return once the text fulfils a condition."""
         async with asyncio.timeout(20):
@@ -98,5 +107,7 @@ async def on_terminal(*arguments: str, command: Sequence[str] | None = None) -> 
 
 
 def _own_the_terminal() -> None:
-    """Make stdin the terminal of the new session, so that Ctrl-C and Ctrl-Z are signals there."""
+    """Make stdin the terminal of the new session, so that Ctrl-C and Ctrl-Z are signals there; who runs the tests may
+    have been told to ignore that its own is closed."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     ioctl(0, termios.TIOCSCTTY, 0)

@@ -18,6 +18,7 @@ from rtc_client.audio.assets import CALLER_SPEECH
 from rtc_client.audio.files import read_audio, write_wav
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import until
+from tests.behaviour.recordings import report
 from tests.cli.command import COMPLAINTS, running
 from tests.cli.on_terminal import SHOW, Terminal, on_terminal
 
@@ -114,14 +115,14 @@ def quit_key(terminal: Terminal) -> None:
     terminal.press("\x1c")
 
 
-def hang(terminal: Terminal) -> None:
-    terminal.process.send_signal(signal.SIGHUP)
+def terminate(terminal: Terminal) -> None:
+    terminal.process.send_signal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(
     ("end", "statuses"),
-    [(interrupt, {130}), (interrupt_twice, {130}), (quit_key, {-signal.SIGQUIT}), (hang, {-signal.SIGHUP})],
-    ids=["Ctrl-C", "twice", "Ctrl-backslash", "SIGHUP"],
+    [(interrupt, {130}), (interrupt_twice, {130}), (quit_key, {-signal.SIGQUIT}), (terminate, {143})],
+    ids=["Ctrl-C", "twice", "Ctrl-backslash", "SIGTERM"],
 )
 async def test_the_terminal_is_as_it_was_whatever_ends_the_process(
     answerer: FakeAnswerer, end: Callable[[Terminal], None], statuses: set[int]
@@ -133,6 +134,18 @@ async def test_the_terminal_is_as_it_was_whatever_ends_the_process(
         assert await terminal.ended() in statuses
         assert not terminal.is_raw()
         await terminal.until(lambda _: SHOW in terminal.drawn)
+
+
+async def test_a_terminal_that_is_closed_hangs_up(answerer: FakeAnswerer, tmp_path: Path) -> None:
+    """Its window, or the line to it: the server is told, the recording is finished, and nobody is waited for."""
+    async with on_terminal("call", "--base-url", answerer.base_url, "--record", str(tmp_path)) as terminal:
+        await is_up(terminal)
+        terminal.close()
+        terminal.process.send_signal(signal.SIGHUP)  # a shell tells it, too
+        assert await terminal.ended() == 129
+
+    assert (await answerer.wait_for_call()).hung_up_by_client
+    assert report(tmp_path)["end"]["reason"] == "interrupted"
 
 
 PROGRAM = """

@@ -11,7 +11,7 @@ from rtc_client.cli.commands.shared import Verbose, flag
 
 EPILOG = (
     "exit status: 0 ended by POST /_shutdown, 1 internal error, 2 usage, 6 a call did not meet the scenario, "
-    "130 interrupted, 143 terminated"
+    "129 terminal closed, 130 interrupted, 143 terminated"
 )
 
 

@@ -10,7 +10,8 @@ from rtc_client.cli.commands.shared import Verbose, flag
 
 EPILOG = (
     "An option without UP/DOWN is for both directions; up is from the caller to the agent. "
-    "exit status: 0 ended by POST /_shutdown, 1 internal error, 2 usage, 130 interrupted, 143 terminated"
+    "exit status: 0 ended by POST /_shutdown, 1 internal error, 2 usage, "
+    "129 terminal closed, 130 interrupted, 143 terminated"
 )
 
 

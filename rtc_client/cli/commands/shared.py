@@ -8,7 +8,7 @@ import typer
 
 EPILOG = (
     "exit status: 0 completed, 1 internal error, 2 usage, 3 refused, 4 no media, 5 lost midway, "
-    "130 interrupted, 143 terminated"
+    "129 terminal closed, 130 interrupted, 143 terminated"
 )
 
 
