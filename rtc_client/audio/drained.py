@@ -6,8 +6,6 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -22,36 +20,18 @@ class WavSink(SavedFile[WavWriter, Samples]):
     """Writes a 16-bit mono WAV file at `SAMPLE_RATE_HZ`, over what was there; its folder must exist.
 
     A thread writes it, a second of sound at a time, and the file is playable at any moment: a process that is killed
-    loses about the last second. A disk that refuses, or falls `MAX_BEHIND_S` behind, is an OSError from `write` or
-    `aclose`: a recording with holes would lie.
+    loses about the last second. A disk that refuses, or falls a minute behind (`MAX_BEHIND` frames), is an OSError from
+    `write` or `aclose`: a recording with holes would lie.
     """
 
-    MAX_BEHIND_S: Final = 60.0
-
-    def __init__(self, path: Path | str) -> None:
-        super().__init__(path)
-        self._unsaved_samples = 0
-
     def write(self, frame: PcmFrame) -> None:
-        self._tell()
-        self._check_open()
-        self._unsaved.append(frame.samples)
-        self._unsaved_samples += len(frame.samples)
-        if self._unsaved_samples > self.MAX_BEHIND_S * SAMPLE_RATE_HZ:
-            self._fail(TimeoutError(f"the disk of {self.path} is more than {self.MAX_BEHIND_S:g} s behind"))
-            self._tell()
-        if self._unsaved_samples >= SAMPLE_RATE_HZ:
-            self._save_soon()
+        self._gather(frame.samples, frame.end_samples / SAMPLE_RATE_HZ)
 
     def _create(self) -> WavWriter:
         return WavWriter(self.path)
 
     def _write(self, writer: WavWriter, items: list[Samples]) -> None:
         writer.append(np.concatenate(items))
-
-    def _take(self) -> list[Samples]:
-        self._unsaved_samples = 0
-        return super()._take()
 
 
 class CallbackSink(OneCall):

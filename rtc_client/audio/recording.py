@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from rtc_client.audio.ogg import OggOpusWriter
 from rtc_client.audio.packets import CLOCK_RATE_HZ, OpusError
 from rtc_client.audio.saved import SavedFile
-
-_SAVED_SAMPLES: Final = CLOCK_RATE_HZ
-_SAVED_PACKETS: Final = 50
-"""How much is gathered before a thread is asked to write it: a second, which is so many packets of 20 ms."""
 
 
 @runtime_checkable
@@ -51,28 +47,16 @@ class OggRecorder(SavedFile[OggOpusWriter, tuple[bytes, int]]):
     before what is already there, is left out and counted in `discarded_packets`.
 
     A thread writes it, a second of sound at a time, and the file is playable at any moment: a process that is killed
-    loses about the last second of sound. A disk that refuses, or falls `MAX_BEHIND_PACKETS` behind, is an OSError
-    from `write_packet` or `aclose`: a recording with holes would lie.
+    loses about the last second of sound. A disk that refuses, or falls a minute behind (`MAX_BEHIND` packets), is an
+    OSError from `write_packet` or `aclose`: a recording with holes would lie.
     """
-
-    MAX_BEHIND_PACKETS: Final = 3_000
-    """A minute, in packets of 20 ms."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
         self.discarded_packets = 0
 
     def write_packet(self, payload: bytes, position_samples: int) -> None:
-        self._tell()
-        self._check_open()
-        self._unsaved.append((payload, position_samples))
-        gathered_samples = position_samples - self._unsaved[0][1]
-        if gathered_samples < _SAVED_SAMPLES and len(self._unsaved) < _SAVED_PACKETS:
-            return
-        if len(self._unsaved) > self.MAX_BEHIND_PACKETS:
-            self._fail(TimeoutError(f"the disk of {self.path} is more than {self.MAX_BEHIND_PACKETS} packets behind"))
-            self._tell()
-        self._save_soon()
+        self._gather((payload, position_samples), position_samples / CLOCK_RATE_HZ)
 
     def _create(self) -> OggOpusWriter:
         return OggOpusWriter(self.path)

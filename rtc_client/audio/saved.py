@@ -6,9 +6,13 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from rtc_client.audio.lifetime import OneCall
+
+_GATHERED_S: Final = 1.0
+_GATHERED_ITEMS: Final = 50
+"""How much is gathered before a thread is asked to write it: a second, which is so many items of 20 ms."""
 
 
 class Writer(Protocol):
@@ -27,9 +31,12 @@ R = TypeVar("R")
 class SavedFile(OneCall, ABC, Generic[W, T]):
     """Items wait in `_unsaved` until `_save_soon` hands all of them to a thread; the next ones wait for that.
 
-    The first thing that goes wrong is kept in `_failure`, ends the writing, and is told by `_tell`. It is for
-    subclasses to bound what waits.
+    `_gather` does so a second at a time, and bounds what waits. The first thing that goes wrong is kept in `_failure`,
+    ends the writing, and is told by `_tell`.
     """
+
+    MAX_BEHIND: Final = 3_000
+    """How many items may wait for the disk: a minute, where they are 20 ms long."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__()
@@ -38,6 +45,7 @@ class SavedFile(OneCall, ABC, Generic[W, T]):
         self._writer: W | None = None
         self._saving: asyncio.Task[None] | None = None
         self._unsaved: list[T] = []
+        self._gathered_from_s = 0.0
         self._failure: Exception | None = None
         self._is_told = False
 
@@ -49,9 +57,22 @@ class SavedFile(OneCall, ABC, Generic[W, T]):
     def _write(self, writer: W, items: list[T]) -> None:
         """Write items in order; in a thread."""
 
-    def _check_open(self) -> None:
+    def _gather(self, item: T, position_s: float) -> None:
+        """Take the next item, whose place in the file is at `position_s`.
+
+        Raises what went wrong before, or TimeoutError: the disk is too far behind.
+        """
+        self._tell()
         if self._writer is None:
             raise ValueError(f"{type(self).__name__}: it can be written to between open() and aclose() only")
+        if not self._unsaved:
+            self._gathered_from_s = position_s
+        self._unsaved.append(item)
+        if len(self._unsaved) > self.MAX_BEHIND:
+            self._fail(TimeoutError(f"the disk of {self.path} is more than a minute behind"))
+            self._tell()
+        if position_s - self._gathered_from_s >= _GATHERED_S or len(self._unsaved) >= _GATHERED_ITEMS:
+            self._save_soon()
 
     def _save_soon(self) -> None:
         if self._writer is not None and (self._saving is None or self._saving.done()):

@@ -189,11 +189,11 @@ async def test_a_disk_that_fills_up_at_the_end_is_said_by_aclose(
 async def test_a_disk_that_never_answers_does_not_fill_the_memory(tmp_path: Path) -> None:
     recorder = OggRecorder(tmp_path / "a.ogg")
     await recorder.open()
-    for i in range(OggRecorder.MAX_BEHIND_PACKETS):  # no turn of the loop in between: nothing is saved meanwhile
+    for i in range(OggRecorder.MAX_BEHIND):  # no turn of the loop in between: nothing is saved meanwhile
         recorder.write_packet(SILENT_PACKET, i * PTIME_SAMPLES)
 
     with pytest.raises(TimeoutError, match="behind"):
-        recorder.write_packet(SILENT_PACKET, OggRecorder.MAX_BEHIND_PACKETS * PTIME_SAMPLES)
+        recorder.write_packet(SILENT_PACKET, OggRecorder.MAX_BEHIND * PTIME_SAMPLES)
     await recorder.aclose()
 
 
