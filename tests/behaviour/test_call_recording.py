@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import resource
 import signal
 import sys
@@ -36,7 +37,6 @@ from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS, SAME, locate, seco
 
 QUESTION, ANSWER = "When do you open?", "Of course. On Sunday."
 SCRIPT = AgentScript(turns=[SpokenTurn(voice=Clip(AGENT_WORDS), text=ANSWER, when=AfterCaller())], caller_text=QUESTION)
-LOUD = 1_000
 LEAST_BITS = 2
 """As much as the dither of a player may be."""
 HALF_A_SECOND: Samples = np.zeros(12_000, dtype=np.int16)
@@ -50,33 +50,22 @@ def lag_samples(recorded: Samples, kept: Samples) -> int:
     return best if best < n_fft // 2 else best - n_fft
 
 
-class Speaking(ArraySource):
-    """Knows when the caller's first word was asked for, by the clock on the wall."""
+class Timed(NumpySink):
+    """Knows when position 0 was, by the clock on the wall: a frame may be handed over late, for a process stalls."""
 
-    at_s = 0.0
-
-    def read(self) -> Samples | None:
-        samples = super().read()
-        if not self.at_s and samples is not None and samples.any():
-            self.at_s = time.monotonic()
-        return samples
-
-
-class Listening(NumpySink):
-    """Knows when the agent's first word was handed over."""
-
-    at_s = 0.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.origin_s = math.inf
 
     def write(self, frame: PcmFrame) -> None:
         super().write(frame)
-        if not self.at_s and np.abs(frame.samples).max(initial=0) > LOUD:
-            self.at_s = time.monotonic()
+        self.origin_s = min(self.origin_s, time.monotonic() - frame.position_samples / 24_000)
 
 
 async def check_a_recorded_call(answerer: FakeAnswerer, recorder: CallRecorder, **settings: Any) -> None:
     """Hold a call in which the caller asks and the agent answers: each channel is what was sent and what was played."""
-    said, heard = NumpySink(), Listening()
-    source = Speaking(np.concatenate((HALF_A_SECOND, CALLER_WORDS)))
+    said, heard = Timed(), Timed()
+    source = ArraySource(np.concatenate((HALF_A_SECOND, CALLER_WORDS)))
     config = config_for(answerer, **{"linger_s": 1.0} | settings)
     async with connect(config, source=source, sink=heard, caller_sink=said, recorder=recorder) as call:
         result = await call.wait_ended()
@@ -89,9 +78,8 @@ async def check_a_recorded_call(answerer: FakeAnswerer, recorder: CallRecorder, 
             assert np.array_equal(channel[: len(kept)], kept)
     caller, agent = locate(CALLER_WORDS, recorded.caller), locate(AGENT_WORDS, recorded.agent)
     assert min(caller.likeness, agent.likeness) > 0.8
-    assert caller.at_s == pytest.approx(0.5, abs=0.02)
-    began_s = int(np.argmax(np.abs(recorded.agent) > LOUD)) / 24_000
-    assert began_s - caller.at_s == pytest.approx(heard.at_s - source.at_s, abs=0.03)
+    assert caller.at_s >= 0.49
+    assert said.origin_s == pytest.approx(heard.origin_s, abs=0.03)
     assert np.abs(recorded.agent[: 24_000 * 3 // 2]).max() <= LEAST_BITS
     check_cues(recorder, recorded)
     assert result.recording is not None
