@@ -175,7 +175,11 @@ class Sending:
     async def approve(
         self, request: McpApprovalRequestItem | str, *, reason: str | None = None, allow_unproven: bool = False
     ) -> None:
-        """Approve a call of an MCP tool, which the agent's side then makes.
+        """Approve a call of an MCP tool, which the service then makes by itself.
+
+        `McpCallCompleted` or `McpCallFailed` tells of its end. Words about the result a client has to ask for: on
+        realtime v2 the call does so once for each response that called, if it was given the server's `McpTool`; a
+        program that has set up its MCP servers otherwise calls `respond` itself.
 
         Args:
             request: The item that asks for it (of `ItemDone`), or its id.
@@ -187,23 +191,28 @@ class Sending:
             CallClosed: The call is over.
             SidebandError: The call has no sideband, by policy or because it was given up.
         """
-        await self.send(_approval(request, reason, approve=True), allow_unproven=allow_unproven)
+        approval = _approval(request, reason, approve=True)
+        await self.send(CreateItem(item=approval), allow_unproven=allow_unproven)
 
     async def deny(
         self, request: McpApprovalRequestItem | str, *, reason: str | None = None, allow_unproven: bool = False
     ) -> None:
         """Refuse a call of an MCP tool; otherwise as `approve`. The agent may be told the `reason`.
 
+        It is asked to speak, where it would be of a result.
+
         Raises:
             InvalidCommand: The request has no id, or it is not proven on this call's path.
             CallClosed: The call is over.
             SidebandError: The call has no sideband, by policy or because it was given up.
         """
-        await self.send(_approval(request, reason, approve=False), allow_unproven=allow_unproven)
+        denial = _approval(request, reason, approve=False)
+        await self.send(CreateItem(item=denial), allow_unproven=allow_unproven)
+        self._engine.tools.denied(denial.approval_request_id)
 
 
-def _approval(request: McpApprovalRequestItem | str, reason: str | None, *, approve: bool) -> CreateItem:
+def _approval(request: McpApprovalRequestItem | str, reason: str | None, *, approve: bool) -> McpApprovalResponseItem:
     request_id = request if isinstance(request, str) else request.id
     if not request_id:
         raise InvalidCommand(CommandFault.EMPTY_ID, "an approval names the request that it answers, which has no id")
-    return CreateItem(item=McpApprovalResponseItem(approval_request_id=request_id, approve=approve, reason=reason))
+    return McpApprovalResponseItem(approval_request_id=request_id, approve=approve, reason=reason)

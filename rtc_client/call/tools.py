@@ -25,6 +25,7 @@ from rtc_client.delegates.tool import HandoffTool
 from rtc_client.errors import CallClosed, ConfigError, InvalidArguments, RtcClientError
 from rtc_client.protocol import events as ev
 from rtc_client.protocol.background import answered
+from rtc_client.protocol.calling import CallingResponses
 from rtc_client.protocol.codec import dump_command, dump_json, load_json
 from rtc_client.protocol.command_checks import check_tool
 from rtc_client.protocol.commands import CreateResponse
@@ -45,7 +46,7 @@ MAX_RECORDS: Final = 1_000
 
 OfferedTool: TypeAlias = Callable[..., object] | TypedTool | FunctionTool | McpTool
 """What a call takes as a tool. Of a `FunctionTool` the calls are left to the program, which sees them in `events()`;
-those of an MCP server's tools are made by the service."""
+those of an MCP server's tools are made by the service, and the agent speaks of what came of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,7 @@ class Tools:
         self._records: deque[_Run] = deque(maxlen=MAX_RECORDS)
         self._known: dict[str, str] = {}
         """Names of the function calls that were announced, by their ids."""
+        self._calling = CallingResponses()
         self._taken: dict[str, None] = {}
         """Ids of the function calls that are not to be run, or not again."""
         self._n_of_handler = 0
@@ -165,6 +167,8 @@ class Tools:
         if any(name == _name(other) for other in self._definitions):
             raise ConfigError(f"there are two tools {name!r} in this call: pass another name")
         self._definitions.append(definition)
+        if isinstance(definition, McpTool):
+            self._calling.servers.add(definition.server_label)
         if tool is not None:
             self._tools[name] = tool
 
@@ -217,6 +221,8 @@ class Tools:
         Arguments that are done without their item being so may be those of a response that was broken off: they are
         taken if they fit, and else the item says what they are.
         """
+        if self._calling.on_event(event):
+            self._ask_to_speak()
         match event:
             case (
                 ev.OutputItemAdded(item=FunctionCallItem(call_id=str(call_id), name=name))
@@ -226,15 +232,21 @@ class Tools:
             case ev.FunctionArgumentsDone(call_id=str(call_id), arguments=arguments):
                 tool = self._tools.get(event.name or self._known.get(call_id, ""))
                 if tool is not None and _fits(tool, arguments):
-                    self._called(tool, call_id, arguments)
+                    self._called(tool, call_id, arguments, event.response_id)
             case (
                 ev.OutputItemDone(item=FunctionCallItem(call_id=str(call_id)) as item)
                 | ev.ItemDone(item=FunctionCallItem(call_id=str(call_id)) as item)
             ):
                 if item.name in self._tools and item.status in (None, "completed"):
-                    self._called(self._tools[item.name], call_id, item.arguments)
+                    response_id = event.response_id if isinstance(event, ev.OutputItemDone) else None
+                    self._called(self._tools[item.name], call_id, item.arguments, response_id)
             case _:
                 pass
+
+    def denied(self, request_id: str) -> None:
+        """Take note that the program refuses a call of an MCP tool, of which the agent is to speak."""
+        if self._calling.denied(request_id):
+            self._ask_to_speak()
 
     def on_sent(self, text: str) -> None:
         """Take note of a function call that the program put into the conversation: it was made in another one."""
@@ -254,10 +266,11 @@ class Tools:
 
     # --- running ---
 
-    def _called(self, tool: TypedTool, tool_call_id: str, arguments: str) -> None:
+    def _called(self, tool: TypedTool, tool_call_id: str, arguments: str, response_id: str | None) -> None:
         if self._is_over or tool_call_id in self._taken:
             return
         _remember(self._taken, tool_call_id, None)
+        self._calling.called(tool_call_id, response_id)
         self._begin(tool, tool_call_id, arguments, lambda output: self._answer(tool, tool_call_id, output))
 
     async def _run_for_handler(self, tool: TypedTool, arguments: Mapping[str, object]) -> str:
@@ -347,8 +360,16 @@ class Tools:
     async def _send_answer(self, tool: TypedTool, tool_call_id: str, output: str) -> None:
         with suppress(RtcClientError):  # the call has just ended
             await self._send(dump_command(answered(tool_call_id, output)))
-            if tool.respond:
+            if self._calling.answered(tool_call_id, is_wanted=tool.respond):
                 await self._send(dump_command(CreateResponse()))
+
+    def _ask_to_speak(self) -> None:
+        if not self._is_over:
+            self._start(self._send_request(), "call-tool-answer")
+
+    async def _send_request(self) -> None:
+        with suppress(RtcClientError):  # the call has just ended
+            await self._send(dump_command(CreateResponse()))
 
     def _words(self, error: Exception) -> str:
         """Return what the model is told of a failure: the words of an exception of ours, of others only the name."""

@@ -204,6 +204,96 @@ async def test_the_response_waits_for_the_one_that_called() -> None:
         assert await server.said() == [CREATE]
 
 
+async def test_a_response_with_several_calls_is_answered_once() -> None:
+    """The agent is asked to speak behind the last of the results, and once the response is over."""
+    release = asyncio.Event()
+
+    async def slow() -> str:
+        await release.wait()
+        return "slow"
+
+    def item_done(name: str, arguments: object, tool_call_id: str) -> str:
+        item = item_of(name, arguments, tool_call_id, status="completed")
+        return event("response.output_item.done", response_id="r1", output_index=0, item=item)
+
+    async with call_with(opening, slow, TypedTool(refuses, respond=False)) as (server, call):
+        await server.send(
+            event("response.created", response={"id": "r1"}),
+            item_done("opening", {"day": "sunday"}, "call_1"),
+            item_done("slow", {}, "call_2"),
+            item_done("refuses", {}, "call_3"),
+            event("response.done", response={"id": "r1"}),
+        )
+        said = await server.said(2)
+        await call.send_text("x")
+        said += await server.said()
+        release.set()
+        said += await server.said(2)
+        # Of another response, which only wants to be told.
+        await server.send(event("response.created", response={"id": "r2"}), calls("refuses", {}, "call_4"))
+        said += await server.said()
+        await server.send(event("response.done", response={"id": "r2"}))
+        await call.send_text("y")
+        said += await server.said()
+
+    named = [one.get("item", {}).get("call_id", one["type"]) for one in said]
+    assert sorted(named[:2]) == ["call_1", "call_3"]
+    assert named[2:] == ["conversation.item.create", "call_2", "response.create", "call_4", "conversation.item.create"]
+
+
+@pytest.mark.parametrize("is_over_first", [True, False])
+async def test_the_agent_speaks_once_of_what_mcp_servers_have_told(is_over_first: bool) -> None:
+    """The service calls behind the response and leaves it to us to ask for words: behind the last call, in one go."""
+    server_of_tools = McpTool(server_label="shop", server_url="https://mcp.example")
+    done = event("response.done", response={"id": "r1"})
+    mcp = [mcp_item("mcp_call", "mcp_1"), mcp_item("mcp_call", "mcp_2"), mcp_item("mcp_call", "other", label="theirs")]
+    async with call_with(server_of_tools, opening) as (server, call):
+        await server.send(event("response.created", response={"id": "r1"}), *mcp)
+        await server.send(*[done] * is_over_first)
+        await server.send(mcp_event("in_progress", "mcp_1"), mcp_event("in_progress", "mcp_2"))
+        await server.send(mcp_event("completed", "other"), mcp_event("completed", "mcp_1"))
+        await call.send_text("x")
+        assert [one["type"] for one in await server.said()] == ["conversation.item.create"]
+        await server.send(mcp_event("failed", "mcp_2"), *[done] * (not is_over_first))
+        assert await server.said() == [CREATE]
+        await server.send(mcp_event("completed", "mcp_2"))
+        await call.send_text("y")
+        assert [one["type"] for one in await server.said()] == ["conversation.item.create"]
+
+
+async def test_the_agent_speaks_of_an_mcp_call_that_was_approved_or_denied() -> None:
+    """Of an approved one once it was made, of a denied one at once; of servers that are not the call's not at all."""
+    done = event("response.done", response={"id": "r1"})
+    async with call_with(McpTool(server_label="shop", server_url="https://mcp.example")) as (server, call):
+        await server.send(
+            event("response.created", response={"id": "r1"}),
+            mcp_item("mcp_call", "mcp_1"),
+            mcp_item("mcp_approval_request", "mcpr_1"),
+            mcp_item("mcp_approval_request", "mcpr_2"),
+            mcp_item("mcp_approval_request", "mcpr_3", label="theirs"),
+        )
+        await until(lambda: call.result.events.get("response.output_item.added") == 4)
+        await call.deny("mcpr_3")
+        await call.approve("mcpr_1")
+        await server.send(mcp_event("in_progress", "mcp_1"), done, mcp_event("completed", "mcp_1"))
+        assert [one["type"] for one in await server.said(3)] == ["conversation.item.create"] * 2 + ["response.create"]
+        await server.send(
+            event("response.created", response={"id": "r2"}), event("response.done", response={"id": "r2"})
+        )
+        await until(lambda: call.result.events.get("response.done") == 2)
+        await call.deny("mcpr_2")
+        assert [one["type"] for one in await server.said(2)] == ["conversation.item.create", "response.create"]
+
+
+def mcp_item(kind: str, item_id: str, *, label: str = "shop") -> str:
+    item = {"id": item_id, "type": kind, "name": "price", "server_label": label, "arguments": "{}"}
+    return event("response.output_item.added", response_id="r1", output_index=0, item=item)
+
+
+def mcp_event(what: str, item_id: str) -> str:
+    return event(f"response.mcp_call.{what}", item_id=item_id, output_index=0)
+
+
 ARGUMENTS = {"call_id": "call_1", "item_id": "item_call_1", "output_index": 0, "response_id": "r1"}
 DAY = '{"day":"sunday"}'
 
@@ -484,9 +574,9 @@ async def test_more_calls_than_may_run_wait_and_more_than_may_wait_are_refused()
 
     async with call_with(work) as (server, call):
         await server.send(*(calls("work", {}, f"call_{n}") for n in range(MAX_CALLS + 1)))
-        refused, create = await server.said(2)
+        (refused,) = await server.said()
         release.set()
-        await until(lambda: all(one.outcome for one in call.result.tool_calls))
+        *_, create = await server.said(MAX_CALLS + 1)
 
     assert refused == output_of(f"call_{MAX_CALLS}", {"error": "it was not begun: too many others are waiting"})
     assert create == CREATE
