@@ -29,7 +29,7 @@ TESTING: Final = [
     )
 ]
 WHOLE_MODULES: Final = {
-    "rtc_client.sync": ("Without asyncio", ("connect", "Call")),
+    "rtc_client.sync": ("Without asyncio", ("connect", "Call", "RealtimeApi")),
     "rtc_client.testing.asserts": ("Assertions on sound", ()),
 }
 

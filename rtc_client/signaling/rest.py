@@ -224,7 +224,7 @@ class RealtimeApi:
     ) -> str:
         """Return the text of the answer; empty when it `is_read` by nobody."""
         if self._client is None or self._client.is_closed:
-            raise ConfigError("a RealtimeApi is used in its block: async with RealtimeApi(...) as api")
+            raise ConfigError("a RealtimeApi is used in its block: `async with`, or `with` that of rtc_client.sync")
         content = [] if body is None else [("content-type", "application/json")]
         attempt = _Attempts(self._client, self._config, what, is_read=is_read, is_safe_to_repeat=is_safe_to_repeat)
 

@@ -1,4 +1,4 @@
-"""Background: the thread and the event loop that one call of a sync program runs in. What runs there is not here.
+"""Background: the thread and the event loop that one call (or `RealtimeApi`) of a sync program runs in; no more.
 
 Every call has a thread of its own, so that a callback which blocks (a sink, a wire log) holds up no other call, and
 nothing is left of it when the call is over. One loop for all calls would be cheaper: with ten calls a call then takes
@@ -45,9 +45,11 @@ class Background:
     the end of the interpreter. What is used after that, runs in a thread that lives as long as it takes.
     """
 
-    def __init__(self, close: Callable[[], Coroutine[Any, Any, None]], close_s: float) -> None:
+    def __init__(self, close: Callable[[], Coroutine[Any, Any, None]], close_s: float, what: str = "call") -> None:
+        """`what` is said of it when something is wrong."""
         self._close = close
         self._close_s = close_s
+        self._what = what
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a finalizer may come in between
         self._state = _State.NEW
@@ -91,7 +93,7 @@ class Background:
         try:
             return future.result(timeout_s)
         except concurrent.futures.CancelledError:
-            raise CallClosed(f"the call was closed while {name}() waited") from None
+            raise CallClosed(f"the {self._what} was closed while {name}() waited") from None
         except TimeoutError:
             if future.done() or not (keep or future.cancel()):
                 return future.result()  # it is the work's own, or came at the last moment
@@ -106,7 +108,9 @@ class Background:
     def submit(self, name: str, work: Callable[[], Awaitable[T]]) -> Future[T]:
         """Have `work` begun in the background, and return what will tell its outcome."""
         if self.is_forked:
-            raise CallClosed("this call belongs to the process that made it: after a fork, place calls in the child")
+            raise CallClosed(
+                f"this {self._what} belongs to the process that made it: after a fork, make one in the child"
+            )
         if threading.current_thread() is self._thread:
             raise WrongThread(
                 f"{name}() waits, and this is the thread that it waits for, which calls sinks, sources and logs back: "
@@ -152,7 +156,7 @@ class Background:
             self.run("with", work, self._close_s + 2 * _SETTLE_S)
         except TimeoutError:
             self.abandon()
-            raise CallLost("blocked", f"the call could not be closed, and may still be open: {_BLOCKED}") from None
+            raise self._left_open() from None
         except Exception:
             self.stop()
             raise
@@ -185,7 +189,7 @@ class Background:
         if self._thread is not None:
             self._thread.join(self._close_s + 4 * _SETTLE_S)
             if self._thread.is_alive():
-                raise CallLost("blocked", f"the call could not be closed, and may still be open: {_BLOCKED}")
+                raise self._left_open()
 
     def bid_farewell(self) -> None:
         """Let the interpreter end: wait for a call that another thread is using, close any other."""
@@ -198,7 +202,10 @@ class Background:
         try:
             self.stop()
         except CallLost:
-            log.exception("a call was left open")
+            log.exception("a %s was left open", self._what)
+
+    def _left_open(self) -> CallLost:
+        return CallLost("blocked", f"the {self._what} could not be closed, and may still be open: {_BLOCKED}")
 
     def _start(self) -> None:
         """Begin the thread; the lock is held. A daemon, for `bid_farewell` is asked before Python drops daemons."""
@@ -242,7 +249,7 @@ class Background:
             loop.set_default_executor(ThreadPoolExecutor())
 
 
-_BLOCKED: Final = "the thread of this call is blocked, by a callback of a sink, a source or a log that does not return"
+_BLOCKED: Final = "its thread is blocked, by a callback of a sink, a source, a key or a log that does not return"
 
 _running: WeakSet[Background] = WeakSet()
 

@@ -264,7 +264,11 @@ class Call(Face):
         allow_unproven: bool = False,
         timeout_s: float | None = None,
     ) -> None:
-        """Approve a call of an MCP tool, which the agent's side then makes.
+        """Approve a call of an MCP tool, which the service then makes by itself.
+
+        `McpCallCompleted` or `McpCallFailed` tells of its end. Words about the result a client has to ask for: on
+        realtime v2 the call does so once for each response that called, if it was given the server's `McpTool`; a
+        program that has set up its MCP servers otherwise calls `respond` itself.
 
         Waits for at most `timeout_s` seconds; None is without limit.
 
@@ -290,6 +294,8 @@ class Call(Face):
         timeout_s: float | None = None,
     ) -> None:
         """Refuse a call of an MCP tool; otherwise as `approve`. The agent may be told the `reason`.
+
+        It is asked to speak, where it would be of a result.
 
         Waits for at most `timeout_s` seconds; None is without limit.
 

@@ -1,4 +1,7 @@
-"""What the methods of the sync `Call` are made of: waiting, asking, reading, entering, leaving. They are in call.py."""
+"""What the sync `Call` and `RealtimeApi` are made of: waiting, asking, reading, entering, leaving.
+
+Their methods are in call.py and rest.py.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,40 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from enum import Enum, auto
+from functools import partial
 from types import TracebackType
 from typing import Generic, ParamSpec, TypeVar
 from weakref import finalize
 
 from rtc_client.call import call as aio
 from rtc_client.config import CallConfig
+from rtc_client.errors import ConfigError
+from rtc_client.signaling import rest as aio_rest
 from rtc_client.sync.background import Background
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 P = ParamSpec("P")
 Self = TypeVar("Self", bound="Face")
+Api = TypeVar("Api", bound="ApiFace")
+
+_CLOSE_S = 3.0
+"""How long closing an HTTP client may take."""
 
 
-class Face:
+class Waiting:
+    """What waits for coroutines of the async door, in the background."""
+
+    _background: Background
+
+    def _wait(
+        self, timeout_s: float | None, method: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return what a coroutine method returns."""
+        return self._background.run(_name(method), lambda: method(*args, **kwargs), timeout_s)
+
+
+class Face(Waiting):
     """A call of the async door, held in the background."""
 
     def __init__(self, call: aio.Call, config: CallConfig) -> None:
@@ -50,12 +72,6 @@ class Face:
         if not self._background.is_forked:
             self._background.leave(lambda: self._call.__aexit__(kind, error, at))
 
-    def _wait(
-        self, timeout_s: float | None, method: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Return what a coroutine method of the call returns."""
-        return self._background.run(_name(method), lambda: method(*args, **kwargs), timeout_s)
-
     def _now(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a plain method, or a property, of the call returns."""
         return self._background.now(_name(method), lambda: method(*args, **kwargs))
@@ -66,6 +82,32 @@ class Face:
         """Return what yields all that an async iterator of the call yields."""
         source = self._background.now(_name(method), lambda: method(*args, **kwargs))
         return Reader(self, self._background, _name(method), source, timeout_s)
+
+
+class ApiFace(Waiting):
+    """A `RealtimeApi` of the async door, held in the background."""
+
+    def __init__(self, api: aio_rest.RealtimeApi) -> None:
+        self._api = api
+        self._background = Background(partial(api.__aexit__, None, None, None), _CLOSE_S, "RealtimeApi")
+        finalize(self, self._background.abandon).atexit = False
+
+    @classmethod
+    def _of(cls: type[Api], api: aio_rest.RealtimeApi) -> Api:
+        face = cls.__new__(cls)
+        ApiFace.__init__(face, api)
+        return face
+
+    def __enter__(self: Api) -> Api:
+        if self._background.is_over:
+            raise ConfigError("a RealtimeApi is opened once: make another")
+        self._background.begin()
+        self._background.run("with", self._api.__aenter__)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if not self._background.is_forked:
+            self._background.leave(lambda: self._api.__aexit__(kind, error, at))
 
 
 class Reader(Generic[T_co], Iterator[T_co]):

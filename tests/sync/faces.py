@@ -1,8 +1,9 @@
-"""Writes rtc_client/sync/call.py from rtc_client/call/call.py: `python -m tests.sync.faces`, or scripts/make-sync.
+"""Writes rtc_client/sync/call.py and rest.py from the async doors: `python -m tests.sync.faces`, or scripts/make-sync.
 
 Every public method and property of the async `Call`, its bases included, becomes one of the sync `Call`, by its shape:
 a coroutine function waits, an async iterator becomes an iterator, the rest is asked for in the call's thread. What
 fits none of these (a method that returns something to be awaited, say) stops the program with a sentence that says why.
+`RealtimeApi` is written likewise; it is made by its constructor and by class methods.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from pathlib import Path
 from typing import Final
 
 from rtc_client.call import call as door
+from rtc_client.signaling import rest
 
-TARGET: Final = Path(__file__).parent.parent.parent / "rtc_client" / "sync" / "call.py"
+_SYNC: Final = Path(__file__).parent.parent.parent / "rtc_client" / "sync"
+TARGET: Final = _SYNC / "call.py"
+REST_TARGET: Final = _SYNC / "rest.py"
 _ITERATORS: Final = ("AsyncIterator", "AsyncGenerator", "AsyncIterable")
 _HEAD: Final = '''\
 """The sync `connect` and `Call`, with the methods of the async ones. Written by scripts/make-sync: do not edit.
@@ -48,12 +52,41 @@ _CLASS: Final = '''class Call(Face):
     """
 
 '''
+_REST_HEAD: Final = '''\
+"""The sync `RealtimeApi`, with the methods of the async one. Written by scripts/make-sync: do not edit.
+
+How waiting is done stands in face.py.
+"""
+
+from __future__ import annotations
+
+'''
+_REST_CLASS: Final = '''class RealtimeApi(ApiFace):
+    """The REST side of the realtime API: `with RealtimeApi(api_key=...) as api: api.hangup("rtc_123")`.
+
+    One HTTP client, used for as many requests as you like, from any threads; leaving the block closes it. Methods take
+    `timeout_s`.
+
+    Raises:
+        CallClosed: A method is called in a child process, after a fork.
+    """
+
+'''
 _WAITS: Final = "Waits for at most `timeout_s` seconds; None is without limit."
 _READS: Final = (
     "Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit."
 )
 
-_WORDS: Final = {"async with": "with", "async for": "for", "await ": "", "from several tasks": "from any thread"}
+_OVER: Final = "`timeout_s` is over, which alone does not end the call."
+_ABANDONED: Final = "`timeout_s` is over; the request is abandoned, and may have been carried out."
+
+_WORDS: Final = {
+    "async with": "with",
+    ", is tried again and can be cancelled as": ", and is tried again, as",
+    "async for": "for",
+    "await ": "",
+    "from several tasks": "from any thread",
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -64,13 +97,33 @@ class UnknownShape(Exception):
 
 def written() -> str:
     """Return the text of rtc_client/sync/call.py, formatted."""
-    source = _HEAD
     module = ast.parse(inspect.getsource(door))
     functions = [node for node in module.body if isinstance(node, Function) and node.name == "connect"]
     body = _connect(functions[0]) + "\n\n" + _CLASS + "\n".join(_members())
-    source += _imports(body) + "\n\n" + body
+    modules = [sys.modules[owner.__module__] for owner in door.Call.__mro__[:-1]]
+    own = {
+        "aio": "from rtc_client.call import call as aio",
+        "Face": "from rtc_client.sync.face import Face",
+        "Iterator": "from collections.abc import Iterator",
+    }
+    return _formatted(_HEAD + _imports(body, own, modules) + "\n\n" + body, TARGET)
+
+
+def rest_written() -> str:
+    """Return the text of rtc_client/sync/rest.py, formatted."""
+    nodes = [node for node in _class_node(rest.RealtimeApi).body if isinstance(node, Function)]
+    wanted = [node for node in nodes if node.name == "__init__" or not node.name.startswith("_")]
+    body = _REST_CLASS + "\n".join(textwrap.indent(_rest_member(node), "    ") for node in wanted)
+    own = {
+        "aio": "from rtc_client.signaling import rest as aio",
+        "ApiFace": "from rtc_client.sync.face import ApiFace",
+    }
+    return _formatted(_REST_HEAD + _imports(body, own, [rest]) + "\n\n" + body, REST_TARGET)
+
+
+def _formatted(source: str, target: Path) -> str:
     for step in (["check", "--quiet", "--fix", "--select", "I", "-"], ["format", "--quiet", "-"]):
-        command = [str(Path(sys.executable).parent / "ruff"), *step, "--stdin-filename", str(TARGET)]
+        command = [str(Path(sys.executable).parent / "ruff"), *step, "--stdin-filename", str(target)]
         source = subprocess.run(command, input=source, capture_output=True, text=True, check=True).stdout
     return source
 
@@ -126,6 +179,27 @@ def _member(node: Function, member: object) -> str:
     return head + textwrap.indent(f"{docstring}\nreturn self.{how}{what})\n", "    ")
 
 
+def _rest_member(node: Function) -> str:
+    """Return a method of the sync `RealtimeApi`: its constructor, one that makes another, or one that waits."""
+    decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+    arguments = ", ".join(_arguments(node.args))
+    if decorators == ["classmethod"] and isinstance(node, ast.FunctionDef):
+        head = f"@classmethod\ndef {node.name}({ast.unparse(node.args)}) -> RealtimeApi:\n"
+        what = f"cls._of(aio.RealtimeApi.{node.name}({arguments}))"
+        return head + textwrap.indent(f"{_docstring(node, 'now', with_limit=False)}\nreturn {what}\n", "    ")
+    if node.name == "__init__":
+        head = f"def __init__({ast.unparse(node.args)}) -> None:\n"
+        what = f"super().__init__(aio.RealtimeApi({arguments}))"
+        return head + textwrap.indent(f"{_docstring(node, 'now', with_limit=False)}\n{what}\n", "    ")
+    if decorators or not isinstance(node, ast.AsyncFunctionDef):
+        raise UnknownShape(f"RealtimeApi.{node.name} is no coroutine function, and makes no RealtimeApi")
+    returns = ast.unparse(node.returns) if node.returns else "None"
+    head = f"def {node.name}({_signature(node.args, ['timeout_s: float | None = None'])}) -> {returns}:\n"
+    what = ", ".join(["timeout_s", f"self._api.{node.name}", *_arguments(node.args)])
+    docstring = _docstring(node, "waits", with_limit=True).replace(_OVER, _ABANDONED)
+    return head + textwrap.indent(f"{docstring}\nreturn self._wait({what})\n", "    ")
+
+
 def _shape(node: Function) -> typing.Literal["waits", "reads", "now"]:
     returns = ast.unparse(node.returns) if node.returns else ""
     if returns.startswith(_ITERATORS):
@@ -169,7 +243,7 @@ def _signature(arguments: ast.arguments, more: list[str]) -> str:
 
 
 def _arguments(arguments: ast.arguments) -> list[str]:
-    names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args) if argument.arg != "self"]
+    names = [a.arg for a in (*arguments.posonlyargs, *arguments.args) if a.arg not in ("self", "cls")]
     names += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
     names += [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs]
     return names + ([f"**{arguments.kwarg.arg}"] if arguments.kwarg else [])
@@ -186,7 +260,7 @@ def _docstring(node: Function, shape: str, *, with_limit: bool) -> str:
         told, sections = re.split(r"(?m)(?=^(?:Args|Raises):$)|\Z", text, maxsplit=1)
         sections += "" if "Raises:\n" in sections else "\n\nRaises:"
         text = f"{told.rstrip()}\n\n{_WAITS if shape == 'waits' else _READS}\n\n{sections.strip()}"
-        text += "\n    TimeoutError: `timeout_s` is over, which alone does not end the call."
+        text += f"\n    TimeoutError: {_OVER}"
     lines = text.replace("\\", "\\\\").split("\n")
     ending = '"""' if len(lines) == 1 else '\n    """'
     return '"""' + "\n".join([lines[0], *("    " + line if line else "" for line in lines[1:])]) + ending
@@ -197,19 +271,14 @@ def _class_node(owner: type) -> ast.ClassDef:
     return typing.cast("ast.ClassDef", tree.body[0])
 
 
-def _imports(body: str) -> str:
-    """Return what imports every name that is used, from where the async door has it."""
+def _imports(body: str, own: dict[str, str], modules: list[types.ModuleType]) -> str:
+    """Return what imports every name that is used, as `own` says or from where the async door has it."""
     tree = ast.parse(body)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     used -= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     used -= {argument.arg for argument in ast.walk(tree) if isinstance(argument, ast.arg)}
-    used -= {"Call", "connect", *dir(builtins)}
-    lines = {
-        "aio": "from rtc_client.call import call as aio",
-        "Face": "from rtc_client.sync.face import Face",
-        "Iterator": "from collections.abc import Iterator",
-    }
-    modules = [sys.modules[owner.__module__] for owner in door.Call.__mro__[:-1]]
+    used -= {"Call", "RealtimeApi", "connect", *dir(builtins)}
+    lines = dict(own)
     for module in modules:
         nodes = ast.parse(inspect.getsource(module))
         for node in ast.walk(nodes):
@@ -229,3 +298,4 @@ def _imports(body: str) -> str:
 
 if __name__ == "__main__":
     TARGET.write_text(written(), encoding="utf-8")
+    REST_TARGET.write_text(rest_written(), encoding="utf-8")

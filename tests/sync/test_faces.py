@@ -47,6 +47,23 @@ def test_arguments_are_those_of_the_async_door(name: str) -> None:
 def test_the_file_is_what_the_program_writes() -> None:
     """Nobody has edited it, and nobody has changed the async door without it."""
     assert faces.TARGET.read_text(encoding="utf-8") == faces.written(), "run scripts/make-sync"
+    assert faces.REST_TARGET.read_text(encoding="utf-8") == faces.rest_written(), "run scripts/make-sync"
+
+
+def test_the_rest_side_has_the_same_names_and_arguments() -> None:
+    """What waits takes a time limit more; what makes one makes one of this door."""
+    theirs, ours = (
+        {name: getattr(api, name) for name in dir(api) if name == "__init__" or name[0] != "_"}
+        for api in (rtc_client.RealtimeApi, sync.RealtimeApi)
+    )
+
+    assert theirs.keys() == ours.keys() > {"hangup", "create_client_secret", "beside", "from_env"}
+    for name, method in theirs.items():
+        parameters = dict(inspect.signature(ours[name]).parameters)
+        if inspect.iscoroutinefunction(method):
+            assert parameters.pop("timeout_s").default is None
+        assert parameters == dict(inspect.signature(method).parameters)
+        assert "await" not in (ours[name].__doc__ or "")
 
 
 class Odd(rtc_client.Call):
