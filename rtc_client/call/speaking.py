@@ -94,10 +94,9 @@ class Speaking:
             self._expect_loss(self._encoder)
 
     def _expect_loss(self, encoder: OpusEncoder) -> None:
-        is_lossy = self._loss_ratio >= NO_LOSS
-        opus = self._opus
+        """Let loss be met by SILK, which repeats packets and is concealed well; CELT takes a third of the time."""
         encoder.set_loss_ratio(self._loss_ratio)
-        encoder.set_complexity(max(opus.complexity, opus.loss_complexity) if is_lossy else opus.complexity)
+        encoder.set_signal("voice" if self._loss_ratio >= NO_LOSS else "music")
 
     def next_frame(self, position_samples: int) -> Samples:
         """Return the 20 ms that are said at `position_samples`: int16, shape `(FRAME_SAMPLES,)`. Never raises."""
@@ -156,7 +155,8 @@ class Speaking:
         encoder = self._encoder
         if encoder is None:
             opus = self._opus
-            encoder = self._encoder = OpusEncoder(bit_rate=opus.bit_rate, fec=opus.fec)
+            encoder = OpusEncoder(bit_rate=opus.bit_rate, complexity=opus.complexity, fec=opus.fec)
+            self._encoder = encoder
             self._expect_loss(encoder)
         return encoder.encode_into(samples, out, offset)
 
