@@ -4,7 +4,8 @@ Mostly a slot is one packet and its sound is 20 ms long: it is decoded and hande
 are put behind what is left over from the slot before, sound is inserted or removed if the buffer asks for it, the
 first 20 ms go out and the rest stays.
 
-What could click is faded: concealment between 80 and 120 ms of loss, sound into silence and back within 5 ms, and the
+What libopus conceals sometimes dies away at once, which is heard as a hole: it is held up, to fall by no more than 5 dB
+in 20 ms. What could click is faded: concealment between 80 and 120 ms of loss, sound into silence and back within 5 ms, and the
 seam where a stream begins anew, over 5 ms of what the decoder thinks would have come. Between concealment and the next
 packet libopus fades by itself.
 
@@ -26,6 +27,10 @@ from rtc_client.audio.stretch import fade, insert, insert_quiet, is_quiet, remov
 _SEAM_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
 _STEP_SAMPLES: Final = SAMPLE_RATE_HZ // 400
 _MAX_REST_SAMPLES: Final = 10 * FRAME_SAMPLES
+
+_DECAY: Final = 10 ** (-5 / 20 / FRAME_SAMPLES)
+"""By how much concealment falls at most, from one sample to the next."""
+_MAX_GAIN: Final = 8.0
 
 _LIKENESS: Final = 0.9
 """What NetEQ asks of a segment before it stretches it (time_stretch.cc)."""
@@ -56,6 +61,8 @@ class Renderer:
         self._last = SILENCE
         self._is_silent = True
         self._in_vain = 0
+        self._loudness = 0.0
+        self._gain = 1.0
         self.undecodable = 0
         """Packets that the decoder refused; they were concealed."""
 
@@ -101,8 +108,13 @@ class Renderer:
             return self._fall_silent(n_samples)
         elif kind is PartKind.FEC:
             samples = self._decode_fec(payload, n_samples)
+        elif kind is PartKind.CONCEAL:
+            samples = self._conceal(n_samples, run_samples)
         else:
             samples = self._decoder.conceal(n_samples)
+        if self._gain != 1.0 and kind is not PartKind.CONCEAL:
+            samples[:_SEAM_SAMPLES] = _ramped(samples[:_SEAM_SAMPLES], self._gain, 1.0)
+            self._gain = 1.0
         if self._is_silent:
             self._is_silent = False
             samples[:_SEAM_SAMPLES] = fade(np.zeros_like(samples[:_SEAM_SAMPLES]), samples[:_SEAM_SAMPLES])
@@ -125,6 +137,16 @@ class Renderer:
         except OpusError:
             samples = None
         return self._decoder.conceal(n_samples) if samples is None else _fitted(samples, n_samples)
+
+    def _conceal(self, n_samples: int, run_samples: int) -> Samples:
+        samples = self._decoder.conceal(n_samples)
+        if run_samples == 0:
+            before = self._rest if len(self._rest) else self._last
+            self._loudness, self._gain = _rms(before[-2 * _SEAM_SAMPLES :]), 1.0
+        wanted = self._loudness * _DECAY ** (run_samples + n_samples)
+        gain = min(_MAX_GAIN, max(1.0, wanted / max(1.0, _rms(samples))))
+        before_gain, self._gain = self._gain, gain
+        return samples if before_gain == gain == 1.0 else _ramped(samples, before_gain, gain)
 
     def _join(self, part: Part) -> Samples:
         """Go over to sound that does not follow on what was before."""
@@ -170,6 +192,18 @@ def _fitted(samples: Samples, n_samples: int) -> Samples:
     if len(samples) >= n_samples:
         return samples[:n_samples]
     return np.concatenate((samples, np.zeros(n_samples - len(samples), dtype=np.int16)))
+
+
+def _rms(samples: Samples) -> float:
+    wide = samples.astype(np.float32)
+    return float(np.sqrt(np.dot(wide, wide) / max(1, len(wide))))
+
+
+def _ramped(samples: Samples, first: float, last: float) -> Samples:
+    """Return samples with a gain that goes from `first` to `last`."""
+    gain = np.linspace(first, last, len(samples), dtype=np.float32)
+    ramped: Samples = np.clip(np.rint(samples * gain), -32_768, 32_767).astype(np.int16)
+    return ramped
 
 
 def _faded_out(samples: Samples, run_samples: int) -> Samples:

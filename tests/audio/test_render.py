@@ -229,7 +229,7 @@ def test_what_is_unlike_itself_is_left_alone_at_first_and_not_for_ever() -> None
 
 def test_concealment_fades_between_80_and_120_ms() -> None:
     renderer = Renderer(PcmDecoder())
-    renderer.render(Slot(speech_parts(voice(FRAME_SAMPLES))))
+    renderer.render(Slot(speech_parts(np.full(FRAME_SAMPLES, 1000, dtype=np.int16))))
 
     frames = [renderer.render(Slot([Part(CONCEAL, FRAME_SAMPLES, b"", n * FRAME_SAMPLES)])) for n in range(6)]
     silence = renderer.render(Slot([Part(SILENT, FRAME_SAMPLES)]))
@@ -240,6 +240,20 @@ def test_concealment_fades_between_80_and_120_ms() -> None:
     assert fade[0] >= 998
     assert fade[-1] <= 2
     assert not silence.any()
+
+
+def test_concealment_does_not_die_away_at_once() -> None:
+    """However faint what the decoder makes up, the level falls by no more than 5 dB a slot, and comes back smoothly."""
+    renderer = Renderer(PcmDecoder())
+    before, after = (np.full(FRAME_SAMPLES, level, dtype=np.int16) for level in (4000, 1000))
+    renderer.render(Slot(speech_parts(before)))
+
+    frames = [renderer.render(Slot([Part(CONCEAL, FRAME_SAMPLES, b"", n * FRAME_SAMPLES)])) for n in range(4)]
+    frames.append(renderer.render(Slot(speech_parts(after))))
+
+    ends = [frame[-1] for frame in frames]
+    assert ends == pytest.approx([4000 * 10 ** (-5 * n / 20) for n in (1, 2)] + [1000, 1000, 1000], rel=0.01)
+    assert largest_jump(np.concatenate(frames)) < 10
 
 
 def test_sound_goes_into_silence_without_a_click() -> None:
