@@ -50,12 +50,16 @@ class Call:
         self.arrivals.append((at_ns, _TIMESTAMP.unpack_from(datagram, 4)[0]))
 
 
+def far_clip() -> OpusClip:
+    """Return what the far side says: SILK with CELT above it, and FEC."""
+    return OpusClip.from_array(endless_speech(), encoding=ClipEncoding(bit_rate=BIT_RATE, complexity=5))
+
+
 class Answerer:
     """All calls, and the clock that drives them."""
 
     def __init__(self, *, spread: bool) -> None:
-        clip = OpusClip.from_array(endless_speech(), encoding=ClipEncoding(bit_rate=BIT_RATE, complexity=5))
-        self._packets = clip.packets
+        self._packets = far_clip().packets
         self._spread = spread
         self._calls: dict[str, Call] = {}
         self._n_calls = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import statistics
+import struct
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rtc_client.config import OpusSettings
+from tests.bench.answerer import far_clip
 from tests.bench.media import Measured
 from tests.bench.speech import endless_speech
 
@@ -43,6 +45,8 @@ class Program:
         self._folder = tempfile.TemporaryDirectory()
         self._path = Path(self._folder.name) / "floor"
         (Path(self._folder.name) / "speech.pcm").write_bytes(endless_speech().tobytes())
+        far = b"".join(struct.pack("=H", len(packet)) + packet for packet in far_clip().packets)
+        (Path(self._folder.name) / "far.opus").write_bytes(far)
 
     def __enter__(self) -> Program:
         """Compile it.
@@ -78,7 +82,10 @@ class Program:
         opus = opus or OpusSettings()
         numbers = [str(n) for n in (n_calls, seconds, opus.complexity, opus.bit_rate)]
         said = subprocess.run(
-            [self._path, *numbers, self._path.with_name("speech.pcm")], capture_output=True, text=True, check=True
+            [self._path, *numbers, self._path.with_name("speech.pcm"), self._path.with_name("far.opus")],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.split(maxsplit=2)
         return Floor(
             n_calls=n_calls,
