@@ -5,9 +5,9 @@ are put behind what is left over from the slot before, sound is inserted or remo
 first 20 ms go out and the rest stays.
 
 What libopus conceals sometimes dies away at once, which is heard as a hole: it is held up, to fall by no more than 5 dB
-in 20 ms. What could click is faded: concealment between 80 and 120 ms of loss, sound into silence and back within 5 ms, and the
-seam where a stream begins anew, over 5 ms of what the decoder thinks would have come. Between concealment and the next
-packet libopus fades by itself.
+in 20 ms. What could click is faded: concealment between 80 and 120 ms of loss, sound into silence and back within 5 ms,
+and the seam where a stream begins anew, over 5 ms of what the decoder thinks would have come. Between concealment and
+the next packet libopus fades by itself.
 
 Sound is inserted or removed (`stretch.py`) where nobody speaks, or at a seam where the wave repeats itself nearly
 exactly. If no such place comes along, less and less likeness is asked for, so that the delay gets where it must.
