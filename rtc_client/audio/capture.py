@@ -20,7 +20,7 @@ CAPACITY_S: Final = 1.0
 MARGIN_S: Final = 0.001
 """What is kept beside what the unevenness of the callbacks asks for."""
 FIRST_GAP_S: Final = 0.006
-SPARE_S: Final = 0.003
+SPARE_S: Final = 0.002
 """What is kept more at the beginning, until it is known how late ticks are."""
 MAX_GAP_S: Final = 0.06
 """Unevenness beyond this is a failure, not something to have a buffer for."""

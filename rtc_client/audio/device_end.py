@@ -72,6 +72,7 @@ class DeviceEnd(OneCall, ABC):
         self._stream: DeviceStream | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._latency_s = LATENCY_S
+        self._device_latency_s = 0.0
         # Changed by the thread of the device: when it called back last, and how often it did.
         self._heard_of_s = 0.0
         self._n_blocks = 0
@@ -96,13 +97,12 @@ class DeviceEnd(OneCall, ABC):
     def record(self) -> DeviceRecord:
         """Return how it fared so far. Only once it was opened."""
         gone_s = 0.0 if self._lost_s is None else self._now_s() - self._lost_s
-        stream = self._stream
         return DeviceRecord(
             role=self.role,
             name=self._known.name,
             sample_rate_hz=self._known.sample_rate_hz,
             channels=channels_of(self._known, self._direction),
-            device_latency_s=0.0 if stream is None else round(stream.latency_s, 4),
+            device_latency_s=round(self._device_latency_s, 4),
             xruns=self._xruns,
             losses=self._losses,
             silent_s=round(self._silent_s + gone_s, 3),
@@ -163,6 +163,7 @@ class DeviceEnd(OneCall, ABC):
             f"{self.role}-open",
             undo=DeviceStream.close,
         )
+        self._device_latency_s = self._stream.latency_s
 
     async def _stop(self) -> None:
         stream, self._stream = self._stream, None

@@ -63,7 +63,7 @@ class DeviceRecord:
     channels: int
     """With how many it was opened."""
     device_latency_s: float
-    """What the device itself holds, as it says."""
+    """What the device itself holds, or held when it was open last, as it says; 0 if it never was."""
     xruns: int = 0
     """How often the device said that samples were lost."""
     underruns: int = 0

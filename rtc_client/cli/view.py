@@ -47,6 +47,7 @@ _LINE_CHARS: Final = 200
 _BAR_FLOOR_DBFS: Final = -60.0
 _COLOURS: Final = {"caller": "cyan", "agent": "green"}
 _STATE_COLOURS: Final = {CallState.ACTIVE: "green", CallState.CLOSING: "yellow", CallState.ENDED: "dim"}
+_WARNINGS: Final = (EchoHeard, DeviceLost, DeviceRestored, RecordingEnded)
 
 
 @asynccontextmanager
@@ -147,10 +148,10 @@ async def _print_lines(call: Call) -> None:
 
 
 async def _print_warnings(call: Call, console: Console) -> None:
-    """Print above the live view what its reader can do something about."""
+    """Print above the live view what its reader can do something about, and cannot see in it."""
     with suppress(RtcClientError):
         async for event in call.events():
-            if isinstance(event, EchoHeard) and (line := _line(call, event)) is not None:
+            if isinstance(event, _WARNINGS) and (line := _line(call, event)) is not None:
                 console.print(Text(line, style="bold yellow"))
 
 

@@ -33,6 +33,8 @@ def main() -> int:
             return _echo(options)
         case "recording":
             return _recording(options)
+        case "devices":
+            return _devices(options)
         case _:
             raise AssertionError(options.verb)
 
@@ -71,7 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     recording.add_argument("--n", default="5,20", metavar="N,N", help="calls at once (default: 5,20)")
     recording.add_argument("--seconds", type=float, default=5.0, metavar="S", help="length of a window (default: 5)")
     recording.add_argument("--repeat", type=int, default=3, metavar="R", help="measure R times, in turns (default: 3)")
-    for verb in (media, loss, floor, answerer, soak, events, echo, recording):
+    devices = verbs.add_parser("devices", help="what microphone and speaker add to the delay, lose and cost")
+    devices.add_argument("--seconds", type=float, default=20.0, metavar="S", help="pulses round the loop (default: 20)")
+    devices.add_argument("--call", type=float, metavar="S", help="hold a call of S seconds on them instead")
+    for verb in (media, loss, floor, answerer, soak, events, echo, recording, devices):
         verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for verb in (media, loss):
         verb.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, as PNG, SVG or PDF")
@@ -206,6 +211,27 @@ def _echo(options: argparse.Namespace) -> int:
     rows = echo.measure(options.seconds, recorded=options.recorded, say=say)
     print(json.dumps(echo.as_json(rows), indent=2) if options.json else echo.table(rows))
     return 0
+
+
+def _devices(options: argparse.Namespace) -> int:
+    from tests.bench import device_call, device_loop, devices
+    from tests.devices.sound_server import NoSoundServer
+
+    try:
+        with device_loop.sound_server() as server:
+            if options.call is None:
+                found = asyncio.run(devices.measure(server, options.seconds, say))
+                print(json.dumps(found, indent=2) if options.json else devices.table(found))
+                return 0
+            found = asyncio.run(device_call.hold(server, options.call, say))
+    except NoSoundServer as error:
+        say(f"scripts/bench: {error}")
+        return 2
+    found["complaints"] = device_call.complaints_of(found)
+    print(json.dumps(found, indent=2) if options.json else device_call.table(found))
+    for complaint in found["complaints"]:
+        say(complaint)
+    return 1 if found["complaints"] else 0
 
 
 if __name__ == "__main__":

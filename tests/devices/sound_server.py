@@ -77,6 +77,12 @@ class SoundServer:
             "ALSA_CONFIG_PATH": str(self.folder / "asound.conf"),
         }
 
+    @property
+    def pid(self) -> int:
+        """Its process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and return once it answers and its devices are awake."""
         hidden = ("DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "PULSE_SERVER")

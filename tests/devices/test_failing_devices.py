@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import signal
 from typing import TypeVar
 
 from rtc_client import Call, DeviceLost, DeviceRestored, Microphone, Speaker, connect
 from rtc_client.testing import FakeAnswerer
 from rtc_client.testing.asserts import assert_tone
 from tests.behaviour.calls import config_for
+from tests.cli.command import LIMIT_S
+from tests.cli.on_terminal import on_terminal
 from tests.devices.driving import driven
 from tests.devices.sound_server import SoundServer
 from tests.devices.test_real_devices import tone
@@ -53,6 +57,28 @@ async def test_a_device_that_is_pulled_out_and_plugged_in_again(bare_sound_serve
     assert [device.losses for device in call.result.devices] == [1, 1]
     assert "lost once" in call.result.as_text()
     assert_tone(answered.heard, 500)
+
+
+async def test_who_looks_at_the_call_is_told_above_the_live_view(bare_sound_server: SoundServer) -> None:
+    """A line when the device goes, a line when it is back; the report says how long it was gone."""
+    module = bare_sound_server.plug_in_spare()
+    options = ("--in", "mic:spare_micro", "--out", "speaker:spare_speaker")
+    async with (
+        FakeAnswerer() as answerer,
+        on_terminal("call", "--base-url", answerer.base_url, *options) as terminal,
+    ):
+        await (await answerer.wait_for_call(LIMIT_S)).wait_heard(0.2)
+        bare_sound_server.pull_out(module)
+        for role in ("microphone", "speaker"):
+            await terminal.until(
+                lambda text, role=role: f"{role} stopped; the call goes on, and it is tried again" in text
+            )
+        bare_sound_server.plug_in_spare()
+        for role in ("microphone", "speaker"):
+            await terminal.until(lambda text, role=role: re.search(rf"{role} is back after \d+\.\d s", text))
+        terminal.process.send_signal(signal.SIGINT)
+        assert await terminal.ended() == 130
+        await terminal.until(lambda text: re.search(r"microphone spare_microphone.*, lost once, silent for", text))
 
 
 async def test_a_device_that_is_pulled_out_beside_another_one(sound_server: SoundServer) -> None:
