@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+from collections.abc import Callable
 from typing import TypeVar
 
 from rtc_client import Call, DeviceLost, DeviceRestored, Microphone, Speaker, connect
@@ -18,6 +19,11 @@ from tests.devices.sound_server import SoundServer
 from tests.devices.test_real_devices import tone
 
 Report = TypeVar("Report", DeviceLost, DeviceRestored)
+
+
+def saying(pattern: str) -> Callable[[str], object]:
+    """Return whether a text says it."""
+    return lambda text: re.search(pattern, text)
 
 
 async def _told(call: Call, kind: type[Report], n: int) -> list[Report]:
@@ -70,15 +76,13 @@ async def test_who_looks_at_the_call_is_told_above_the_live_view(bare_sound_serv
         await (await answerer.wait_for_call(LIMIT_S)).wait_heard(0.2)
         bare_sound_server.pull_out(module)
         for role in ("microphone", "speaker"):
-            await terminal.until(
-                lambda text, role=role: f"{role} stopped; the call goes on, and it is tried again" in text
-            )
+            await terminal.until(saying(f"spare_{role} stopped; the call goes on, and it is tried again"))
         bare_sound_server.plug_in_spare()
         for role in ("microphone", "speaker"):
-            await terminal.until(lambda text, role=role: re.search(rf"{role} is back after \d+\.\d s", text))
+            await terminal.until(saying(rf"spare_{role} is back after \d+\.\d s"))
         terminal.process.send_signal(signal.SIGINT)
         assert await terminal.ended() == 130
-        await terminal.until(lambda text: re.search(r"microphone spare_microphone.*, lost once, silent for", text))
+        await terminal.until(saying(r"microphone spare_microphone.*, lost once, silent for"))
 
 
 async def test_a_device_that_is_pulled_out_beside_another_one(sound_server: SoundServer) -> None:
