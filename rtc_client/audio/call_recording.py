@@ -120,14 +120,15 @@ class CallAudioFile:
         self._append(self._tracks.take())
         self._writer.flush()
 
-    def close(self, end_samples: int) -> None:
-        """Write the rest, silence up to `end_samples`, and close the file.
+    def close(self, end_samples: int | None) -> None:
+        """Write the rest, silence up to `end_samples`, and close the file; of one that could not be saved, None.
 
         Raises:
             OSError: If the system refuses; the file is closed all the same.
         """
         try:
-            self._append(self._tracks.finish(end_samples))
+            if end_samples is not None:
+                self._append(self._tracks.finish(end_samples))
         finally:
             self._writer.close()
 

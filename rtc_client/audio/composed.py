@@ -79,8 +79,8 @@ class SequenceSource(_Composed):
 
     Whatever is to come is opened at the beginning, so that a file that cannot be used is known before the call. The
     first sample of a source follows the last one of the source before it, not the silence that fills up a frame. A
-    live source (one with an attribute `is_live` that is true, such as a microphone) is not delayed by that: of its
-    first frame the part goes that was captured while the end of the source before it was said.
+    live source (one with an attribute `is_live` that is true, such as a microphone) is not delayed by that: what it
+    captures while another is said goes, to the last sample.
 
     Raises:
         ConfigError: If it is given no source, or one of them twice.
@@ -108,6 +108,13 @@ class SequenceSource(_Composed):
         return captured_s_of(self.current)
 
     def read(self) -> Samples | None:
+        frame = self._read_current()
+        for source in self._sources[self._index + 1 :]:
+            if getattr(source, "is_live", False):
+                source.read()  # nobody hears it yet
+        return frame
+
+    def _read_current(self) -> Samples | None:
         while True:
             source = self.current
             frame = source.read()
@@ -213,6 +220,11 @@ class GainSource(_Composed):
     @property
     def ended(self) -> bool:
         return self._source.ended
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its source is; see `SequenceSource`."""
+        return bool(getattr(self._source, "is_live", False))
 
     @property
     def padding_samples(self) -> int:

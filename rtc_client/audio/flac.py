@@ -44,6 +44,7 @@ class FlacWriter:
         self._waiting = np.zeros((0, channels), dtype=np.int16)
         self._n_encoded = self._claimed_samples = 0
         self._n_bytes = 0
+        self._is_cut = False
         try:
             self._file: BinaryIO = self.path.open("wb", buffering=0)
             try:
@@ -85,6 +86,9 @@ class FlacWriter:
         if self._file.closed:
             return
         try:
+            if self._is_cut:  # what comes behind a frame that could not be written would be out of place
+                self.flush()
+                return
             if len(self._waiting):
                 self._encode(self._waiting)
             for packet in self._codec.encode(None):
@@ -109,6 +113,7 @@ class FlacWriter:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError:
+            self._is_cut = True
             with suppress(OSError):  # no half frame is left behind, if that can be helped
                 self._file.truncate(self._file.seek(self._n_bytes))
             raise

@@ -132,7 +132,7 @@ class CallRecorder(SavedFile[RecordingFolder, Item]):
     async def finish(self) -> None:
         """Write what is left and the result, now that it is known; in any state, and any number of times."""
         if self._writer is not None:
-            self._writer.end_samples = 0 if self._failure else self._end_samples
+            self._writer.end_samples = self._end_samples
             self._writer.last = self._result()
         await self.aclose()
 

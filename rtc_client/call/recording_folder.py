@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO, TypeAlias
+from typing import IO, Final, TextIO, TypeAlias
 
 from rtc_client.audio.call_recording import FORMATS, CallAudioFile, RecordingFormat
 from rtc_client.audio.frames import Samples
@@ -19,10 +21,15 @@ Item: TypeAlias = tuple[int, int, Samples] | str | CallResult
 """What a voice said, with its position in samples; a line about an event; what the call is so far."""
 
 
+RESERVE_BYTES: Final = 256 * 1024
+"""Kept free for the result and the captions, of an hour or so: how a call ended is told by a full disk, too."""
+
+
 class RecordingFolder:
     """The files of one recording, whole at any moment; for one thread at a time.
 
-    The folder is made, and an older recording in it is replaced.
+    The folder is made, and an older recording in it is replaced. After a `write` that failed, `close` writes no more
+    sound, but the result and the captions, for which there is room.
 
     Raises:
         ConfigError: If the folder or a file in it cannot be made.
@@ -32,6 +39,7 @@ class RecordingFolder:
     def __init__(self, folder: Path, audio: Path, format: RecordingFormat, result: CallResult) -> None:
         self._folder = folder
         self.end_samples = 0
+        self._is_broken = False
         self.last: CallResult | None = None
         """How the call ended, once that is known."""
         with ExitStack() as stack:
@@ -43,6 +51,7 @@ class RecordingFolder:
                 self._audio = CallAudioFile(audio, format)
                 stack.callback(self._audio.close, 0)
                 self._look(result)
+                self._reserve = stack.enter_context(_reserved(folder))
             except OSError as error:
                 raise ConfigError(f"the recording {folder} cannot be made: {reason(error)}") from error
             stack.pop_all()
@@ -54,6 +63,7 @@ class RecordingFolder:
             OSError: If the system refuses.
         """
         look: CallResult | None = None
+        self._is_broken = True
         for item in items:
             match item:
                 case str():
@@ -66,6 +76,7 @@ class RecordingFolder:
         self._audio.save()
         if look is not None:
             self._look(look)
+        self._is_broken = False
 
     def close(self) -> None:
         """Finish all files.
@@ -74,6 +85,7 @@ class RecordingFolder:
             OSError: If the system refuses; what can be written is written all the same.
         """
         failures: list[OSError] = []
+        self._reserve.close()
         for finish in (self._finish_audio, self._events.close, lambda: self._finish_result(failures)):
             try:
                 finish()
@@ -83,7 +95,7 @@ class RecordingFolder:
             raise failures[0]
 
     def _finish_audio(self) -> None:
-        self._audio.close(self.end_samples)
+        self._audio.close(None if self._is_broken else self.end_samples)
 
     def _finish_result(self, failures: list[OSError]) -> None:
         if self.last is None:
@@ -97,6 +109,14 @@ class RecordingFolder:
         """Write the result and the captions so far."""
         _replace(self._folder / "call.json", dump_json(result.as_dict()) + "\n")
         _replace(self._folder / "call.vtt", captions(result.transcript, *self._audio.speech_ms()))
+
+
+def _reserved(folder: Path) -> IO[bytes]:
+    """Return a nameless file that takes room until it is closed; none, where the system does not give it."""
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - whoever asked for it closes it
+    with suppress(OSError):
+        os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+    return file
 
 
 def words_of(error: Exception) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from rtc_client import CallRecorder, CallResult, RecordingEnded, SilenceSource, WireFrame
+from rtc_client.audio.call_recording import FORMATS, RecordingFormat
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SILENCE, PcmFrame, Samples
 from rtc_client.audio.sinks import NullSink, TeeSink
 from rtc_client.call.recording_folder import Item, RecordingFolder
@@ -197,3 +200,41 @@ async def test_a_disk_that_is_full_at_the_end_is_told_by_the_result(
     assert recorder.report.failure == "no space left on device"
     assert [notice.message for notice in told] == ["no space left on device"]
     assert json.loads((tmp_path / "call.json").read_text())["recording"]["failure"] == "no space left on device"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 512 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or (done := subprocess.run(command, capture_output=True, check=False)).returncode:
+        pytest.skip(f"no small disk can be made here: {done.stderr.decode().strip() if shutil.which('mount') else ''}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)  # at once, or when nothing of it is open any more
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_a_full_disk_has_room_for_how_the_call_ended(format: RecordingFormat, small_disk: Path) -> None:
+    """Result and captions are written whole; what was recorded before can be played, and nothing lies behind it."""
+    result = CallResult()
+    recorder = CallRecorder(small_disk / "call", format=format)
+    caller, agent = recorder.ears(None, None, FakeClock())
+    recorder.attach(lambda: replace(result, recording=recorder.report), lambda notice: None)
+    await recorder.open()
+    noise = np.random.default_rng(3).integers(-9_000, 9_000, 60 * 24_000, dtype=np.int16)
+    for start in range(0, len(noise), FRAME_SAMPLES):
+        for ear in (caller, agent):
+            ear.write(PcmFrame(noise[start : start + FRAME_SAMPLES], start))
+        if start % 24_000 == 0 and recorder._saving is not None:
+            await saved(recorder)
+    assert recorder.report.failure == "no space left on device"
+    result = replace(result, call_id="rtc_1", duration_s=60.0)
+    await recorder.finish()
+
+    report = json.loads((small_disk / "call" / "call.json").read_text())
+    assert (report["call_id"], report["recording"]["failure"]) == ("rtc_1", "no space left on device")
+    kept = played(recorder.audio_path).caller
+    assert 1.0 < len(kept) / 24_000 <= report["recording"]["failed_at_s"]
+    if format != "ogg":
+        assert np.array_equal(kept, noise[: len(kept)])
