@@ -78,7 +78,7 @@ class OpusSettings:
     fec: bool = True
     """Whether packets repeat the one before them once the far side reports loss (in-band FEC)."""
     dtx: bool = True
-    """Whether half a second of silence is followed by one packet in 400 ms instead of twenty."""
+    """Whether half a second of silence is followed by one packet in 400 ms instead of twenty. Not while muted."""
 
     def __post_init__(self) -> None:
         if not 6_000 <= self.bit_rate <= 510_000:

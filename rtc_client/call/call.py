@@ -191,7 +191,7 @@ class Call(Equipped, Verbs):
         return tuple(self._engine.snapshots)
 
     def mute(self) -> None:
-        """Send silence from the next 20 ms on. The source keeps running; what `play` says is heard all the same."""
+        """Send silence from the next 20 ms on, in every packet. The source runs on; what `play` says is heard."""
         self._engine.voices.caller.muted = True
 
     def unmute(self) -> None:

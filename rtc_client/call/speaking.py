@@ -65,6 +65,7 @@ class Speaking:
         self.inserted_s = -math.inf
         """When something was last said over the source, monotonic seconds."""
         self.muted = False
+        """Whether silence is said in its place: in every packet, for who is muted is not gone."""
         self.began_s: float | None = None
         """When the first sample of the source was said, monotonic seconds; None before."""
         self.ended_s: float | None = None
@@ -135,7 +136,7 @@ class Speaking:
         if samples is SILENCE or is_digital_silence(samples):
             self._silent_frames += 1
             silent = self._silent_frames
-            if self._opus.dtx and silent > DTX_AFTER_FRAMES and silent % DTX_REFRESH_FRAMES:
+            if self._opus.dtx and not self.muted and silent > DTX_AFTER_FRAMES and silent % DTX_REFRESH_FRAMES:
                 return 0
             if silent > ENCODED_SILENCE_FRAMES:
                 out[offset : offset + len(SILENT_PACKET)] = SILENT_PACKET

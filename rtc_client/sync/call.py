@@ -553,7 +553,7 @@ class Call(Face):
         return self._now(lambda: self._call.stats_history)
 
     def mute(self) -> None:
-        """Send silence from the next 20 ms on. The source keeps running; what `play` says is heard all the same."""
+        """Send silence from the next 20 ms on, in every packet. The source runs on; what `play` says is heard."""
         return self._now(self._call.mute)
 
     def unmute(self) -> None:
