@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 import numpy as np
@@ -131,6 +132,37 @@ class Origin:
     def see(self, position_samples: int, now_s: float) -> None:
         """Take note that this position is due now."""
         self.at_s = min(self.at_s, now_s - position_samples / SAMPLE_RATE_HZ)
+
+
+class HeldBack:
+    """What a loudspeaker was given last: it may still be dropped before it is heard, and is silence then."""
+
+    FRAMES: Final = 10
+    """0.2 s: more than waits for any device."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[tuple[int, Samples]] = deque()
+
+    def push(self, position_samples: int, samples: Samples) -> tuple[int, Samples] | None:
+        """Take the next piece, int16 of shape `(n_samples,)`; return one that is heard by now, None for none."""
+        self._pieces.append((position_samples, samples))
+        return self._pieces.popleft() if len(self._pieces) > self.FRAMES else None
+
+    def drop(self, n_samples: int) -> None:
+        """Let so much of what came last be silence."""
+        for index in range(len(self._pieces) - 1, -1, -1):
+            if n_samples <= 0:
+                return
+            position, samples = self._pieces[index]
+            n_heard = max(0, len(samples) - n_samples)
+            n_samples -= len(samples)
+            self._pieces[index] = position, np.pad(samples[:n_heard], (0, len(samples) - n_heard))
+
+    def rest(self) -> list[tuple[int, Samples]]:
+        """Return what is left: all of it was heard."""
+        pieces = list(self._pieces)
+        self._pieces.clear()
+        return pieces
 
 
 class Shift:

@@ -84,8 +84,11 @@ class BargeIns:
 
     def on_event(self, event: ServerEvent) -> None:
         """Take an event of the server; the transcript has it already."""
+        hush = self._voices.agent.hush
+        if isinstance(event, SpeechStarted):
+            hush.is_doubtful = False
         if isinstance(event, SpeechStarted | SpeechStopped) and not self._tellers.local:
-            self._voices.agent.hush.is_caller_speaking = isinstance(event, SpeechStarted)
+            hush.is_caller_speaking = isinstance(event, SpeechStarted)
         if self._tellers.server and isinstance(event, SpeechStarted):
             self._interrupt("server")
 
@@ -110,6 +113,7 @@ class BargeIns:
         if (not is_v2 and not is_told and self._responses.is_turn_open) or (queued and not self._config.is_direct):
             self._mark()
         n_samples = queued + self._media.barge_in(response_id, is_told=is_told, queued_samples=queued)
+        self._voices.agent.hush.is_doubtful = by == "local"
         self.count += 1
         at_hand_s = n_samples / SAMPLE_RATE_HZ
         self._notify(BargedIn(by=by, at_hand_s=round(at_hand_s, 3)))

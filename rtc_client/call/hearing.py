@@ -51,6 +51,14 @@ class PacketTap(Protocol):
         ...
 
 
+class RecordingSink(Sink, Protocol):
+    """A sink that keeps what was heard of what it is given."""
+
+    def drop(self, n_samples: int) -> None:
+        """Take note that the loudspeaker will not play so much of what was written last."""
+        ...
+
+
 class Hearing:
     """The agent's half of a call. `on_failure` is told once, by a sink that raises.
 
@@ -91,6 +99,7 @@ class Hearing:
         self._packet_position = 0
         self._played_until_s = math.inf
         self._is_over = False
+        self._recording: RecordingSink | None = None
         self.began_s: float | None = None
         """When the sample at position 0 was handed over, monotonic seconds; None before."""
         self.voiced_s: float | None = None
@@ -101,9 +110,10 @@ class Hearing:
         """Of what is heard; empty where only packets are wanted."""
         self._voice = LevelMeter()
 
-    def record(self, sink: Sink) -> None:
+    def record(self, sink: RecordingSink) -> None:
         """Let `sink` have what is played, too; before the call. It is neither opened nor closed here."""
         self._sink, self._metered, self._renders = TeeSink(self._sink, sink), True, True
+        self._recording = sink
 
     @property
     def jitter(self) -> JitterBuffer:
@@ -146,7 +156,10 @@ class Hearing:
 
     def drop_queued(self) -> int:
         """Play nothing more of what was handed to the sink; return how many samples that silences."""
-        return max((player.drop() for player in players(self._sink)), default=0)
+        n_samples = max((player.drop() for player in players(self._sink)), default=0)
+        if self._recording is not None:
+            self._recording.drop(n_samples)
+        return n_samples
 
     def silence_turn(self) -> int:
         """Hear no more of the agent until it begins anew; return how many samples were waiting to be played."""

@@ -14,6 +14,8 @@ GIVES_WAY_FRAMES: Final = 75
 """Who falls silent while the caller speaks, or 1.5 s later at most, gives way; a server takes a second to decide it."""
 LONG_PAUSE_FRAMES: Final = 100
 """2 s of silence are longer than the pauses within a turn, whoever speaks."""
+NOISE_FRAMES: Final = 33
+"""What our own ear takes for speech, with 0.3 s behind it, when it is shorter than 0.4 s: a cough, a chair."""
 
 
 class Hush:
@@ -23,7 +25,8 @@ class Hush:
     turn cannot be told from one between two. But who is interrupted and gives way falls silent while the other speaks,
     or soon after, and does not go on before he has finished: 0.6 s of such a silence end the turn. An agent that talks
     on takes its breath elsewhere, and it takes 2 s of any silence. So an agent that begins anew is heard, although
-    nobody tells of it, and one that talks on is not heard again between two sentences.
+    nobody tells of it, and one that talks on is not heard again between two sentences; unless it talks on because there
+    was nothing but a noise: then it is heard again behind its next pause.
     """
 
     def __init__(self) -> None:
@@ -31,7 +34,9 @@ class Hush:
         """Told, once for each `begin`, when the first sound is not heard that would have been."""
         self.is_caller_speaking = False
         """Whether the caller is, as far as anybody tells."""
-        self._after_caller_frames = 0
+        self.is_doubtful = False
+        """Whether nobody but our own ear has told that the caller speaks; to be set behind `begin`."""
+        self._after_caller_frames = self._caller_frames = 0
         self._quiet_frames = 0
         self._has_dropped = False
         self.is_on = False
@@ -40,8 +45,8 @@ class Hush:
 
     def begin(self) -> None:
         """The agent is to be heard no more, for the caller speaks."""
-        self.is_on, self._has_dropped = True, False
-        self._quiet_frames = self._after_caller_frames = 0
+        self.is_on, self._has_dropped, self.is_doubtful = True, False, False
+        self._quiet_frames = self._after_caller_frames = self._caller_frames = 0
 
     def end(self) -> None:
         """The agent begins anew."""
@@ -60,6 +65,7 @@ class Hush:
     def filtered(self, samples: Samples) -> Samples:
         """Return silence for a frame that was to be played: int16, shape `(n_samples,)`, at most 20 ms."""
         self._after_caller_frames = 0 if self.is_caller_speaking else self._after_caller_frames + 1
+        self._caller_frames += self.is_caller_speaking
         if is_voiced(level_dbfs(samples)):
             self.drop(samples)
         else:
@@ -69,6 +75,7 @@ class Hush:
 
     @property
     def _is_over(self) -> bool:
-        fell_silent_after_frames = self._after_caller_frames - self._quiet_frames
-        gave_way = fell_silent_after_frames <= GIVES_WAY_FRAMES and not self.is_caller_speaking
-        return self._quiet_frames >= (PAUSE_FRAMES if gave_way else LONG_PAUSE_FRAMES)
+        gave_way = self._after_caller_frames - self._quiet_frames <= GIVES_WAY_FRAMES
+        was_noise = self.is_doubtful and self._caller_frames < NOISE_FRAMES
+        is_short = (gave_way or was_noise) and not self.is_caller_speaking
+        return self._quiet_frames >= (PAUSE_FRAMES if is_short else LONG_PAUSE_FRAMES)

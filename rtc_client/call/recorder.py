@@ -18,7 +18,7 @@ from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.saved import SavedFile
 from rtc_client.audio.sinks import NullSink, Sink, players
 from rtc_client.audio.timed import TimedSource
-from rtc_client.audio.tracks import AGENT, CALLER, Origin, Shift
+from rtc_client.audio.tracks import AGENT, CALLER, HeldBack, Origin, Shift
 from rtc_client.call.notices import RecordingEnded
 from rtc_client.call.recording_folder import Item, RecordingFolder, words_of
 from rtc_client.call.result import CallResult, RecordingReport
@@ -70,6 +70,7 @@ class CallRecorder(SavedFile[RecordingFolder, Item]):
         self._failed_s: float | None = None
         self._result: Callable[[], CallResult] = CallResult
         self._is_attached = False
+        self._keep_rest: Callable[[], None] = lambda: None
         self._first = CallResult()
         self._notify: Callable[[RecordingEnded], None] = lambda notice: None
 
@@ -110,7 +111,7 @@ class CallRecorder(SavedFile[RecordingFolder, Item]):
 
         return log
 
-    def ears(self, source: object, sink: Sink | PacketSink | None, clock: Clock) -> tuple[NullSink, NullSink]:
+    def ears(self, source: object, sink: Sink | PacketSink | None, clock: Clock) -> tuple[Ear, Ear]:
         """Return what hears the caller's voice, which comes from `source`, and the agent's, which goes to `sink`.
 
         Where they know when sound is captured or heard, that is where it is put.
@@ -124,13 +125,14 @@ class CallRecorder(SavedFile[RecordingFolder, Item]):
         def keep(voice: int) -> Callable[[int, Samples], None]:
             return lambda position, samples: self._keep_sound(voice, position, samples)
 
-        return (
-            _Ear(keep(CALLER), captured_s, origin, clock, is_speaker=False),
-            _Ear(keep(AGENT), heard_s, origin, clock, is_speaker=True),
-        )
+        caller = Ear(keep(CALLER), captured_s, origin, clock, is_speaker=False)
+        agent = Ear(keep(AGENT), heard_s, origin, clock, is_speaker=True)
+        self._keep_rest = agent.keep_rest
+        return caller, agent
 
     async def finish(self) -> None:
         """Write what is left and the result, now that it is known; in any state, and any number of times."""
+        self._keep_rest()
         if self._writer is not None:
             self._writer.end_samples = self._end_samples
             self._writer.last = self._result()
@@ -199,7 +201,7 @@ class CallRecorder(SavedFile[RecordingFolder, Item]):
             self._threads.shutdown(wait=False)
 
 
-class _Ear(NullSink):
+class Ear(NullSink):
     """Hears one voice, and says where what it hears belongs; `at_s` tells when a device captures, or plays it."""
 
     def __init__(
@@ -216,6 +218,16 @@ class _Ear(NullSink):
         self._origin, self._clock = origin, clock
         self._is_speaker = is_speaker
         self._shift = Shift()
+        self._held = HeldBack()
+
+    def drop(self, n_samples: int) -> None:
+        """Take note that the loudspeaker will not play so much of what was written last."""
+        self._held.drop(n_samples)
+
+    def keep_rest(self) -> None:
+        """Take note that nothing more of it will be dropped."""
+        for piece in self._held.rest():
+            self._keep(*piece)
 
     def write(self, frame: PcmFrame) -> None:
         position, samples = frame.position_samples, frame.samples
@@ -225,8 +237,11 @@ class _Ear(NullSink):
         self._origin.see(position, self._clock.now_s())
         at_s = self._at_s()
         if at_s is not None:
-            self._keep(self._shift.of(position, (at_s - self._origin.at_s) * SAMPLE_RATE_HZ), samples)
+            position = self._shift.of(position, (at_s - self._origin.at_s) * SAMPLE_RATE_HZ)
         elif self._is_speaker or samples is SILENCE:  # nobody hears it, or there is nothing
-            self._keep(self._shift.of(position, None), SILENCE[: len(samples)])
-        else:  # it comes from no device: a file before the microphone
+            position, samples = self._shift.of(position, None), SILENCE[: len(samples)]
+        # What else comes from no device, a file before the microphone, lies where it was sent.
+        if not self._is_speaker:
             self._keep(position, samples)
+        elif (piece := self._held.push(position, samples)) is not None:
+            self._keep(*piece)

@@ -112,10 +112,12 @@ class RecordingFolder:
 
 
 def _reserved(folder: Path) -> IO[bytes]:
-    """Return a nameless file that takes room until it is closed; none, where the system does not give it."""
+    """Return a nameless file that takes room until it is closed; less, or none, where there is no more."""
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - whoever asked for it closes it
-    with suppress(OSError):
-        os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+    for n_bytes in (RESERVE_BYTES, RESERVE_BYTES // 4, RESERVE_BYTES // 16):
+        with suppress(OSError):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+            break
     return file
 
 

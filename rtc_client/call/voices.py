@@ -9,7 +9,7 @@ from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import Sink
 from rtc_client.audio.sources import SilenceSource, Source
-from rtc_client.call.hearing import Hearing
+from rtc_client.call.hearing import Hearing, RecordingSink
 from rtc_client.call.speaking import Speaking, what
 from rtc_client.clock import Clock
 from rtc_client.config import MediaPath, OpusSettings
@@ -45,7 +45,7 @@ class Voices:
         """Whether the caller has a voice of its own."""
         return not isinstance(self._source, SilenceSource)
 
-    def record(self, caller: Sink, agent: Sink) -> None:
+    def record(self, caller: Sink, agent: RecordingSink) -> None:
         """Let these have what is said and what is played, too; before `open`, which is not for them."""
         self.caller.record(caller)
         self.agent.record(agent)

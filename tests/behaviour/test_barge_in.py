@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from rtc_client import (
     BargedIn,
     Call,
     CallConfig,
+    CallRecorder,
     ConfigError,
     NumpySink,
     SpeechStarted,
@@ -28,6 +30,7 @@ from rtc_client.config import BargeIn
 from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.loudspeaker import Loudspeaker
+from tests.behaviour.recordings import played
 from tests.wire.test_direct import config_of, serving
 from tests.wire.test_verbs import created, delta
 
@@ -73,12 +76,14 @@ def says(answerer: FakeAnswerer, duration_s: float = 6.0) -> None:
     answerer.script = AgentScript(turns=[turn])
 
 
-async def test_our_own_ear_stops_the_agent_within_60_ms(answerer: FakeAnswerer) -> None:
-    """From the caller's first speech on the wire to silence at the loudspeaker, whose queue is dropped and counted."""
+async def test_our_own_ear_stops_the_agent_within_60_ms(answerer: FakeAnswerer, tmp_path: Path) -> None:
+    """From the caller's first speech on the wire to silence at the loudspeaker, whose queue is dropped and counted, and
+    silence in the recording."""
     says(answerer)
     speech, speaker, file = TimedSpeech(1.0), Loudspeaker(), NumpySink()
+    recorder = CallRecorder(tmp_path, format="wav")
 
-    async with connect(config_for(answerer), source=speech, sink=TeeSink(file, speaker)) as call:
+    async with connect(config_for(answerer), source=speech, sink=TeeSink(file, speaker), recorder=recorder) as call:
         told = await barged_in(call)
         await asyncio.sleep(0.4)
         entry = next(entry for entry in call.transcript if entry.role == "agent")
@@ -95,6 +100,8 @@ async def test_our_own_ear_stops_the_agent_within_60_ms(answerer: FakeAnswerer) 
     assert entry.interrupted
     assert speaker.voiced[0] < speech.began_s - 0.5
     assert np.array_equal(file.samples[: len(speaker.samples)], speaker.samples[: len(file.samples)])
+    handed, heard = (np.flatnonzero(sound) for sound in (file.samples, played(recorder.audio_path).agent))
+    assert np.ptp(handed) - np.ptp(heard) == pytest.approx(speaker.queue_samples, abs=24)
 
 
 async def test_the_servers_word_stops_the_agent_within_60_ms(answerer: FakeAnswerer) -> None:

@@ -49,6 +49,7 @@ class Loudspeaker(NullSink):
     heard_s: float | None = None
     tap = None
     queued_samples = played_samples = 0
+    dropped_samples = 0
 
     def drop(self) -> int:
         return 0
@@ -65,6 +66,7 @@ async def recorded(
     for index in range(50):
         clock.at_s = 1_000 + index * FRAME_S + (0.003 if index % 7 else 0.0)
         said, heard = frame_of(index, microphone, speaker)
+        agent.drop(speaker.dropped_samples)
         caller.write(PcmFrame(said, index * FRAME_SAMPLES))
         agent.write(PcmFrame(heard, index * FRAME_SAMPLES))
     await recorder.finish()
@@ -111,6 +113,24 @@ async def test_what_no_device_captured_or_played_is_where_it_was_sent_or_not_the
     assert onset(both.caller[6_000:]) == 30 * FRAME_SAMPLES - 720 - 6_000
     assert onset(both.agent) == 30 * FRAME_SAMPLES
     assert np.count_nonzero(both.agent) == FRAME_SAMPLES
+
+
+async def test_what_a_loudspeaker_dropped_was_not_heard(tmp_path: Path) -> None:
+    """The last 30 ms of what it was given are silence, whether they were about to be saved or not."""
+    for index in (12, 25):
+
+        def frame_of(
+            now: int, microphone: Microphone, speaker: Loudspeaker, dropped_at: int = index
+        ) -> tuple[Samples, Samples]:
+            speaker.dropped_samples = 720 if now == dropped_at else 0
+            speaker.heard_s = 1_000 + now * FRAME_S + 0.03
+            return SILENCE, TONE if now < dropped_at else SILENCE
+
+        both = await recorded(CallRecorder(tmp_path / str(index), format="wav"), frame_of)
+
+        assert np.count_nonzero(both.agent) == index * FRAME_SAMPLES - 720
+        assert onset(both.agent) == 720
+        assert not both.agent[index * FRAME_SAMPLES :].any()
 
 
 async def test_a_disk_that_stands_still_costs_sound_and_neither_memory_nor_time(

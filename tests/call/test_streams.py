@@ -10,7 +10,7 @@ import pytest
 
 from rtc_client import CallLost, MediaConnected, NoAudioYet
 from rtc_client.call.feed import EventFeed
-from rtc_client.call.hush import GIVES_WAY_FRAMES, LONG_PAUSE_FRAMES, PAUSE_FRAMES, Hush
+from rtc_client.call.hush import GIVES_WAY_FRAMES, LONG_PAUSE_FRAMES, NOISE_FRAMES, PAUSE_FRAMES, Hush
 from rtc_client.call.streams import CAPACITY_CHUNKS, Stream
 
 VOICE = np.full(480, 5000, dtype=np.int16)
@@ -127,6 +127,19 @@ def test_an_agent_that_talks_on_is_not_heard_again_between_two_sentences() -> No
         hush.filtered(VOICE)
         assert hush.is_on
     assert silent_frames(hush) == LONG_PAUSE_FRAMES
+
+
+@pytest.mark.parametrize(("spoken", "pause"), [(NOISE_FRAMES - 1, PAUSE_FRAMES), (NOISE_FRAMES, LONG_PAUSE_FRAMES)])
+def test_who_was_silenced_by_a_noise_is_heard_again_behind_a_pause(spoken: int, pause: int) -> None:
+    """What only our own ear took for speech, and was too short for a word."""
+    hush = hushed()
+    hush.is_doubtful = hush.is_caller_speaking = True
+    for _ in range(spoken):
+        hush.filtered(VOICE)
+    hush.is_caller_speaking = False
+    for _ in range(GIVES_WAY_FRAMES + 1):
+        hush.filtered(VOICE)
+    assert silent_frames(hush) == pause
 
 
 def test_as_long_as_the_caller_speaks_a_short_pause_is_none() -> None:
