@@ -67,6 +67,7 @@ class BargeIns:
         self._tellers = tellers_of(config, is_played=voices.agent.is_played)
         self._detector = VoiceDetector()
         voices.agent.hush.on_dropped = self._mark
+        voices.agent.hush.is_turn_open = lambda: responses.is_turn_open
         self._dropped_samples = self._queued_samples = 0
         self.count = 0
         """How often the agent was cut short."""
@@ -114,6 +115,7 @@ class BargeIns:
             self._mark()
         n_samples = queued + self._media.barge_in(response_id, is_told=is_told, queued_samples=queued)
         self._voices.agent.hush.is_doubtful = by == "local"
+        self._responses.cut()
         self.count += 1
         at_hand_s = n_samples / SAMPLE_RATE_HZ
         self._notify(BargedIn(by=by, at_hand_s=round(at_hand_s, 3)))

@@ -242,8 +242,9 @@ class Engine:
         return [*ours, *self.tools.definitions()]
 
     def _on_event(self, event: ServerEvent) -> None:
-        if self.voices.agent.hush.is_on and self.responses.begins_anew(event):
-            self.voices.agent.hush.end()
+        hush = self.voices.agent.hush
+        if hush.is_on and self.responses.begins_anew(event, is_quiet=hush.is_quiet):
+            hush.end()
         self.responses.on_event(event)
         self.barge_ins.on_event(event)
         self.streams.on_event(event)

@@ -10,8 +10,11 @@ from rtc_client.audio.pcm import is_voiced, level_dbfs
 
 PAUSE_FRAMES: Final = 30
 """0.6 s of silence of an agent who gave way to the caller: longer than the pauses between words."""
-GIVES_WAY_FRAMES: Final = 75
-"""Who falls silent while the caller speaks, or 1.5 s later at most, gives way; a server takes a second to decide it."""
+OPEN_PAUSE_FRAMES: Final = 60
+"""1.2 s, where the last word of its turn has not come: longer than most pauses between sentences."""
+GIVES_WAY_FRAMES: Final = 50
+"""Who falls silent while the caller speaks, or 1 s later at most, gives way; a server takes a second to decide it."""
+QUIET_FRAMES: Final = 15
 LONG_PAUSE_FRAMES: Final = 100
 """2 s of silence are longer than the pauses within a turn, whoever speaks."""
 NOISE_FRAMES: Final = 33
@@ -23,15 +26,17 @@ class Hush:
 
     Where events tell of that, `end` is called. Else silence has to tell it, and by its length alone a pause within a
     turn cannot be told from one between two. But who is interrupted and gives way falls silent while the other speaks,
-    or soon after, and does not go on before he has finished: 0.6 s of such a silence end the turn. An agent that talks
-    on takes its breath elsewhere, and it takes 2 s of any silence. So an agent that begins anew is heard, although
-    nobody tells of it, and one that talks on is not heard again between two sentences; unless it talks on because there
-    was nothing but a noise: then it is heard again behind its next pause.
+    or soon after, and does not go on before he has finished: 0.6 s of such a silence end the turn, or 1.2 s while more
+    of its words may come. An agent that talks on takes its breath elsewhere, and it takes 2 s of any silence. So an
+    agent that begins anew is heard, although nobody tells of it, and one that talks on is not heard again between two
+    sentences; unless it talks on because there was nothing but a noise: then it is heard again behind its next pause.
     """
 
     def __init__(self) -> None:
         self.on_dropped: Callable[[], object] = lambda: None
         """Told, once for each `begin`, when the first sound is not heard that would have been."""
+        self.is_turn_open: Callable[[], bool] = lambda: False
+        """Tells whether more words may come of the turn that is not heard."""
         self.is_caller_speaking = False
         """Whether the caller is, as far as anybody tells."""
         self.is_doubtful = False
@@ -47,6 +52,11 @@ class Hush:
         """The agent is to be heard no more, for the caller speaks."""
         self.is_on, self._has_dropped, self.is_doubtful = True, False, False
         self._quiet_frames = self._after_caller_frames = self._caller_frames = 0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to be kept away just now: a pause, at least between two words."""
+        return self._quiet_frames >= QUIET_FRAMES
 
     def end(self) -> None:
         """The agent begins anew."""
@@ -75,7 +85,12 @@ class Hush:
 
     @property
     def _is_over(self) -> bool:
-        gave_way = self._after_caller_frames - self._quiet_frames <= GIVES_WAY_FRAMES
-        was_noise = self.is_doubtful and self._caller_frames < NOISE_FRAMES
-        is_short = (gave_way or was_noise) and not self.is_caller_speaking
-        return self._quiet_frames >= (PAUSE_FRAMES if is_short else LONG_PAUSE_FRAMES)
+        if self.is_caller_speaking:
+            needed_frames = LONG_PAUSE_FRAMES
+        elif self.is_doubtful and self._caller_frames < NOISE_FRAMES:
+            needed_frames = PAUSE_FRAMES
+        elif self._after_caller_frames - self._quiet_frames > GIVES_WAY_FRAMES:
+            needed_frames = LONG_PAUSE_FRAMES
+        else:
+            needed_frames = OPEN_PAUSE_FRAMES if self.is_turn_open() else PAUSE_FRAMES
+        return self._quiet_frames >= needed_frames

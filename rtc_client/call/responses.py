@@ -56,6 +56,7 @@ class Responses:
         self._error: Exception | None = None
         self.is_turn_open = False
         """Whether the agent's words are coming, and have not settled."""
+        self._has_caller_spoken = False
 
     @property
     def active_id(self) -> str | None:
@@ -70,13 +71,21 @@ class Responses:
         """Return the id if somebody waits for the response to this request, else None."""
         return event_id if event_id is not None and self._asked.is_awaited(event_id) else None
 
-    def begins_anew(self, event: ev.ServerEvent) -> bool:
-        """Return whether an event, which was not told of yet, begins another turn of the agent's."""
+    def cut(self) -> None:
+        """The agent was cut short: what the caller says from now on is behind that."""
+        self._has_caller_spoken = False
+
+    def begins_anew(self, event: ev.ServerEvent, *, is_quiet: bool) -> bool:
+        """Return whether an event, which was not told of yet, begins another turn of the agent's.
+
+        `is_quiet` says that he is not heard just now: then words that come behind the caller's are of another turn,
+        although the turn that was cut never settled.
+        """
         match event:
             case ev.ResponseCreated() | ev.OutputAudioStarted():
                 return True
             case ev.AgentTranscriptDelta(delta=piece):
-                return bool(piece) and not self.is_turn_open
+                return bool(piece) and (not self.is_turn_open or (is_quiet and self._has_caller_spoken))
             case _:
                 return False
 
@@ -138,6 +147,8 @@ class Responses:
                 self.is_turn_open = self.is_turn_open or bool(piece)
             case ev.AgentTranscriptDone() | ev.AgentTextDone():
                 self.is_turn_open = False
+            case ev.CallerTranscriptDelta() | ev.CallerTranscriptDone():
+                self._has_caller_spoken = True
             case ev.AgentTranscriptClosed():
                 self.is_turn_open = False
                 self._closed_number = self._latest_number()

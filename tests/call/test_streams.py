@@ -10,7 +10,14 @@ import pytest
 
 from rtc_client import CallLost, MediaConnected, NoAudioYet
 from rtc_client.call.feed import EventFeed
-from rtc_client.call.hush import GIVES_WAY_FRAMES, LONG_PAUSE_FRAMES, NOISE_FRAMES, PAUSE_FRAMES, Hush
+from rtc_client.call.hush import (
+    GIVES_WAY_FRAMES,
+    LONG_PAUSE_FRAMES,
+    NOISE_FRAMES,
+    OPEN_PAUSE_FRAMES,
+    PAUSE_FRAMES,
+    Hush,
+)
 from rtc_client.call.streams import CAPACITY_CHUNKS, Stream
 
 VOICE = np.full(480, 5000, dtype=np.int16)
@@ -127,6 +134,13 @@ def test_an_agent_that_talks_on_is_not_heard_again_between_two_sentences() -> No
         hush.filtered(VOICE)
         assert hush.is_on
     assert silent_frames(hush) == LONG_PAUSE_FRAMES
+
+
+def test_a_pause_in_a_turn_whose_last_word_has_not_come_is_longer() -> None:
+    """That of an agent who gave way, too."""
+    hush = hushed()
+    hush.is_turn_open = lambda: True
+    assert silent_frames(hush) == OPEN_PAUSE_FRAMES
 
 
 @pytest.mark.parametrize(("spoken", "pause"), [(NOISE_FRAMES - 1, PAUSE_FRAMES), (NOISE_FRAMES, LONG_PAUSE_FRAMES)])

@@ -334,14 +334,37 @@ async def test_a_barge_in_cancels_tells_what_was_heard_and_hears_no_more_of_it()
     assert entry.unheard_text
 
 
+def sound(value: int) -> str:
+    """Return 0.2 s of the agent on realtime v1."""
+    audio = base64.b64encode(np.full(4800, value, dtype="<i2").tobytes()).decode()
+    more = {"sample_rate": 24_000, "channels": 1, "samples_per_channel": 4800}
+    return json.dumps({"type": "conversation.output_audio.delta", "delta": audio, **more})
+
+
+async def test_a_turn_on_v1_that_was_cut_and_never_settles_ends_where_the_caller_spoke() -> None:
+    """Words that come behind the caller's are of another turn, and heard at once."""
+    sink = NumpySink()
+    async with serving() as server, connect(config_of(server, version="v1"), sink=sink) as call:
+        await server.said()
+        say = {"type": "conversation.output_transcript.delta"}
+        await server.send(json.dumps(say | {"delta": "One"}), sound(1000))
+        await until(lambda: 1000 in sink.samples)
+        await call.barge_in()
+        await server.send(sound(1002), json.dumps(say | {"delta": " and"}))
+        await server.send(json.dumps({"type": "conversation.input_transcript.turn_marked", "transcript": "Wait."}))
+        hush = call._engine.voices.agent.hush
+        await until(lambda: hush.is_quiet)
+        assert hush.is_on
+        await server.send(json.dumps(say | {"delta": "Two"}), sound(2000))
+        await until(lambda: 2000 in sink.samples)
+        entries = call.transcript
+
+    assert 1002 not in sink.samples
+    assert [(e.text, e.interrupted) for e in entries] == [("One and", True), ("Wait.", False), ("Two", False)]
+
+
 async def test_a_barge_in_on_v1_is_local() -> None:
     """Nothing is sent; what still comes of the turn is not heard, and the next turn is."""
-
-    def sound(value: int) -> str:
-        audio = base64.b64encode(np.full(4800, value, dtype="<i2").tobytes()).decode()
-        more = {"sample_rate": 24_000, "channels": 1, "samples_per_channel": 4800}
-        return json.dumps({"type": "conversation.output_audio.delta", "delta": audio, **more})
-
     sink = NumpySink()
     async with serving() as server, connect(config_of(server, version="v1"), sink=sink) as call:
         await server.said()
