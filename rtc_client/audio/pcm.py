@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from array import array
 from typing import Any, Final
 
 import numpy as np
@@ -73,7 +73,8 @@ class LevelMeter:
         self._window_samples = max(1, round(window_s * SAMPLE_RATE_HZ))
         self._total_energy = 0.0
         self._total_samples = 0
-        self._recent: deque[tuple[float, int]] = deque()
+        # Energy and number of samples of each block, in turns: the numbers of a list would lie all over the memory.
+        self._recent = array("d")
         self._block: Samples | None = None
         self._n_waiting = 0
 
@@ -108,11 +109,12 @@ class LevelMeter:
     def _count(self, energy: float, n_samples: int) -> None:
         self._total_energy += energy
         self._total_samples += n_samples
-        self._recent.append((energy, n_samples))
-        if len(self._recent) > _MAX_RECENT:
+        recent = self._recent
+        recent.append(energy)
+        recent.append(n_samples)
+        if len(recent) > 2 * _MAX_RECENT:
             _, _, n_blocks = self._sum_recent()
-            while len(self._recent) > n_blocks:
-                self._recent.popleft()
+            del recent[: len(recent) - 2 * n_blocks]
 
     @property
     def n_samples(self) -> int:
@@ -135,11 +137,12 @@ class LevelMeter:
     def _sum_recent(self) -> tuple[float, int, int]:
         """Return energy and samples of the short window, and how many blocks make it up."""
         energy, n_samples, n_blocks = 0.0, 0, 0
-        for block_energy, block_samples in reversed(self._recent):
+        newest_first = self._recent[::-1]
+        for block_samples, block_energy in zip(newest_first[::2], newest_first[1::2], strict=True):
             if n_samples >= self._window_samples:
                 break
             energy += block_energy
-            n_samples += block_samples
+            n_samples += int(block_samples)
             n_blocks += 1
         return energy, n_samples, n_blocks
 

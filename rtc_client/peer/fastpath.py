@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
+import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -67,8 +68,74 @@ class PacketReader(Protocol):
         ...
 
 
+class _Inbox:
+    """Where a datagram lies while it is dealt with: the same place for all calls of a thread, which stays warm."""
+
+    __slots__ = ("buffers", "native", "packet", "view")
+
+    def __init__(self) -> None:
+        self.packet = bytearray(_READ_BYTES)
+        self.buffers = [self.packet]
+        self.view = memoryview(self.packet)
+        self.native = seams.native_buffer(self.packet)
+
+
+class _OfThread(threading.local):
+    inbox: _Inbox | None = None
+
+
+_of_thread = _OfThread()
+
+
+def _inbox() -> _Inbox:
+    inbox = _of_thread.inbox
+    if inbox is None:
+        inbox = _of_thread.inbox = _Inbox()
+    return inbox
+
+
 class FastPath:
     """RTP and RTCP of one call, both ways. `start` it when DTLS is connected, `stop` it before anything is closed."""
+
+    __slots__ = (
+        "_failed",
+        "_first_rtp",
+        "_guard",
+        "_hurry",
+        "_inbox",
+        "_is_stopped",
+        "_length",
+        "_line",
+        "_marked_payload_type",
+        "_media",
+        "_native_out",
+        "_nominated",
+        "_packet_out",
+        "_payload_bytes",
+        "_payload_type",
+        "_payload_types",
+        "_polls",
+        "_previous_index",
+        "_read",
+        "_ready_bytes",
+        "_report_at",
+        "_rng",
+        "_sequence",
+        "_session_in",
+        "_session_out",
+        "_silent",
+        "_stream_ended",
+        "_streams",
+        "_timestamp",
+        "_view_out",
+        "_write",
+        "bytes_received",
+        "bytes_sent",
+        "packets_received",
+        "packets_sent",
+        "reports",
+        "send_failures",
+    )
 
     def __init__(
         self,
@@ -97,12 +164,9 @@ class FastPath:
         self._payload_types = media.payload_types
         self._session_in = media.srtp_in()
         self._session_out = media.srtp_out()
-        self._packet_in = bytearray(_READ_BYTES)
-        self._buffers = [self._packet_in]
+        self._inbox = _inbox()
         self._packet_out = bytearray(_HEADER_BYTES + MAX_PAYLOAD_BYTES + _TRAILER_BYTES)
-        self._view_in = memoryview(self._packet_in)
         self._view_out = memoryview(self._packet_out)
-        self._native_in = seams.native_buffer(self._packet_in)
         self._native_out = seams.native_buffer(self._packet_out)
         self._length = seams.native_int()
         self._nominated = media.nominated()
@@ -159,7 +223,8 @@ class FastPath:
         line = self._current_line()
         if line is None or line.receive is None:
             return
-        guard, buffers, packet, view = self._guard, self._buffers, self._packet_in, self._view_in
+        guard, inbox = self._guard, self._inbox
+        buffers, packet = inbox.buffers, inbox.packet
         for n_taken in range(_MAX_AT_ONCE):
             try:
                 n_bytes, notes, _, address = line.receive(buffers, seams.NOTES_BYTES)
@@ -174,7 +239,7 @@ class FastPath:
                 guard.last_datagram_s = now_s
                 self._take(n_bytes, now_s - seams.stamp_age_s(notes))
             else:
-                line.hand_on(bytes(view[:n_bytes]), address)
+                line.hand_on(bytes(inbox.view[:n_bytes]), address)
             if line.receive is None:  # what came has ended the call
                 return
         # In a flood the socket's buffer would be full, and voice lost, before the next tick.
@@ -285,17 +350,18 @@ class FastPath:
 
     def _take_copy(self, data: bytes, now_s: float) -> None:
         n_bytes = len(data)
-        self._view_in[:n_bytes] = data
+        self._inbox.view[:n_bytes] = data
         self._take(n_bytes, now_s)
 
     def _take(self, n_bytes: int, now_s: float) -> None:
         """Take the datagram that lies in the buffer; it came at `now_s`."""
-        packet, length = self._packet_in, self._length
+        inbox, length = self._inbox, self._length
+        packet = inbox.packet
         length[0] = n_bytes
         if is_rtcp(packet):
             self._take_report(now_s)
             return
-        status = seams.srtp_unprotect(self._session_in, self._native_in, length)
+        status = seams.srtp_unprotect(self._session_in, inbox.native, length)
         if status != 0:
             self._guard.count("replayed" if status in seams.REPLAYS else "unauthentic")
             return
@@ -323,7 +389,7 @@ class FastPath:
         stream.note(sequence, timestamp, now_s)
         self.packets_received += 1
         self.bytes_received += n_bytes - start
-        payload = bytes(self._view_in[start:n_bytes])
+        payload = bytes(inbox.view[start:n_bytes])
         try:
             if self.packets_received == 1:
                 self._first_rtp()
@@ -332,12 +398,12 @@ class FastPath:
             self._failed(error)
 
     def _take_report(self, now_s: float) -> None:
-        status = seams.srtcp_unprotect(self._session_in, self._native_in, self._length)
+        status = seams.srtcp_unprotect(self._session_in, self._inbox.native, self._length)
         if status != 0:
             self._guard.count("replayed" if status in seams.REPLAYS else "unauthentic")
             return
         try:
-            goodbyes = self.reports.read(bytes(self._view_in[: self._length[0]]), now_s)
+            goodbyes = self.reports.read(bytes(self._inbox.view[: self._length[0]]), now_s)
         except MalformedRtcp:
             self._guard.count("malformed_rtcp")
             return
