@@ -17,6 +17,7 @@ from rtc_client.config import Deadlines
 from rtc_client.errors import SidebandClosed
 from rtc_client.protocol import urls
 from rtc_client.protocol.redact import one_line
+from rtc_client.tls import shared_context
 
 _wire_log = logging.getLogger(f"{__name__}.wire")
 _wire_log.setLevel(logging.WARNING)
@@ -52,6 +53,7 @@ async def handshake(
         user_agent_header=None,
         compression=None,
         proxy=None if urls.is_loopback(url) else True,
+        ssl=shared_context() if url.startswith("wss:") else None,
         open_timeout=limit_s,
         ping_interval=deadlines.ping_interval_s,
         ping_timeout=deadlines.ping_timeout_s,

@@ -54,7 +54,8 @@ async def open_signaling(
     config: CallConfig, session_id: str, *, keys: KeyRing, clock: Clock, rng: random.Random
 ) -> AsyncIterator[Signaling]:
     """Yield the signaling of one call; its connections are closed on the way out."""
-    async with open_client(config) as client:
+    # Behind the answer comes nothing but the hang-up, mostly minutes later: a connection would only take up memory.
+    async with open_client(config, keeps_connections=False) as client:
         yield Signaling(client, config, session_id, keys=keys, clock=clock, rng=rng)
 
 

@@ -26,6 +26,7 @@ from rtc_client.protocol.redact import one_line
 from rtc_client.protocol.retry import delay_s
 from rtc_client.signaling.body import MAX_ERROR_BYTES, Unpacker
 from rtc_client.signaling.quiet import unlogged
+from rtc_client.tls import shared_context
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ class Failure:
 
 
 @asynccontextmanager
-async def open_client(config: CallConfig) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client for the base of `config`; its connections are closed on the way out.
+async def open_client(config: CallConfig, *, keeps_connections: bool = True) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client for the base of `config`; its connections are closed on the way out, if not with each answer.
 
     Raises:
         ConfigError: The environment's proxy or CA settings cannot be used.
@@ -59,11 +60,12 @@ async def open_client(config: CallConfig) -> AsyncIterator[httpx.AsyncClient]:
     plain = config.base_url.startswith("http://")
     try:
         client = httpx.AsyncClient(
-            # An empty context trusts nobody; a plain http URL never uses it, and loading the CA store takes 20 ms.
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
+            # An empty context trusts nobody; a plain http URL never uses it.
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else shared_context(),
             # A proxy for the outside world cannot reach this machine's loopback.
             trust_env=not local,
             timeout=httpx.Timeout(config.deadlines.answer_s),
+            limits=httpx.Limits(max_keepalive_connections=None if keeps_connections else 0),
             follow_redirects=False,
         )
     except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:

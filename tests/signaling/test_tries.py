@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import ipaddress
 import json
 import socket
 import ssl
@@ -16,11 +15,9 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from rtc_client import AnswererUnreachable, ConfigError, Deadlines, OfferRejected
+from tests.certificates import server_context
 from tests.signaling.harness import CALL_ID, KEY, LOCATION, SDP, answer, exchange, send_chunk, send_head, signaling
 from tests.wire.replay import HastyClock, assert_schedule
 from tests.wire.server import Request, Serve, Wire, WireServer
@@ -263,7 +260,7 @@ async def test_certificate_nobody_vouches_for_is_final(tmp_path: Path) -> None:
     clock = HastyClock()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         # A thread, for asyncio's TLS reports the handshake that the client breaks off as an error of the loop.
-        serving = asyncio.create_task(asyncio.to_thread(serve, listening, _self_signed(tmp_path)))
+        serving = asyncio.create_task(asyncio.to_thread(serve, listening, server_context(tmp_path)[0]))
         async with signaling(f"https://127.0.0.1:{listening.getsockname()[1]}/v1", clock=clock) as opened:
             with pytest.raises(AnswererUnreachable, match=r"(?i)certificate"):
                 await opened.exchange_offer(SDP)
@@ -271,28 +268,6 @@ async def test_certificate_nobody_vouches_for_is_final(tmp_path: Path) -> None:
 
     assert clock.waits_s == []
     assert len(refusals) == 1
-
-
-def _self_signed(folder: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(NOW - datetime.timedelta(days=3650))
-        .not_valid_after(NOW + datetime.timedelta(days=36500))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
-    both = certificate.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password)
-    (folder / "both.pem").write_bytes(both)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "both.pem")
-    return context
 
 
 # --- the deadline of an answer ---------------------------------------------------------------------------------------
