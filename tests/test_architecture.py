@@ -63,6 +63,7 @@ EMPTY_HOUSE = [
     "clock",
     "config",
     "keys",
+    "tls",
     *(
         f"{room}.{file}"
         for room in (
@@ -111,6 +112,7 @@ ALLOWED = {
     "audio.devices": "import sounddevice",
     "audio.aec": "import pywebrtc_audio",
     "protocol.a": "import msgspec",
+    "tls": "import certifi",
     "config": "from rtc_client.protocol import a",
 }
 
@@ -144,6 +146,7 @@ TRESPASSES = {
     "a-delegate-uses-a-call": Trespass({"delegates.a": "from rtc_client.call import a"}, {"rooms"}),
     "the-fake-uses-a-delegate": Trespass({"testing.a": "from rtc_client.delegates import a"}, {"fake"}),
     "sound-hardware-in-another-file": Trespass({"audio.a": "import sounddevice"}, {"sounddevice"}),
+    "authorities-in-another-file": Trespass({"signaling.a": "import certifi"}, {"certifi"}),
     "audio-processing-in-another-file": Trespass({"audio.a": "import pywebrtc_audio"}, {"pywebrtc"}),
     "pytest-in-the-fake": Trespass({"testing.a": "import pytest"}, {"pytest"}),
 }

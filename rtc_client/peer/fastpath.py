@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
-import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from rtc_client.audio.timeline import MediaPacket
 from rtc_client.peer import seams
 from rtc_client.peer.guard import MAX_DATAGRAM_BYTES, IngressGuard
+from rtc_client.peer.inbox import inbox_of_thread
 from rtc_client.peer.rtcp import MalformedRtcp, ReceivedStream, Reports, is_rtcp
 
 MAX_PAYLOAD_BYTES: Final = 1_300
@@ -32,8 +32,6 @@ STREAM_IS_OVER_S: Final = 5.0
 _HEADER: Final = struct.Struct("!BBHII")
 _TAIL: Final = struct.Struct("!BHI")
 _HEADER_BYTES: Final = 12
-_READ_BYTES: Final = MAX_DATAGRAM_BYTES + 4
-"""More than a datagram may have, so that one that is too long shows."""
 _MAX_AT_ONCE: Final = 256
 """Datagrams that are taken in one go, about as many as a socket holds."""
 _FLOOD: Final = 32
@@ -66,32 +64,6 @@ class PacketReader(Protocol):
     def __call__(self, packet: MediaPacket, now_s: float) -> None:
         """Take one authenticated RTP packet of the negotiated payload type; the payload may be empty (padding)."""
         ...
-
-
-class _Inbox:
-    """Where a datagram lies while it is dealt with: the same place for all calls of a thread, which stays warm."""
-
-    __slots__ = ("buffers", "native", "packet", "view")
-
-    def __init__(self) -> None:
-        self.packet = bytearray(_READ_BYTES)
-        self.buffers = [self.packet]
-        self.view = memoryview(self.packet)
-        self.native = seams.native_buffer(self.packet)
-
-
-class _OfThread(threading.local):
-    inbox: _Inbox | None = None
-
-
-_of_thread = _OfThread()
-
-
-def _inbox() -> _Inbox:
-    inbox = _of_thread.inbox
-    if inbox is None:
-        inbox = _of_thread.inbox = _Inbox()
-    return inbox
 
 
 class FastPath:
@@ -164,7 +136,7 @@ class FastPath:
         self._payload_types = media.payload_types
         self._session_in = media.srtp_in()
         self._session_out = media.srtp_out()
-        self._inbox = _inbox()
+        self._inbox = inbox_of_thread()
         self._packet_out = bytearray(_HEADER_BYTES + MAX_PAYLOAD_BYTES + _TRAILER_BYTES)
         self._view_out = memoryview(self._packet_out)
         self._native_out = seams.native_buffer(self._packet_out)

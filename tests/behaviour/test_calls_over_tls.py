@@ -73,6 +73,7 @@ async def test_a_call_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         await until(lambda: front.n_open == 0)
 
     assert_tone(answered.heard, 440)
+    assert call.result.end is not None
     assert call.result.end.reason is EndReason.HANGUP
     assert front.n_connections == 3
 

@@ -1,0 +1,37 @@
+"""Where a datagram lies while it is dealt with: one place for all calls of a thread, which so stays warm."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from rtc_client.peer import seams
+from rtc_client.peer.guard import MAX_DATAGRAM_BYTES
+
+_READ_BYTES: Final = MAX_DATAGRAM_BYTES + 4
+"""More than a datagram may have, so that one that is too long shows."""
+
+
+class Inbox:
+    """A buffer, and what it looks like to the socket, to libsrtp and to us."""
+
+    __slots__ = ("buffers", "native", "packet", "view")
+
+    def __init__(self) -> None:
+        self.packet = bytearray(_READ_BYTES)
+        self.buffers = [self.packet]
+        self.view = memoryview(self.packet)
+        self.native = seams.native_buffer(self.packet)
+
+
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+
+
+_of_thread = _OfThread()
+
+
+def inbox_of_thread() -> Inbox:
+    """Return the inbox of the calling thread; what lies in it is dealt with before the thread does anything else."""
+    return _of_thread.inbox
