@@ -34,7 +34,10 @@ from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import AGENT, AGENT_WORDS, CALLER, CALLER_WORDS, SAME, locate, seconds
 
 LATENCY_S = 0.1
-"""From the agent's mouth to our recording: two clocks of 20 ms, and loopback."""
+"""Between when sound came and where it lies in the recording: a clock of 20 ms, late on a machine that is busy.
+
+The agent counts its times from when it has accepted the websocket, which is some 10 ms before our recording begins.
+"""
 
 
 def direct(answerer: FakeAnswerer, **settings: Any) -> CallConfig:
@@ -76,17 +79,23 @@ async def test_speech_lies_where_it_was_said_with_silence_before_it(answerer: Fa
     """Sound that comes five times too fast is played as it was spoken, from when it came; the rest is silence."""
     turns = [SpokenTurn(voice=Clip(AGENT_WORDS), when=AtTime(at_s)) for at_s in (0.3, 2.0)]
     answerer.script = AgentScript(turns=turns)
-    sink = NumpySink()
+    sink, came_s = NumpySink(), list[float]()
 
-    async with connect(direct(answerer, max_duration_s=3.5), sink=sink) as call:
+    def note(frame: WireFrame) -> None:
+        if isinstance(frame.event, dict) and frame.event.get("type") == "response.output_audio.delta":
+            came_s.append(call.elapsed_s)
+
+    call = connect(direct(answerer, max_duration_s=3.5), sink=sink, wire_log=note)
+    async with call:
         result = await call.wait_ended()
 
-    halves = sink.samples[: 24_000 * 19 // 10], sink.samples[24_000 * 19 // 10 :]
+    began_s = [at_s for at_s, before_s in zip(came_s, [-1.0, *came_s], strict=False) if at_s > before_s + 0.5]
+    assert began_s == [pytest.approx(at_s, abs=0.2) for at_s in (0.3, 2.0)]
+    halves = sink.samples[: 24_000 * 18 // 10], sink.samples[24_000 * 18 // 10 :]
     first, second = (locate(AGENT_WORDS, half) for half in halves)
     assert min(first.likeness, second.likeness) > 0.99
-    assert 0.3 <= first.at_s <= 0.3 + LATENCY_S
-    assert 2.0 <= 1.9 + second.at_s <= 2.0 + LATENCY_S
-    assert not sink.samples[: 24_000 // 4].any()
+    assert [first.at_s, 1.8 + second.at_s] == [pytest.approx(at_s, abs=LATENCY_S) for at_s in began_s]
+    assert not sink.samples[: 24_000 // 8].any()
     assert seconds(sink.samples) == pytest.approx(3.5, abs=0.1)
     assert result.stats is not None
     assert (result.stats.packets_lost, result.stats.round_trip_time_s) == (0, None)
@@ -161,7 +170,7 @@ async def test_a_recorder_of_packets_gets_the_voice_encoded(answerer: FakeAnswer
 
     found = locate(AGENT_WORDS, read_audio(tmp_path / "agent.opus"))
     assert found.likeness > SAME
-    assert 0.2 <= found.at_s <= 0.2 + LATENCY_S
+    assert found.at_s == pytest.approx(0.2, abs=LATENCY_S)
 
 
 async def test_the_agent_hangs_up_or_is_lost(answerer: FakeAnswerer) -> None:

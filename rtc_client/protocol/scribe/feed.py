@@ -32,7 +32,11 @@ _BYTES_PER_MS: Final = 48
 
 
 def note_event(scribe: Scribe, event: ev.ServerEvent, at_ms: int) -> None:
-    """Tell `scribe` what the server sent `at_ms` after the call connected. An event that comes twice counts once."""
+    """Tell `scribe` what the server sent `at_ms` after the call connected. An event that comes twice counts once.
+
+    It is known again by its `event_id`. Pieces of text that have none are all new: nothing tells one that was sent
+    again, behind a rejoin say, from "no, no". Such a text is doubled until it settles, and right from then on.
+    """
     if not scribe.is_new(event.event_id):
         return
     for note in (_note_words, _note_items, _note_sound):
