@@ -73,7 +73,8 @@ def chosen(direction: Direction, wanted: int | str | None, devices: Sequence[Aud
         found = [device for device in usable if name in device.name.casefold()]
         found = [device for device in found if device.name.casefold() == name][:1] or found
     if not found:
-        raise ConfigError(f"there is no {kind} {wanted!r}: choose one of {there_is}")
+        unlisted = "what another program keeps to itself is not listed"
+        raise ConfigError(f"there is no {kind} {wanted!r}: choose one of {there_is} ({unlisted})")
     if len(found) > 1:
         names = "; ".join(f"{device.index} {device.name}" for device in found)
         raise ConfigError(f"{kind} {wanted!r} may be any of {names}: give the index, or more of the name")

@@ -2,6 +2,9 @@
 
 Everything here blocks, and belongs into a thread (`in_thread`), except a stream's callback, which PortAudio calls in a
 thread of its own. What is done with the samples is elsewhere: capture.py, playback.py.
+
+Some builds of PortAudio write to stderr whenever something fails, and cannot be told otherwise. A library does not turn
+the stderr of a process off for that, for other threads write there meanwhile: the command does it for itself.
 """
 
 from __future__ import annotations
@@ -9,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ctypes
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -290,27 +292,10 @@ def _hush() -> object:
     return None
 
 
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Keep what PortAudio writes to stderr from being seen: some builds tell of every check that fails there.
-
-    It cannot be told otherwise. sounddevice does the same when it is imported.
-    """
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def _refusal(library: Any, device: AudioDevice, direction: Direction, rate_hz: int) -> DeviceUnavailable | None:
     check = library.check_input_settings if direction == "input" else library.check_output_settings
     try:
-        with _without_stderr():
-            check(device=device.index, channels=channels_of(device, direction), dtype="int16", samplerate=rate_hz)
+        check(device=device.index, channels=channels_of(device, direction), dtype="int16", samplerate=rate_hz)
     except (library.PortAudioError, ValueError) as error:
         return _unavailable(device, error)
     return None

@@ -23,11 +23,11 @@ from rtc_client.call.router import WireFrame, WireLog
 from rtc_client.call.taping import CassetteRecorder
 from rtc_client.cassette.cassette import check_replaceable
 from rtc_client.cli.controls import ControlOptions, Controls
-from rtc_client.cli.hardware import microphone_named, speaker_named
+from rtc_client.cli.hardware import means_device, microphone_named, speaker_named
 from rtc_client.cli.options import header_pair, set_up_logging, split_pair, text_or_file
 from rtc_client.cli.outcome import INTERNAL_ERROR, error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
-from rtc_client.cli.streams import complain, say
+from rtc_client.cli.streams import complain, hush_libraries, say
 from rtc_client.cli.terminal import is_terminal
 from rtc_client.cli.view import watching
 from rtc_client.config import CallConfig, HandoffSettings
@@ -90,6 +90,8 @@ class CallOptions:
 
 def run_call(options: CallOptions, *, verbose: bool) -> int:
     """Place the call, tell its result, and return the exit status."""
+    if any(means_device(name) for name in (*options.sources, str(options.out))):
+        hush_libraries()
     set_up_logging(verbose=verbose)
     try:
         if options.say and options.sideband == "off":

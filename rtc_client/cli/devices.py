@@ -75,6 +75,7 @@ class _Row:
 
 def run_devices(options: DevicesOptions, *, verbose: bool) -> int:
     """Print what there is, and with `--meter` what it hears, until it is interrupted; return the exit status."""
+    streams.hush_libraries()
     set_up_logging(verbose=verbose)
     rows: list[_Row] = []
     error, status = None, COMPLETED

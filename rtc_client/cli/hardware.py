@@ -7,6 +7,11 @@ from rtc_client.audio.speaker import Speaker
 from rtc_client.errors import ConfigError
 
 
+def means_device(name: str) -> bool:
+    """Return whether a name means a microphone or a speaker, not a file."""
+    return _is_for("mic", name) or _is_for("speaker", name)
+
+
 def microphone_named(name: str) -> Microphone | None:
     """Return the microphone that `mic`, `mic:NAME` or `mic:INDEX` means; None for any other name.
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TextIO
+from typing import Final, TextIO
+
+_STDERR: Final = 2
 
 
 def make_lenient() -> None:
@@ -20,6 +22,23 @@ def make_lenient() -> None:
 def encoding() -> str:
     """Return what stdout encodes in."""
     return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def hush_libraries() -> None:
+    """Let what native libraries write to stderr by themselves go nowhere; what we write is seen as before.
+
+    PortAudio and ALSA tell there of everything that they try in vain, in the midst of a live view. Before anything has
+    taken `sys.stderr`, as logging does.
+    """
+    if sys.stderr is None or not isinstance(sys.stderr, io.TextIOWrapper) or sys.stderr.fileno() != _STDERR:
+        return
+    sys.stderr.flush()
+    ours = os.dup(_STDERR)
+    encoding, errors = sys.stderr.encoding, sys.stderr.errors
+    sys.stderr = open(ours, "w", buffering=1, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, _STDERR)
+    os.close(nowhere)
 
 
 def say(text: str, status: int) -> int:

@@ -17,10 +17,10 @@ from rtc_client.audio.sources import FileSource, Source
 from rtc_client.call.call import Call, connect
 from rtc_client.call.result import CallResult
 from rtc_client.cli.call import events_file, hold
-from rtc_client.cli.hardware import microphone_named
+from rtc_client.cli.hardware import means_device, microphone_named
 from rtc_client.cli.options import header_pair, set_up_logging, split_pair
 from rtc_client.cli.outcome import error_line, exit_status, failure, print_json
-from rtc_client.cli.streams import complain, say
+from rtc_client.cli.streams import complain, hush_libraries, say
 from rtc_client.config import CallConfig
 from rtc_client.errors import ConfigError, RtcClientError
 from rtc_client.protocol.redact import printable
@@ -44,6 +44,8 @@ class TranscribeOptions:
 
 def run_transcribe(options: TranscribeOptions, *, verbose: bool) -> int:
     """Write down what is said, and return the exit status."""
+    if means_device(options.source):
+        hush_libraries()
     set_up_logging(verbose=verbose)
     unread = 0
     try:
