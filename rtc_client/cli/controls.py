@@ -94,7 +94,7 @@ class Controls:
 
     def _press(self, char: str) -> None:
         self.note = ""
-        match char:
+        match char.lower():  # with the capitals locked, too
             case "m":
                 self._is_open = not self._is_open
                 self._apply()

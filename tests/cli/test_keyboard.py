@@ -48,7 +48,7 @@ async def test_m_mutes_t_types_f_says_a_file_and_q_hangs_up(answerer: FakeAnswer
         n_voiced = far.levels[0].n_voiced
         terminal.press("f")
         await until(lambda: far.levels[0].n_voiced > n_voiced + 10)
-        terminal.press("\x1b[Am")
+        terminal.press("\x1b[AM")
         await terminal.until(lambda text: "m mutes" in latest(text))
         terminal.press("t")
         await terminal.until(lambda text: "Enter sends" in latest(text))
@@ -106,6 +106,7 @@ def interrupt(terminal: Terminal) -> None:
 
 
 def interrupt_twice(terminal: Terminal) -> None:
+    # Two of a kind may come as one; then it is the third that ends it at once.
     terminal.process.send_signal(signal.SIGINT)
     terminal.process.send_signal(signal.SIGINT)
     terminal.process.send_signal(signal.SIGTERM)
@@ -121,7 +122,7 @@ def terminate(terminal: Terminal) -> None:
 
 @pytest.mark.parametrize(
     ("end", "statuses"),
-    [(interrupt, {130}), (interrupt_twice, {130}), (quit_key, {-signal.SIGQUIT}), (terminate, {143})],
+    [(interrupt, {130}), (interrupt_twice, {130, 143}), (quit_key, {-signal.SIGQUIT}), (terminate, {143})],
     ids=["Ctrl-C", "twice", "Ctrl-backslash", "SIGTERM"],
 )
 async def test_the_terminal_is_as_it_was_whatever_ends_the_process(
