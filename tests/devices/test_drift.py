@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from rtc_client.audio.frames import SAMPLE_RATE_HZ
-from tests.devices.card import Captured, Card, Played, noise_db
+from rtc_client.audio.capture import CaptureBuffer
+from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
+from rtc_client.audio.playback import PlaybackBuffer
+from rtc_client.audio.tracks import AGENT, CALLER, Origin, TwoTracks
+from rtc_client.call.recorder import Ear
+from tests.devices.card import Captured, Card, Played, noise_db, ticks
 
+CLICK_S = 20.0
 SETTLED = 1_500
 """Ticks, half a minute: what is learnt at the beginning is no drift."""
 
@@ -34,3 +40,63 @@ def test_a_speaker_off_by_200_ppm_plays_without_a_click_for_ten_minutes(ppm: flo
     assert played.buffer.counts.skipped_s == 0
     assert 0 < levels_ms.min() < levels_ms.max() < 12, (levels_ms.min(), levels_ms.max())
     assert noise_db(played.samples[SETTLED * 960 :], 48_000).max() < -65
+
+
+class Now:
+    """The time of the simulation."""
+
+    at_s = 0.0
+
+    def now_s(self) -> float:
+        return self.at_s
+
+    async def sleep_until(self, deadline_s: float) -> None:
+        raise NotImplementedError
+
+
+def test_a_recording_at_cards_that_drift_apart_lies_where_it_was_captured_and_heard() -> None:
+    """One card is 200 ppm too fast, the other too slow, which makes 72 ms in three minutes: clicks lie within 5 ms."""
+    now, origin, tracks = Now(), Origin(), TwoTracks()
+    microphone, speaker = Card(200, seed=1), Card(-200, seed=3)
+    capture, playback = CaptureBuffer(microphone.rate_hz, 1), PlaybackBuffer(speaker.rate_hz)
+    captured_s: float | None = None
+    heard_s: float | None = None
+    caller = Ear(lambda at, sound: tracks.put(CALLER, at, sound), lambda: captured_s, origin, now, is_speaker=False)
+    agent = Ear(lambda at, sound: tracks.put(AGENT, at, sound), lambda: heard_s, origin, now, is_speaker=True)
+    out: Samples = np.empty((speaker.n_block, 1), dtype=np.int16)
+    truly_heard_s: list[float] = []
+    blocks: list[Samples] = []
+    for index, now.at_s in ticks(3):
+        for _, first_s, called_s in microphone.until(now.at_s):
+            block = np.zeros((microphone.n_block, 1), dtype=np.int16)
+            at = round((-first_s % CLICK_S) * microphone.true_hz)
+            block[at : at + 96] = 20_000 * (first_s > 1)
+            capture.take(block, called_s - first_s, called_s)
+        for _, first_s, called_s in speaker.until(now.at_s):
+            playback.fill(out, first_s + 0.02 - called_s, called_s)
+            if len(loud := np.flatnonzero(out > 3_000)):
+                truly_heard_s.append(first_s + 0.02 + int(loud[0]) / speaker.true_hz)
+        frame = capture.read(now.at_s)
+        captured_s = None if frame is None else capture.captured_s
+        caller.write(PcmFrame(SILENCE if frame is None else frame, index * FRAME_SAMPLES))
+        click = np.zeros(FRAME_SAMPLES, dtype=np.int16)
+        click[100:148] = 20_000 * (index % 1_000 == 500)
+        heard_s = playback.write(PcmFrame(click, index * FRAME_SAMPLES), now.at_s)
+        agent.write(PcmFrame(click, index * FRAME_SAMPLES))
+        blocks += tracks.take()
+    agent.keep_rest()
+    recorded = np.concatenate([*blocks, *tracks.finish(0)])
+
+    captured, heard = (
+        clicks(origin.at_s + np.flatnonzero(recorded[:, voice] > 3_000) / SAMPLE_RATE_HZ) for voice in (CALLER, AGENT)
+    )
+    assert len(captured) == 8
+    assert np.abs(captured - CLICK_S * np.arange(1, 9)).max() < 0.005
+    assert len(heard) == 9
+    assert np.abs(heard - clicks(np.array(truly_heard_s))).max() < 0.005
+
+
+def clicks(loud_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return when each click began, given when it was loud."""
+    began_s: NDArray[np.float64] = loud_s[np.diff(loud_s, prepend=-1.0) > 0.1]
+    return began_s
