@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from rtc_client import EchoSettings, Microphone, Speaker, connect
 from rtc_client.testing import AgentScript, Clip, FakeAnswerer, SpokenTurn
-from rtc_client.testing.asserts import assert_contains
 from rtc_client.testing.script import AtTime
 from tests.behaviour.calls import config_for
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS
 from tests.cli.command import LIMIT_S, run, running
-from tests.devices.driving import IN_ORDER
+from tests.devices.driving import assert_arrived
 from tests.devices.sound_server import SoundServer
 
 
@@ -26,8 +25,8 @@ async def test_both_sides_hear_each_other(sound_server: SoundServer) -> None:
                     await said.over()
         await answered.ended()
 
-        assert_contains(answered.heard, CALLER_WORDS, likeness=IN_ORDER)
-        assert_contains(heard.samples, AGENT_WORDS, likeness=IN_ORDER)
+        assert_arrived(CALLER_WORDS, answered.heard)
+        assert_arrived(AGENT_WORDS, heard.samples)
     microphone, speaker = sorted(call.result.devices, key=lambda device: device.role)
     assert (microphone.name, speaker.name) == ("desk_microphone", "desk_speaker")
     assert (microphone.losses, speaker.losses, microphone.overflows) == (0, 0, 0)
@@ -48,8 +47,8 @@ async def test_the_command_talks_by_the_default_devices(sound_server: SoundServe
                 await answered.hang_up()
                 finished = await command.finished()
         assert finished.status == 0
-        assert_contains(answered.heard, CALLER_WORDS, likeness=IN_ORDER)
-        assert_contains(heard.samples, AGENT_WORDS, likeness=IN_ORDER)
+        assert_arrived(CALLER_WORDS, answered.heard)
+        assert_arrived(AGENT_WORDS, heard.samples)
     roles = [(device["role"], device["name"]) for device in finished.report["devices"]]
     assert sorted(roles) == [("microphone", "default"), ("speaker", "default")]
 
@@ -80,4 +79,4 @@ async def test_a_transcription_of_the_microphone(sound_server: SoundServer) -> N
             finished = await command.finished()
 
         assert finished.status == 0, finished.stderr
-        assert_contains(answered.heard, CALLER_WORDS, likeness=IN_ORDER)
+        assert_arrived(CALLER_WORDS, answered.heard)
