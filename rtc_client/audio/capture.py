@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.drift import FillControl, RecentPeak, StreamClock
+from rtc_client.audio.drift import QUIET, FillControl, RecentPeak, StreamClock
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.ring import RingCounts, SampleRing, mixed_down
 from rtc_client.audio.varispeed import VariableResampler, blended, ending
@@ -111,7 +111,7 @@ class CaptureBuffer:
         was_flowing = self._is_flowing
         if was_flowing:
             self._resampler.deviation = self._control.update(rest_s, target_s)
-            surplus_s = self._control.surplus_s
+            surplus_s = self._control.surplus_s or self._in_pause(self._control.pause_surplus_s)
         elif rest_s >= target_s + SPARE_S:
             self._is_flowing, surplus_s = True, rest_s - target_s - SPARE_S
         else:
@@ -134,6 +134,11 @@ class CaptureBuffer:
         self._clock.stamp(stamp.first, stamp.first_s)
         gap_s, self._max_gap_s = max(self._max_gap_s, now_s - stamp.at_s), 0.0
         return self._gap.add(gap_s if gap_s < MAX_GAP_S else 0.0, now_s)
+
+    def _in_pause(self, surplus_s: float) -> float:
+        """Return what is too much if that, and the 20 ms behind it, are a pause; 0 if something would be missed."""
+        n = round((surplus_s + FRAME_S) * self._rate_hz)
+        return surplus_s if surplus_s and self._ring.peak(n) <= QUIET else 0.0
 
     def _taken(self, n: int) -> Samples:
         self._ring.read_into(self._scratch[:n])

@@ -26,8 +26,12 @@ _WINDOW_TICKS: Final = 16
 """Levels are looked at over 0.3 s: single ticks are late, and callbacks come in bursts."""
 _FAR_S: Final = 0.06
 """What lies further off than this is not drift: it is cut, for at half a percent it would take 12 s or more."""
-_FAR_TICKS: Final = 40
+_LASTING_TICKS: Final = 40
 """So long it must last: making up for a stall of the process takes up to 25 ticks (`pacing.CATCH_UP_TICKS`)."""
+_PAUSE_S: Final = 0.005
+"""More than this that is too much for as long is cut in the next pause, where nobody hears it."""
+QUIET: Final = 64
+"""Samples up to this, -54 dBFS, are a pause."""
 
 
 class FillControl:
@@ -40,16 +44,21 @@ class FillControl:
         self._end = min if lowest else max
         self._errors_s: deque[float] = deque(maxlen=_WINDOW_TICKS)
         self._far_ticks = 0
+        self._high_ticks = 0
         self._drift = 0.0
         self.surplus_s = 0.0
         """What should be cut now because it is far too much; 0 where going faster is enough."""
+        self.pause_surplus_s = 0.0
+        """What should be cut now if this is a pause."""
 
     def update(self, level_s: float, target_s: float) -> float:
         """Take note of a level; return the deviation from the nominal speed, at most `MAX_DEVIATION` either way."""
         error_s = level_s - target_s
         self._errors_s.append(error_s)
         self._far_ticks = self._far_ticks + 1 if error_s > _FAR_S else 0
-        self.surplus_s = error_s if self._far_ticks >= _FAR_TICKS else 0.0
+        self.surplus_s = error_s if self._far_ticks >= _LASTING_TICKS else 0.0
+        self._high_ticks = self._high_ticks + 1 if error_s > _PAUSE_S else 0
+        self.pause_surplus_s = min(self._errors_s) if self._high_ticks >= _LASTING_TICKS else 0.0
         error_s = self._end(self._errors_s)
         if abs(error_s) < _FAR_S:
             drift = self._drift + _LEARNING_PER_S2 * FRAME_S * error_s
@@ -57,11 +66,15 @@ class FillControl:
         deviation = self._drift + error_s * (_FASTER_PER_S if error_s > 0 else _SLOWER_PER_S)
         return max(-MAX_DEVIATION, min(MAX_DEVIATION, deviation))
 
+    def lower(self, by_s: float) -> None:
+        """Take note that so much was taken away: the levels so far would have been lower by that."""
+        self._errors_s = deque((error_s - by_s for error_s in self._errors_s), maxlen=_WINDOW_TICKS)
+
     def reset(self) -> None:
         """Forget the levels so far, not the drift: the ring was filled or emptied at once."""
         self._errors_s.clear()
-        self._far_ticks = 0
-        self.surplus_s = 0.0
+        self._far_ticks = self._high_ticks = 0
+        self.surplus_s = self.pause_surplus_s = 0.0
 
 
 class RecentPeak:

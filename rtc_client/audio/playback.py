@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.drift import FillControl, RecentPeak, StreamClock
-from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame
+from rtc_client.audio.drift import QUIET, FillControl, RecentPeak, StreamClock
+from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
 from rtc_client.audio.ring import RingCounts, SampleRing
 from rtc_client.audio.varispeed import VariableResampler, blended
 
@@ -177,17 +177,20 @@ class PlaybackBuffer:
             if self._control.surplus_s:
                 self.counts.skipped_s += self._control.surplus_s
                 self._cut(begins + round(self._control.surplus_s * self._rate_hz))
+            elif self._control.pause_surplus_s and np.abs(samples.astype(np.int32)).max(initial=0) <= QUIET:
+                samples = self._shortened(samples)
+        n_cut = len(frame.samples) - len(samples)
         start = self._ring.n_written
         made = self._resampler.push(samples)
         heard_s: float = self._heard_s(stamp, start) - self._resampler.delay_s
         n_written = self._ring.write(made[:, np.newaxis])
         n_samples = round(len(samples) * n_written / max(1, len(made)))
-        self.dropped_samples += len(samples) - n_samples
+        self.dropped_samples += len(frame.samples) - n_samples
         if n_written:
-            self._pieces.append(_Piece(start, start + n_written, frame.position_samples, n_samples, heard_s))
+            self._pieces.append(_Piece(start, start + n_written, frame.position_samples + n_cut, n_samples, heard_s))
         while self._pieces and self._pieces[0].heard_s < now_s - 1:
             self._pieces.popleft()
-        return heard_s if n_written else None
+        return heard_s - n_cut / SAMPLE_RATE_HZ if n_written else None
 
     def drop(self) -> int:
         """Let nothing more of what was written be heard but a fade of 5 ms; return how many samples that silences."""
@@ -208,6 +211,13 @@ class PlaybackBuffer:
         if n_new:
             self._lateness.raise_by(AFTER_UNDERRUN_S)
         return self._lateness.add(lateness_s, now_s)
+
+    def _shortened(self, samples: Samples) -> Samples:
+        """Return a pause without what is too much, but never less than half of it."""
+        n_cut = min(round(self._control.pause_surplus_s * SAMPLE_RATE_HZ), len(samples) // 2)
+        self.counts.skipped_s += n_cut / SAMPLE_RATE_HZ
+        self._control.lower(n_cut / SAMPLE_RATE_HZ)
+        return samples[n_cut:]
 
     def _lead_in(self, length_s: float) -> None:
         self._ring.write(np.zeros((round(length_s * self._rate_hz), 1), dtype=np.int16))

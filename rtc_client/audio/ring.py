@@ -66,6 +66,11 @@ class SampleRing:
         self.n_read += n
         return n
 
+    def peak(self, n: int) -> int:
+        """Return the greatest amplitude among the `n` oldest sample frames. For the reading thread."""
+        places = np.arange(self.n_read, self.n_read + min(n, len(self))) % self.capacity
+        return int(np.abs(self._frames[places].astype(np.int32)).max(initial=0))
+
     def skip(self, n: int) -> int:
         """Throw away up to `n` of the oldest sample frames; return how many. For the reading thread."""
         n = max(0, min(n, len(self)))

@@ -11,7 +11,7 @@ from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmF
 from rtc_client.audio.playback import PlaybackBuffer
 from rtc_client.audio.tracks import AGENT, CALLER, Origin, TwoTracks
 from rtc_client.call.recorder import Ear
-from tests.devices.card import Captured, Card, Played, noise_db, ticks
+from tests.devices.card import Captured, Card, Played, noise_db, ticks, tone
 
 CLICK_S = 20.0
 SETTLED = 1_500
@@ -100,3 +100,52 @@ def clicks(loud_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return when each click began, given when it was loud."""
     began_s: NDArray[np.float64] = loud_s[np.diff(loud_s, prepend=-1.0) > 0.1]
     return began_s
+
+
+def _levels_after_a_hold_up(said: Samples) -> tuple[list[float], PlaybackBuffer]:
+    """Return the level of the ring at each tick, in ms; for 50 ms in the third second the card takes nothing."""
+    card, buffer = Card(0), PlaybackBuffer(48_000)
+    levels_ms = []
+    for index, now_s in ticks(len(said) / FRAME_SAMPLES / 50 / 60):
+        for _, first_s, called_s in card.until(now_s):
+            if not 3.0 < called_s < 3.05:
+                buffer.fill(np.empty((card.n_block, 1), dtype=np.int16), first_s + 0.02 - called_s, called_s)
+        levels_ms.append(1000 * buffer.level_s(now_s))
+        start = index * FRAME_SAMPLES
+        buffer.write(PcmFrame(said[start : start + FRAME_SAMPLES], start), now_s)
+    return levels_ms, buffer
+
+
+def test_what_a_hold_up_of_the_speaker_left_behind_goes_in_the_next_pause() -> None:
+    """Within half a second of silence the delay is what it was; nothing is cut from the tone before it."""
+    places = np.arange(6 * SAMPLE_RATE_HZ, dtype=np.float64)
+    said = tone(places, SAMPLE_RATE_HZ)
+    said[4 * SAMPLE_RATE_HZ : 5 * SAMPLE_RATE_HZ] = 0
+
+    levels_ms, buffer = _levels_after_a_hold_up(said)
+
+    assert np.mean(levels_ms[160:199]) > np.mean(levels_ms[100:149]) + 30
+    assert np.mean(levels_ms[225:299]) < np.mean(levels_ms[100:149]) + 8
+    assert 0.02 < buffer.counts.skipped_s < 0.06
+    assert buffer.dropped_samples == round(buffer.counts.skipped_s * SAMPLE_RATE_HZ)
+
+
+def test_what_a_hold_up_of_ours_left_behind_at_the_microphone_goes_in_the_next_pause() -> None:
+    """Frames come without a gap, and in the pause the delay becomes what it was."""
+    card, buffer = Card(0), CaptureBuffer(48_000, 1)
+    levels_ms, frames = [], []
+    for index, now_s in ticks(6 / 60):
+        for first, first_s, called_s in card.until(now_s):
+            block = tone(np.arange(first, first + card.n_block, dtype=np.float64), card.true_hz)
+            if 4.0 < called_s < 5.0:
+                block[:] = 3
+            buffer.take(block[:, np.newaxis], called_s - first_s, called_s)
+        if index in (150, 151):
+            continue
+        levels_ms.append(1000 * buffer.level_s(now_s))
+        frames.append(buffer.read(now_s))
+
+    assert all(frame is not None for frame in frames[2:])
+    assert np.mean(levels_ms[160:196]) > np.mean(levels_ms[100:149]) + 30
+    assert np.mean(levels_ms[225:290]) < np.mean(levels_ms[100:149]) + 8
+    assert 0.02 < buffer.counts.skipped_s < 0.06
