@@ -35,6 +35,8 @@ def main() -> int:
             return _recording(options)
         case "devices":
             return _devices(options)
+        case "codec":
+            return _codec(options)
         case _:
             raise AssertionError(options.verb)
 
@@ -76,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     devices = verbs.add_parser("devices", help="what microphone and speaker add to the delay, lose and cost")
     devices.add_argument("--seconds", type=float, default=20.0, metavar="S", help="pulses round the loop (default: 20)")
     devices.add_argument("--call", type=float, metavar="S", help="hold a call of S seconds on them instead")
-    for verb in (media, loss, floor, answerer, soak, events, echo, recording, devices):
+    codec = verbs.add_parser("codec", help="what each way of coding a voice costs, and how it sounds")
+    for verb in (media, loss, floor, answerer, soak, events, echo, recording, devices, codec):
         verb.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for verb in (media, loss):
         verb.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, as PNG, SVG or PDF")
@@ -126,18 +129,33 @@ def _recording(options: argparse.Namespace) -> int:
 
 
 def _loss(options: argparse.Namespace) -> int:
-    from tests.bench import loss, quality, speech
+    from tests.bench import loss
 
-    if not speech.has_recordings():
-        say("no recorded speech here (sudo apt install pocketsphinx-testdata): the shipped samples are spoken instead")
-    if not quality.has_pesq():
-        say("pesq or pystoi is not installed (pesq needs a C compiler): no scores of them")
+    _warn_of_scores()
     script = loss.script_of(3 if options.quick else None)
     rows = asyncio.run(loss.place_all(loss.cases_of(is_quick=options.quick), script, say))
     print(json.dumps(loss.as_json(rows), indent=2) if options.json else loss.table(rows))
     if options.plot is not None:
         loss.plot(rows, options.plot)
         say(f"wrote {options.plot}")
+    return 0
+
+
+def _warn_of_scores() -> None:
+    from tests.bench import quality, speech
+
+    if not speech.has_recordings():
+        say("no recorded speech here (sudo apt install pocketsphinx-testdata): the shipped samples are spoken instead")
+    if not quality.has_pesq():
+        say("pesq or pystoi is not installed (pesq needs a C compiler): no scores of them")
+
+
+def _codec(options: argparse.Namespace) -> int:
+    from tests.bench import codec, loss
+
+    _warn_of_scores()
+    found = codec.measure(loss.script_of(), say)
+    print(json.dumps(codec.as_json(found), indent=2) if options.json else codec.table(found))
     return 0
 
 
