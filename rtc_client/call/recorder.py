@@ -26,6 +26,7 @@ from rtc_client.call.router import WireFrame, WireLog
 from rtc_client.clock import Clock
 from rtc_client.errors import ConfigError
 from rtc_client.protocol.codec import dump_json
+from rtc_client.protocol.direct import without_sound
 
 R = TypeVar("R")
 SAVE_SAMPLES: Final = SAMPLE_RATE_HZ // 4
@@ -41,7 +42,8 @@ class CallRecorder(SavedFile[RecordingFolder, Item]):
     `call.ogg` (`.wav`, `.flac` by `format`) has two channels on one clock, the caller left, the agent right, 24 kHz:
     each where it was sent, or played, and at a device where it was captured, or heard; silence where nothing was.
     Beside it are `call.json` (the result), `events.jsonl` (every sideband frame, one line each, as `--events` writes
-    them) and `call.vtt` (captions that lie on the speech). The folder is made; an older recording in it is replaced.
+    them, but without the sound that a websocket carries) and `call.vtt` (captions that lie on the speech). The folder
+    is made; an older recording in it is replaced.
 
     It may be read at any moment: a process that is killed loses less than the last second. When the disk refuses, or
     is full, the recording ends, the call goes on, and it is told by `RecordingEnded` and in `result.recording`. What
@@ -105,7 +107,8 @@ class CallRecorder(SavedFile[RecordingFolder, Item]):
         """Return what writes to `wire_log`, and to this recorder."""
 
         def log(frame: WireFrame) -> None:
-            self._keep_line(dump_json({"at_s": frame.at_s, "direction": frame.direction, "event": frame.event}) + "\n")
+            event = without_sound(frame.event)
+            self._keep_line(dump_json({"at_s": frame.at_s, "direction": frame.direction, "event": event}) + "\n")
             if wire_log is not None:
                 wire_log(frame)
 

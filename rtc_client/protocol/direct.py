@@ -8,6 +8,12 @@ from rtc_client.protocol.codec import load_json
 
 APPEND_AUDIO: Final = '{"type":"input_audio_buffer.append","audio":"'
 
+_SOUND: Final = {
+    "input_audio_buffer.append": ("audio",),
+    "response.output_audio.delta": ("delta",),
+    "conversation.output_audio.delta": ("delta", "data"),
+}
+
 
 def append_audio(audio_base64: str) -> str:
     """Return the frame that appends sound to what the caller says; fifty a second may be made of it."""
@@ -33,3 +39,16 @@ def asked_response(frame: str) -> tuple[str | None] | None:
             return (None,)
         case _:
             return None
+
+
+def without_sound(event: object) -> object:
+    """Return an event, as JSON values, with its length in the place of sound: an hour of that is half a gigabyte."""
+    match event:
+        case {"type": str(name)} if isinstance(event, dict) and name in _SOUND:
+            return {key: _length(value) if key in _SOUND[name] else value for key, value in event.items()}
+        case _:
+            return event
+
+
+def _length(value: object) -> object:
+    return f"[{len(value)} characters]" if isinstance(value, str) else value

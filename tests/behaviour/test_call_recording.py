@@ -82,6 +82,7 @@ async def check_a_recorded_call(answerer: FakeAnswerer, recorder: CallRecorder, 
     assert said.origin_s == pytest.approx(heard.origin_s, abs=0.03)
     assert np.abs(recorded.agent[: 24_000 * 3 // 2]).max() <= LEAST_BITS
     check_cues(recorder, recorded)
+    assert (recorder.path / "events.jsonl").stat().st_size < 50_000, "sound lies in the one file"
     assert result.recording is not None
     assert result.recording.failure is None
     assert result.recording.duration_s == pytest.approx(result.duration_s, abs=0.06)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtc_client.protocol.direct import without_sound
 from rtc_client.protocol.redact import MAX_CHARS, one_line, printable
 from rtc_client.protocol.retry import MAX_TRIES, delay_s
 from rtc_client.protocol.timeline import PHASES, Fact, Timeline
@@ -134,3 +135,17 @@ def test_foreign_words_cannot_steer_a_terminal() -> None:
     """What a voice said is shown on one line without escape sequences; joiners within words and emoji stay."""
     assert printable("a\x1b[2Jb\r\nc\u202ed  e") == "a [2Jb c d e"
     assert printable("👩\u200d💻 نمی\u200cخواهم") == "👩\u200d💻 نمی\u200cخواهم"
+
+
+def test_an_event_is_kept_without_its_sound() -> None:
+    """Whichever way it went, and whatever else is in it; everything else is as it was."""
+    for name, field in (
+        ("input_audio_buffer.append", "audio"),
+        ("response.output_audio.delta", "delta"),
+        ("conversation.output_audio.delta", "data"),
+    ):
+        kept = {"type": name, "item_id": "i", field: "[2560 characters]"}
+        assert without_sound({"type": name, "item_id": "i", field: "A" * 2560}) == kept
+    odd = [{"type": "response.output_audio.delta", "delta": None}, {"type": ["x"]}, {"delta": "words"}, "text", None]
+    for event in [*odd, {"type": "conversation.output_transcript.delta", "delta": "words"}]:
+        assert without_sound(event) == event
