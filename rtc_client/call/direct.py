@@ -139,7 +139,10 @@ class DirectLeg:
         if items and self._sounding_id is not None:
             self._cut.append(self._sounding_id)
         for item in items:
-            self._router.on_interrupted(item.item_id, item.heard_ms if item.item_id else None)
+            if item.item_id is None:
+                self._router.on_silenced(self._voices.agent.voiced_since)
+            else:
+                self._router.on_interrupted(item.item_id, item.heard_ms)
             if self._is_v2 and item.item_id:
                 index, heard_ms = item.content_index, item.heard_ms
                 self._react(TruncateItem(item_id=item.item_id, content_index=index, audio_end_ms=heard_ms))

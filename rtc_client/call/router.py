@@ -94,7 +94,7 @@ class Router:
             self._on_fatal(event, reason)
         return event
 
-    def on_interrupted(self, item_id: str | None, heard_ms: int | None) -> None:
+    def on_interrupted(self, item_id: str, heard_ms: int) -> None:
         """Take note that we played no more of an item of the agent's, and how much of it was heard."""
         self.scribe.interrupted(self._at_ms(), item_id=item_id, heard_ms=heard_ms)
 
