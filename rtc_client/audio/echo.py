@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from rtc_client.audio.aec import EchoCanceller, is_installed
+from rtc_client.audio.aec import EchoCanceller, is_usable
 from rtc_client.audio.ducking import HANGOVER_FRAMES, Ducking
 from rtc_client.audio.echo_settings import ActiveEchoMode, EchoSettings
 from rtc_client.audio.echo_trace import EchoTrace
@@ -23,7 +23,7 @@ from rtc_client.audio.played import PlayedSound
 from rtc_client.audio.sources import Source
 
 LEAST_RETURN_LOSS_DB: Final = 20.0
-"""By so much mode `aec` makes an echo weaker before it has adapted; 30 to 45 dB then."""
+"""By so much mode `aec` makes an echo weaker before it has adapted; 35 to 50 dB then."""
 
 
 class CapturingSource(Source, Protocol):
@@ -38,7 +38,7 @@ class CapturingSource(Source, Protocol):
 def chosen_mode(settings: EchoSettings) -> ActiveEchoMode:
     """Return the mode that `settings` come to on this machine."""
     if settings.mode == "auto":
-        return "aec" if is_installed() else "half-duplex"
+        return "aec" if is_usable(settings) else "half-duplex"
     return settings.mode
 
 
