@@ -145,7 +145,8 @@ class HandoffSettings:
     """`cut` takes the middle out of what is longer than 1,000 tokens of 4 bytes; `pieces` sends all of it."""
     hold: Literal["tone"] | Path | str | None = None
     """What the caller hears while a handler is at work, under the agent's voice, never sent: `tone`, or an audio file
-    again and again. It goes to a sink of samples, and so into a file made by one; None for nothing."""
+    again and again. It goes to a sink of samples, and so into a file made by one; None for nothing. Half duplex lets
+    the caller speak meanwhile, so a loud one may be heard by the microphone."""
     hold_after_s: float = 1.0
     """How long a handler is at work before it begins, in seconds."""
     prefix: PrefixRule = "every"

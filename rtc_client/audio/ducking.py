@@ -8,6 +8,8 @@ A caller who speaks up breaks through. How loud the echo is at its loudest is le
 with "as loud as what is played", so that in the first seconds it takes more. Whoever is 8 dB louder than that for
 100 ms out of 120 is let through, and for half a second more. It may be the echo, after somebody has turned up the
 volume: so what was played is looked for in what is heard, and where it is found, the echo is known to be so loud.
+
+What is heard while the agent is at work (`hold.py`) turns nothing down: it goes on for long, and who waits may speak.
 """
 
 from __future__ import annotations
@@ -67,6 +69,7 @@ class Ducking:
         self._trace = trace
         self._break_through = break_through
         self._far_squares: deque[float] = deque(maxlen=HANGOVER_FRAMES)
+        self._hold_squares: deque[float] = deque(maxlen=HANGOVER_FRAMES)
         self._louder: deque[bool] = deque(maxlen=LOUDER_WINDOW_FRAMES)
         self._gain = 1.0
         self._n_learned = 0
@@ -85,17 +88,20 @@ class Ducking:
     @property
     def echo_dbfs(self) -> float:
         """Up to which level the frame that `process` returned last may be the echo; `FLOOR_DBFS` for none."""
-        loudest = max(self._far_squares, default=0.0)
-        if loudest < _HEARD:
+        loudest, hold = max(self._far_squares, default=0.0), max(self._hold_squares, default=0.0)
+        if max(loudest, hold) < _HEARD:
             return FLOOR_DBFS
-        return _dbfs(loudest) + self.coupling_db + (0.0 if self.is_through else DUCKED_DB)
+        is_open = loudest < _HEARD or self.is_through
+        return _dbfs(max(loudest, hold)) + self.coupling_db + (0.0 if is_open else DUCKED_DB)
 
-    def process(self, near: Samples, near_square: float, far_square: float) -> Samples:
+    def process(self, near: Samples, near_square: float, far_square: float, *, is_hold: bool = False) -> Samples:
         """Return what is let through of the microphone's frame: int16, shape `(FRAME_SAMPLES,)`.
 
-        The squares are the means of the squares of `near` and of what is heard meanwhile.
+        The squares are the means of the squares of `near` and of what is heard meanwhile. With `is_hold` that is not
+        the agent.
         """
-        self._far_squares.append(far_square)
+        self._far_squares.append(0.0 if is_hold else far_square)
+        self._hold_squares.append(far_square if is_hold else 0.0)
         loudest = max(self._far_squares)
         if loudest < _HEARD:
             self._n_through = 0

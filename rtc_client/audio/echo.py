@@ -61,16 +61,19 @@ class EchoControl:
         )
         """What half duplex does; None in the other modes."""
 
-    def process(self, near: Samples, far: Samples) -> Samples:
+    def process(self, near: Samples, far: Samples, *, is_hold: bool = False) -> Samples:
         """Return what is said of what was captured: int16, shape `(FRAME_SAMPLES,)`, as both arguments.
 
-        `far` is what is heard meanwhile, or a moment later, as `PlayedSound.read` returns it.
+        `far` is what is heard meanwhile, or a moment later, as `PlayedSound.read` returns it; with `is_hold` it is not
+        the agent but what is heard while he is at work.
         """
         if self._canceller is not None:
             self._far_dbfs.append(level_dbfs(far))
             near = self._canceller.process(near, far)
         elif self.ducking is not None:
-            near = self.ducking.process(near, *self._trace.add(near, far))
+            near = self.ducking.process(near, *self._trace.add(near, far), is_hold=is_hold)
+            if is_hold:
+                return near  # let through, echo and all
         if not self._warning.is_told:
             self._left.add(near, far)
         return near
@@ -96,6 +99,7 @@ class EchoCancelled(OneCall):
 
     Only frames that were captured are processed, those at which `source.captured_s` is a time; others pass as they are.
     `played` has to be told what is heard, and when. `on_heard` is told once if our own output is heard all the same.
+    While `is_hold` returns true, what is heard is no voice, and half duplex lets the caller speak.
     Opening and closing it opens and closes `source`.
 
     `open` raises ConfigError when the mode is `aec` and its extra cannot be used.
@@ -111,12 +115,14 @@ class EchoCancelled(OneCall):
         settings: EchoSettings | None = None,
         *,
         on_heard: Callable[[EchoHeard], None] | None = None,
+        is_hold: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__()
         self._source = source
         self._played = played
         self._settings = settings or EchoSettings()
         self._on_heard = on_heard
+        self._is_hold = is_hold
         self._control: EchoControl | None = None
 
     @property
@@ -143,7 +149,8 @@ class EchoCancelled(OneCall):
         captured_s, control = self._source.captured_s, self._control
         if frame is None or captured_s is None or control is None:
             return frame
-        frame = control.process(frame, self._played.read(captured_s, len(frame)))
+        is_hold = self._is_hold is not None and self._is_hold()
+        frame = control.process(frame, self._played.read(captured_s, len(frame)), is_hold=is_hold)
         if (heard := control.look()) is not None and self._on_heard is not None:
             self._on_heard(replace(heard, delay_s=round(heard.delay_s - self._played.lead_s, 4)))
         return frame

@@ -70,6 +70,11 @@ class HoldSound:
         self._place = 0
         self._quiet_s = PAUSE_S
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is heard in what `under` returned last, and no voice."""
+        return self._fader.factor > 0 and self._quiet_s > 0
+
     def under(self, samples: Samples) -> Samples:
         """Return what the agent says, int16 of shape `(n_samples,)`, with the sound under it."""
         n_samples = len(samples)

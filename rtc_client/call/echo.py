@@ -33,10 +33,12 @@ def with_echo_control(
     settings: EchoSettings,
     notify: Callable[[EchoHeard], None],
     legs: Legs,
+    is_hold: Callable[[], bool] | None = None,
 ) -> Source:
     """Return `source` with its echo taken care of, where it captures and `sink` plays; else `source` itself.
 
-    `notify` is told once if our own output is heard all the same; `legs` know the id of the call.
+    `notify` is told once if our own output is heard all the same; `legs` know the id of the call; `is_hold` whether
+    what is heard is no voice.
     """
     playing = () if sink is None or isinstance(sink, PacketSink) else players(sink)
     if not playing or not captures(source):
@@ -49,7 +51,7 @@ def with_echo_control(
         log.warning("our own output is heard in the input: %s", heard.cure, extra=facts)
         notify(heard)
 
-    return EchoCancelled(source, played, settings, on_heard=on_heard)
+    return EchoCancelled(source, played, settings, on_heard=on_heard, is_hold=is_hold)
 
 
 def captures(source: Source) -> TypeGuard[CapturingSource]:

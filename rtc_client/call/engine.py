@@ -126,7 +126,14 @@ class Engine:
             on_fatal=self._on_fatal,
         )
         self.voices = Voices(
-            with_echo_control(source or SilenceSource(), sink, config.echo, self.feed.append, self.legs),
+            with_echo_control(
+                source or SilenceSource(),
+                sink,
+                config.echo,
+                self.feed.append,
+                self.legs,
+                is_hold=lambda: self.voices.agent.is_holding,
+            ),
             sink or NullSink(),
             caller_sink or NullSink(),
             config.opus,

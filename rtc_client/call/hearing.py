@@ -150,6 +150,11 @@ class Hearing:
         began_s = next(begins, None)
         return None if began_s is None else max(began_s, at_s - _EARLY_S)
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether nothing but `bed` is heard."""
+        return self.bed is not None and self.bed.is_alone
+
     def queued_s(self) -> float:
         """Return how much was handed to the sink and is still to be played, in seconds."""
         return max((player.queued_samples for player in players(self._sink)), default=0) / SAMPLE_RATE_HZ

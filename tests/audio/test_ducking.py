@@ -54,6 +54,18 @@ def test_it_is_turned_down_within_the_frame_in_which_the_agent_begins() -> None:
     assert np.all(out[n_attack:] == round(1_000 * 10 ** (DUCKED_DB / 20)))
 
 
+def test_what_is_heard_on_hold_turns_nothing_down() -> None:
+    """The microphone passes as it is, what may be echo in it is told, and the agent's first sound turns it down."""
+    trace = EchoTrace()
+    ducking = Ducking(trace)
+
+    for _ in range(20):
+        assert ducking.process(STEADY, *trace.add(STEADY, STEADY), is_hold=True) is STEADY
+    assert ducking.echo_dbfs == pytest.approx(level_dbfs(STEADY) + ducking.coupling_db, abs=0.1)
+    assert ducking.ducked_frames == 0
+    assert level_dbfs(ducking.process(STEADY, *trace.add(STEADY, STEADY))[-240:]) < level_dbfs(STEADY) - 39
+
+
 def test_it_comes_back_after_the_hangover() -> None:
     """240 ms after the agent's last sound the microphone comes back, within 60 ms, without a step."""
     half = HalfDuplex(break_through=False)

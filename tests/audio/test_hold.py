@@ -69,10 +69,14 @@ def test_the_agent_is_not_spoken_over() -> None:
     sound = HoldSound(SINE, waiting)
     frames(sound, 50)
 
+    assert sound.is_alone
+    frames(sound, 1, SPEECH)
+    assert not sound.is_alone
     spoken = frames(sound, 100, SPEECH)
     after = frames(sound, 60)
 
     assert np.array_equal(spoken[9_600:], SPEECH[9_600:48_000])
+    assert sound.is_alone
     assert level_dbfs(after[:9_600]) < -60
     assert level_dbfs(after[-4_800:]) == pytest.approx(level_dbfs(SINE), abs=0.5)
 

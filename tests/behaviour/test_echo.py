@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from typing import Final
@@ -14,7 +15,11 @@ from rtc_client import (
     EchoHeard,
     EchoSettings,
     FileSource,
+    HandoffEnded,
+    HandoffRequest,
+    HandoffSettings,
     NullSink,
+    NumpySink,
     OggRecorder,
     PcmFrame,
     SequenceSource,
@@ -30,8 +35,8 @@ from rtc_client.call.call import Call
 from rtc_client.call.dial import Legs
 from rtc_client.call.echo import with_echo_control
 from rtc_client.clock import MonotonicClock
-from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn
-from tests.behaviour.calls import config_for
+from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, RequestHandoff, Scenario, SpokenTurn
+from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import AGENT, CALLER, SAME, locate
 
 OUT_S: Final = 0.03
@@ -50,6 +55,7 @@ class Loudspeaker:
         self.heard_s: float | None = None
         self.queued_samples = 0
         self.played_samples = 0
+        self.loudest = 0
         self._now_s = MonotonicClock().now_s
 
     async def open(self) -> None: ...
@@ -58,6 +64,7 @@ class Loudspeaker:
 
     def write(self, frame: PcmFrame) -> None:
         self.air.append(frame.samples)
+        self.loudest = max(self.loudest, int(np.abs(frame.samples.astype(int)).max()))
         self.heard_s = self._now_s() + OUT_S
         if self.tap is not None:
             self.tap(frame, self.heard_s)
@@ -67,12 +74,13 @@ class Loudspeaker:
 
 
 class MicrophoneBeside:
-    """Hears what the loudspeaker plays, at half its amplitude, and nothing else."""
+    """Hears what the loudspeaker plays, at half its amplitude, and `hum` in every sample."""
 
     ended: Final = False
 
-    def __init__(self, loudspeaker: Loudspeaker) -> None:
+    def __init__(self, loudspeaker: Loudspeaker, hum: int = 0) -> None:
         self._air = loudspeaker.air
+        self._hum = hum
         self._now_s = MonotonicClock().now_s
         self.captured_s: float | None = None
 
@@ -83,8 +91,8 @@ class MicrophoneBeside:
     def read(self) -> Samples:
         self.captured_s = self._now_s() - IN_S - FRAME_S
         heard = self._air.popleft() if self._air else SILENCE
-        frame = np.zeros(FRAME_SAMPLES, dtype=np.int16)
-        frame[: len(heard)] = heard // 2
+        frame = np.full(FRAME_SAMPLES, self._hum, dtype=np.int16)
+        frame[: len(heard)] += heard // 2
         return frame
 
 
@@ -124,6 +132,34 @@ async def test_half_duplex_keeps_the_agent_from_hearing_itself(answerer: FakeAns
 
     assert np.abs(heard.astype(int)).max() < 300
     assert told == []
+
+
+async def test_who_waits_can_speak_over_what_he_hears(answerer: FakeAnswerer) -> None:
+    """Half duplex does not turn the microphone down for the sound that is heard while a handler is at work."""
+    answerer.scenario = Scenario(steps=[RequestHandoff(input_transcript="look it up")])
+    loudspeaker, sent, is_enough = Loudspeaker(), NumpySink(), asyncio.Event()
+    config = config_for(
+        answerer,
+        echo=EchoSettings(mode="half-duplex"),
+        barge_in="off",
+        handoffs=HandoffSettings(hold="tone", hold_after_s=0.0),
+    )
+
+    async def look(request: HandoffRequest) -> str:
+        await is_enough.wait()
+        return "ten o'clock"
+
+    microphone = MicrophoneBeside(loudspeaker, hum=300)
+    async with connect(config, source=microphone, sink=loudspeaker, caller_sink=sent, handoff=look) as call:
+        await until(lambda: loudspeaker.loudest > 700)  # the first of its two notes
+        n_sent = len(sent.samples)
+        await until(lambda: len(sent.samples) > n_sent + 7_200)
+        is_enough.set()
+        async for event in call.events():
+            if isinstance(event, HandoffEnded):
+                break
+
+    assert abs(float(np.mean(sent.samples[n_sent : n_sent + 7_200])) - 300) < 10
 
 
 async def test_what_is_no_device_is_left_alone(answerer: FakeAnswerer) -> None:
