@@ -1,8 +1,8 @@
 """Two clocks that do not agree, a sound card's and ours: how fast to go, how much to keep, what time it was. Pure.
 
 A ring between a device and the 20 ms tick fills or empties by the difference of their clocks, some 10 to 200 parts per
-million. `FillControl` says by how much faster or slower it should be emptied, `RecentPeak` how uneven both sides were
-lately, which is what has to be kept ready, and `StreamClock` when a sample passed the device.
+million. `FillControl` says by how much faster or slower it should be emptied, `RecentPeak` how uneven both sides are
+again and again, which is what has to be kept ready, and `StreamClock` when a sample passed the device.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ MAX_DEVIATION: Final = 0.005
 """A change of pitch by half a percent is a twelfth of a semitone: nobody hears it."""
 _SLOWER_PER_S: Final = 0.4
 """By how much slower to go for each second too little, which may soon be silence: 0.2 % for 5 ms."""
-_FASTER_PER_S: Final = 0.1
-"""By how much faster to go for each second too much, which is only delay: 0.05 % for 5 ms."""
+_FASTER_PER_S: Final = 0.2
+"""By how much faster to go for each second too much, which is only delay: 0.1 % for 5 ms."""
 _LEARNING_PER_S2: Final = 0.0025
-"""How fast a deviation that is always needed is learnt: a quarter of the square of the lower rate damps critically."""
+"""How fast a deviation that is always needed is learnt: less than a quarter of the square of the lower rate, so that
+it does not swing."""
 _MAX_DRIFT: Final = 0.001
 """Clocks of sound cards are off by less."""
 _WINDOW_TICKS: Final = 16
@@ -78,10 +79,15 @@ class FillControl:
 
 
 class RecentPeak:
-    """The highest of some values, of which older ones count for less: half after `half_life_s`."""
+    """What values reach more than once in a while, of which older ones count for less: half after `half_life_s`.
+
+    One that stands alone counts only as far as another before it: always to have something ready for it would be a
+    delay for good against one short hole now and then, and if it made a hole, `raise_by` is told.
+    """
 
     def __init__(self, value: float, *, ceiling: float, half_life_s: float = 10.0) -> None:
         self._peak = value
+        self._highest = value
         self._ceiling = ceiling
         self._half_life_s = half_life_s
         self._at_s: float | None = None
@@ -89,9 +95,12 @@ class RecentPeak:
     def add(self, value: float, now_s: float) -> float:
         """Take note of a value and return the peak, at most `ceiling`."""
         if self._at_s is not None and now_s > self._at_s:
-            self._peak *= 0.5 ** ((now_s - self._at_s) / self._half_life_s)
+            share = 0.5 ** ((now_s - self._at_s) / self._half_life_s)
+            self._peak *= share
+            self._highest *= share
         self._at_s = now_s
-        self._peak = min(self._ceiling, max(self._peak, value))
+        self._peak = min(self._ceiling, max(self._peak, min(value, self._highest)))
+        self._highest = max(self._highest, value)
         return self._peak
 
     def raise_by(self, value: float) -> None:

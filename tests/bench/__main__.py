@@ -232,9 +232,11 @@ def _echo(options: argparse.Namespace) -> int:
 
 
 def _devices(options: argparse.Namespace) -> int:
+    from rtc_client.cli.streams import hush_libraries
     from tests.bench import device_call, device_loop, devices
     from tests.devices.sound_server import NoSoundServer
 
+    hush_libraries()
     try:
         with device_loop.sound_server() as server:
             if options.call is None:

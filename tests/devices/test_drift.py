@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rtc_client.audio.capture import CaptureBuffer
+from rtc_client.audio.drift import RecentPeak
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
 from rtc_client.audio.playback import PlaybackBuffer
 from rtc_client.audio.tracks import AGENT, CALLER, Origin, TwoTracks
@@ -100,6 +101,15 @@ def clicks(loud_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return when each click began, given when it was loud."""
     began_s: NDArray[np.float64] = loud_s[np.diff(loud_s, prepend=-1.0) > 0.1]
     return began_s
+
+
+def test_what_happens_once_is_not_kept_ready_for_what_happens_again_is() -> None:
+    peak = RecentPeak(0.006, ceiling=0.06)
+
+    assert peak.add(0.020, 0.0) == 0.006
+    assert peak.add(0.005, 0.02) == pytest.approx(0.006, abs=1e-4)
+    assert peak.add(0.020, 2.0) == pytest.approx(0.020 * 0.5**0.2)
+    assert peak.add(0.005, 12.0) == pytest.approx(0.010 * 0.5**0.2)
 
 
 def _levels_after_a_hold_up(said: Samples) -> tuple[list[float], PlaybackBuffer]:
