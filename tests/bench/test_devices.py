@@ -98,7 +98,7 @@ def minute(**figures: Any) -> dict[str, Any]:
     [
         (minute(), 600, None),
         (minute(slips=1, xruns=1), 600, None),
-        (minute(to_encoder_ms=33.0), 600, "to_encoder_ms grew from 27.0 to 33.0"),
+        (minute(to_encoder_ms=38.0), 600, "to_encoder_ms grew from 27.0 to 38.0"),
         (minute(slips=2, xruns=1), 600, "the devices lost samples 2 times and said so 1 times"),
         (minute(), 500, "not every pulse came back to the agent"),
     ],
