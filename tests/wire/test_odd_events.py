@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from rtc_client import CallState, ErrorEvent, McpTool, TypedTool, connect
+from rtc_client import CallState, ErrorEvent, McpTool, OfferedTool, TypedTool, connect
 from rtc_client.protocol.codec import parse_event
 from rtc_client.protocol.events import fatal_reason
 from tests.behaviour.calls import until
@@ -36,7 +36,7 @@ async def test_events_that_are_nearly_right_end_no_call(version: str) -> None:
         return len([one async for one in stream()])
 
     async with serving() as server:
-        tools = [TypedTool(opening_hours), *servers]
+        tools: list[OfferedTool] = [TypedTool(opening_hours), *servers]
         async with connect(config_of(server, version=version), handoff=str, tools=tools) as call:
             await server.said()
             reading = [
