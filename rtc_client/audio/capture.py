@@ -90,9 +90,9 @@ class CaptureBuffer:
     # In the thread of the event loop.
 
     @property
-    def rate_deviation(self) -> float:
-        """By how much faster than nominal the device is emptied at present: 0.0001 for 100 ppm."""
-        return self._resampler.deviation
+    def drift(self) -> float:
+        """By how much the clock of the device is faster than ours, as learnt so far: 0.0001 for 100 ppm."""
+        return self._control.drift
 
     def level_s(self, now_s: float) -> float:
         """Return how much was captured and not read yet, delivered or not, in seconds."""

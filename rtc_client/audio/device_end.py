@@ -109,7 +109,7 @@ class DeviceEnd(OneCall, ABC):
             underruns=self._counts.underruns,
             overflows=self._counts.overflows,
             skipped_s=round(self._counts.skipped_s, 3),
-            drift_ppm=round(1e6 * self._rate_deviation, 1),
+            drift_ppm=round(1e6 * self._drift, 1),
         )
 
     @abstractmethod
@@ -122,8 +122,8 @@ class DeviceEnd(OneCall, ABC):
 
     @property
     @abstractmethod
-    def _rate_deviation(self) -> float:
-        """By how much faster than nominal the device is used at present."""
+    def _drift(self) -> float:
+        """By how much the clock of the device is faster than ours, as learnt so far."""
 
     @property
     def _xruns(self) -> int:

@@ -77,7 +77,7 @@ class DeviceRecord:
     silent_s: float = 0.0
     """For how long it was not there, in seconds."""
     drift_ppm: float = 0.0
-    """How much faster than nominal the device is used at present, in parts per million of our clock."""
+    """By how much the clock of the device is faster than ours, in parts per million; it takes minutes to learn."""
 
 
 class Reporter(Protocol):

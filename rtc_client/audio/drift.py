@@ -67,6 +67,11 @@ class FillControl:
         deviation = self._drift + error_s * (_FASTER_PER_S if error_s > 0 else _SLOWER_PER_S)
         return max(-MAX_DEVIATION, min(MAX_DEVIATION, deviation))
 
+    @property
+    def drift(self) -> float:
+        """The deviation that is always needed, as far as it has been learnt."""
+        return self._drift
+
     def lower(self, by_s: float) -> None:
         """Take note that so much was taken away: the levels so far would have been lower by that."""
         self._errors_s = deque((error_s - by_s for error_s in self._errors_s), maxlen=_WINDOW_TICKS)

@@ -63,5 +63,5 @@ class Microphone(DeviceEnd):
         self._buffer = None
 
     @property
-    def _rate_deviation(self) -> float:
-        return 0.0 if self._buffer is None else self._buffer.rate_deviation
+    def _drift(self) -> float:
+        return 0.0 if self._buffer is None else self._buffer.drift

@@ -129,9 +129,9 @@ class PlaybackBuffer:
     # In the thread of the event loop.
 
     @property
-    def rate_deviation(self) -> float:
-        """By how much faster than nominal frames are used up at present: 0.0001 for 100 ppm."""
-        return self._resampler.deviation
+    def drift(self) -> float:
+        """By how much the clock of the device is faster than ours, as learnt so far: 0.0001 for 100 ppm."""
+        return -self._control.drift
 
     @property
     def queued_samples(self) -> int:

@@ -90,5 +90,5 @@ class Speaker(DeviceEnd):
             self._played, self._dropped_before, self._buffer = self.played_samples, self.dropped_samples, None
 
     @property
-    def _rate_deviation(self) -> float:
-        return 0.0 if self._buffer is None else self._buffer.rate_deviation
+    def _drift(self) -> float:
+        return 0.0 if self._buffer is None else self._buffer.drift

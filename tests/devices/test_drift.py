@@ -30,6 +30,7 @@ def test_a_microphone_off_by_200_ppm_is_heard_without_a_click_for_ten_minutes(pp
     assert captured.buffer.counts.skipped_s == 0
     assert 4 < levels_ms.min() < levels_ms.max() < 14, (levels_ms.min(), levels_ms.max())
     assert noise_db(captured.samples[SETTLED:], SAMPLE_RATE_HZ).max() < -65
+    assert captured.buffer.drift * 1e6 == pytest.approx(ppm, abs=40)
 
 
 @pytest.mark.parametrize("ppm", [200, -200])
@@ -41,6 +42,7 @@ def test_a_speaker_off_by_200_ppm_plays_without_a_click_for_ten_minutes(ppm: flo
     assert played.buffer.counts.skipped_s == 0
     assert 0 < levels_ms.min() < levels_ms.max() < 12, (levels_ms.min(), levels_ms.max())
     assert noise_db(played.samples[SETTLED * 960 :], 48_000).max() < -65
+    assert played.buffer.drift * 1e6 == pytest.approx(ppm, abs=40)
 
 
 class Now:
