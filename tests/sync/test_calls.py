@@ -218,7 +218,7 @@ def test_a_callback_that_never_returns_is_told_when_the_call_is_left(config: Cal
         go_on.wait(4 * SETTLE_S)
 
     in_no_time = replace(config, deadlines=Deadlines(close_s=0.1, remote_hangup_s=0.1))
-    told = pytest.raises(CallLost, match="may still be open: the thread of this call is blocked")
+    told = pytest.raises(CallLost, match="may still be open: its thread is blocked")
     try:
         with told, sync.connect(in_no_time, sink=CallbackSink(block)):
             assert blocked.wait(SETTLE_S)
