@@ -54,7 +54,7 @@ class Verbs(Sending):
         skips the oldest, counted in `result.events_skipped`.
 
         Raises:
-            RtcClientError: At the end, when the call did not end in good order. If the program's own error ended it, that.
+            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
 
         Cancelling it loses nothing.
         """
@@ -195,7 +195,7 @@ class Verbs(Sending):
         `result.chunks_skipped`. Nothing is kept, nor decoded, before somebody reads.
 
         Raises:
-            RtcClientError: At the end, when the call did not end in good order. If the program's own error ended it, that.
+            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
 
         Cancelling it loses nothing.
         """
@@ -209,7 +209,7 @@ class Verbs(Sending):
         counted in `result.chunks_skipped`.
 
         Raises:
-            RtcClientError: At the end, when the call did not end in good order. If the program's own error ended it, that.
+            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
 
         Cancelling it loses nothing.
         """

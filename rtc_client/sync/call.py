@@ -330,7 +330,7 @@ class Call(Face):
         Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit.
 
         Raises:
-            RtcClientError: At the end, when the call did not end in good order. If the program's own error ended it, that.
+            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
             TimeoutError: `timeout_s` is over, which alone does not end the call.
         """
         return self._read(timeout_s, self._call.events)
@@ -457,7 +457,7 @@ class Call(Face):
         Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit.
 
         Raises:
-            RtcClientError: At the end, when the call did not end in good order. If the program's own error ended it, that.
+            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
             TimeoutError: `timeout_s` is over, which alone does not end the call.
         """
         return self._read(timeout_s, self._call.audio_chunks)
@@ -472,7 +472,7 @@ class Call(Face):
         Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit.
 
         Raises:
-            RtcClientError: At the end, when the call did not end in good order. If the program's own error ended it, that.
+            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
             TimeoutError: `timeout_s` is over, which alone does not end the call.
         """
         return self._read(timeout_s, self._call.transcript_chunks)
