@@ -55,7 +55,8 @@ def list_devices() -> tuple[AudioDevice, ...]:
         ConfigError: sounddevice or PortAudio is not installed, or does not answer.
     """
     with _portaudio.alone():
-        return _listed(_library())
+        library = _library()
+        return tuple(_at_native_rate(library, device) for device in _listed(library))
 
 
 def look_again() -> None:
@@ -79,7 +80,10 @@ def find_device(direction: Direction, wanted: int | str | None = None) -> AudioD
     Raises:
         ConfigError: There is no such device, or several; or what it takes is not installed.
     """
-    return chosen(direction, wanted, list_devices())
+    with _portaudio.alone():
+        library = _library()
+        # Only this one is asked for its rate: what cannot be opened takes its time, and some builds complain of it.
+        return _at_native_rate(library, chosen(direction, wanted, _listed(library)))
 
 
 def usable_rates(device: AudioDevice, direction: Direction) -> tuple[int, ...]:
@@ -301,14 +305,15 @@ def _refusal(library: Any, device: AudioDevice, direction: Direction, rate_hz: i
     return None
 
 
-def _listed(library: Any) -> tuple[AudioDevice, ...]:
+def _listed(library: Any) -> list[AudioDevice]:
+    """Return every device as PortAudio tells it."""
     apis = library.query_hostapis()
     default_input, default_output = library.default.device
     if default_input < 0:
         default_input = next((api["default_input_device"] for api in apis if api["default_input_device"] >= 0), -1)
     if default_output < 0:
         default_output = next((api["default_output_device"] for api in apis if api["default_output_device"] >= 0), -1)
-    devices = [
+    return [
         AudioDevice(
             index=index,
             name=device["name"],
@@ -321,7 +326,6 @@ def _listed(library: Any) -> tuple[AudioDevice, ...]:
         )
         for index, device in enumerate(library.query_devices())
     ]
-    return tuple(_at_native_rate(library, device) for device in devices)
 
 
 def _at_native_rate(library: Any, device: AudioDevice) -> AudioDevice:
