@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import ClassVar, Final
 
 import numpy as np
@@ -27,6 +28,7 @@ from rtc_client.audio.device_reports import (
     current_reporter,
 )
 from rtc_client.audio.devices import (
+    FIND_LIMIT_S,
     LATENCY_S,
     DeviceStream,
     StreamCallback,
@@ -131,7 +133,11 @@ class DeviceEnd(OneCall, ABC):
 
     async def _open(self) -> None:
         self._reporter = current_reporter()
-        self._device = await in_thread(lambda: find_device(self._direction, self._wanted), f"{self.role}-find")
+        find = partial(find_device, self._direction, self._wanted)
+        try:
+            self._device = await in_thread(find, f"{self.role}-find", limit_s=FIND_LIMIT_S)
+        except DeviceUnavailable as error:
+            raise ConfigError(f"no {self.role} can be looked for: {error}; restart its sound server") from error
         try:
             await self._start(self._device)
         except DeviceUnavailable as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ctypes
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +40,8 @@ _ALSA_GUESS_HZ: Final = 44_100
 _ALSA_BETTER_HZ: Final = 48_000
 LIMIT_S: Final = 3.0
 """What PortAudio may take for anything; where a sound server hangs, so does it."""
+FIND_LIMIT_S: Final = 10.0
+"""What it may take before a call, when it is set up and looks at every device."""
 
 _INSTALL: Final = 'pip install "rtc-client[devices]"'
 _INSTALL_PORTAUDIO: Final = "apt install libportaudio2 (dnf install portaudio, brew install portaudio)"
@@ -217,18 +220,22 @@ class _PortAudio:
     def give_up(self) -> None:
         """Take note that it hangs: it is not tidied up when the process ends, for that would hang as well."""
         self.is_stuck = True
-        library = _library()
-        atexit.unregister(library._exit_handler)
+        # Not imported here: what hangs may be the import itself, and whoever imports then waits for it.
+        exit_handler = getattr(sys.modules.get("sounddevice"), "_exit_handler", None)
+        if exit_handler is not None:
+            atexit.unregister(exit_handler)
 
 
 _portaudio = _PortAudio()
 
 
-async def in_thread(work: Callable[[], _T], name: str, *, undo: Callable[[_T], object] | None = None) -> _T:
+async def in_thread(
+    work: Callable[[], _T], name: str, *, undo: Callable[[_T], object] | None = None, limit_s: float = LIMIT_S
+) -> _T:
     """Return what `work` returns, run in a thread of its own, which does not keep the process from ending.
 
     Raises:
-        DeviceUnavailable: It took more than `LIMIT_S`. Cancelled, or then, it goes on by itself, and what comes of it
+        DeviceUnavailable: It took more than `limit_s`. Cancelled, or then, it goes on by itself, and what comes of it
             is undone, in the same thread.
     """
     loop = asyncio.get_running_loop()
@@ -254,7 +261,7 @@ async def in_thread(work: Callable[[], _T], name: str, *, undo: Callable[[_T], o
     threading.Thread(target=run, name=name, daemon=True).start()
     taken = False
     try:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(limit_s):
             result = await done
         taken = True
         return result

@@ -6,13 +6,15 @@ No device here: what is opened is an object, and the moments are held still.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from rtc_client.audio import devices
+from rtc_client import ConfigError, Microphone
+from rtc_client.audio import device_end, devices
 from rtc_client.audio.device_choice import DeviceUnavailable
 from rtc_client.audio.devices import in_thread
 
@@ -30,8 +32,8 @@ class Opening:
         assert self.may_end.wait(LIMIT_S)
         return self
 
-    async def run(self) -> Opening:
-        return await in_thread(self.work, "test-open", undo=lambda opened: opened.closed.set())
+    async def run(self, limit_s: float = LIMIT_S) -> Opening:
+        return await in_thread(self.work, "test-open", undo=lambda opened: opened.closed.set(), limit_s=limit_s)
 
 
 async def cancelled(task: asyncio.Task[Any]) -> bool:
@@ -93,12 +95,11 @@ async def test_what_is_on_its_way_to_who_does_not_wait_any_more_is_closed(
 
 
 async def test_what_takes_too_long_is_told_and_closed_when_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "LIMIT_S", 0.01)
     monkeypatch.setattr(devices._portaudio, "give_up", lambda: None)
     opening = Opening()
 
     with pytest.raises(DeviceUnavailable, match="does not answer"):
-        await opening.run()
+        await opening.run(limit_s=0.01)
     opening.may_end.set()
     assert await asyncio.to_thread(opening.closed.wait, LIMIT_S)
 
@@ -109,3 +110,25 @@ async def test_what_fails_is_raised_where_it_is_waited_for() -> None:
 
     with pytest.raises(DeviceUnavailable, match="busy"):
         await in_thread(fail, "test-fail", undo=lambda _: pytest.fail("there was nothing to undo"))
+
+
+def test_giving_up_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hangs may be the import itself, and whoever imports then hangs as well."""
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    portaudio = devices._PortAudio()
+
+    portaudio.give_up()
+
+    assert portaudio.is_stuck
+
+
+async def test_a_sound_system_that_does_not_answer_is_told_before_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_answer(*wanted: object) -> None:
+        raise DeviceUnavailable("the sound system of this machine does not answer", is_busy=False)
+
+    monkeypatch.setattr(device_end, "find_device", no_answer)
+
+    with pytest.raises(
+        ConfigError, match="no microphone can be looked for: .* does not answer; restart its sound server"
+    ):
+        await Microphone().open()
