@@ -128,7 +128,5 @@ async def test_a_sound_system_that_does_not_answer_is_told_before_the_call(monke
 
     monkeypatch.setattr(device_end, "find_device", no_answer)
 
-    with pytest.raises(
-        ConfigError, match="no microphone can be looked for: .* does not answer; restart its sound server"
-    ):
+    with pytest.raises(ConfigError, match=r"no microphone .* does not answer; restart"):
         await Microphone().open()
