@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from rtc_client.audio.aec import EchoCanceller, is_usable
+from rtc_client.audio.aec import EchoCanceller, is_installed
 from rtc_client.audio.ducking import HANGOVER_FRAMES, Ducking
 from rtc_client.audio.echo_settings import ActiveEchoMode, EchoSettings
 from rtc_client.audio.echo_trace import EchoTrace
@@ -38,7 +38,7 @@ class CapturingSource(Source, Protocol):
 def chosen_mode(settings: EchoSettings) -> ActiveEchoMode:
     """Return the mode that `settings` come to on this machine."""
     if settings.mode == "auto":
-        return "aec" if is_usable(settings) else "half-duplex"
+        return "aec" if is_installed() else "half-duplex"
     return settings.mode
 
 

@@ -23,11 +23,11 @@ class EchoSettings:
 
     mode: EchoMode = "auto"
     """`headphones`: nothing. `half-duplex`: the microphone is turned down while the agent is heard. `aec`: the agent is
-    subtracted. `auto`: `aec` where what it needs is installed, else `half-duplex`."""
+    subtracted (extra `aec`). `auto`: `aec` where it is installed, else `half-duplex`."""
     noise_suppression: bool = True
-    """Whether `aec` takes steady noise out of what the microphone hears (WebRTC's audio processing, extra `aec`)."""
+    """Whether `aec` takes steady noise out of what the microphone hears."""
     gain_control: bool = False
-    """Whether `aec` makes a distant or quiet caller louder, and what is left of an echo as well (the same extra)."""
+    """Whether `aec` makes a distant or quiet caller louder; what is left of an echo as well."""
     break_through: bool = True
     """Whether a caller who is clearly louder than the expected echo is let through in `half-duplex`."""
 

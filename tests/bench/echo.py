@@ -86,7 +86,7 @@ def measure(seconds: float, *, recorded: bool, say: Callable[[str], None]) -> li
     rows = []
     for room in ROOMS:
         for name, settings in MODES.items():
-            if settings.mode == "aec" and not aec.is_usable(settings):
+            if settings.mode == "aec" and not aec.is_installed():
                 continue
             say(f"{name}, echo {room.level_db:g} dB, {room.delay_s * 1000:.0f} ms late")
             rows.append(_row(name, settings, room, played, said))
