@@ -12,7 +12,7 @@ from rtc_client.audio.echo_warning import EchoHeard
 from rtc_client.audio.played import PlayedSound
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import Sink, players
-from rtc_client.audio.sources import Source
+from rtc_client.audio.sources import SilenceSource, Source
 from rtc_client.audio.timed import TimedSource, add_tap
 from rtc_client.call.dial import Legs
 
@@ -28,18 +28,19 @@ class ComposedSource(Protocol):
 
 
 def with_echo_control(
-    source: Source,
+    source: Source | None,
     sink: Sink | PacketSink | None,
     settings: EchoSettings,
     notify: Callable[[EchoHeard], None],
     legs: Legs,
     is_hold: Callable[[], bool] | None = None,
 ) -> Source:
-    """Return `source` with its echo taken care of, where it captures and `sink` plays; else `source` itself.
+    """Return `source` with its echo taken care of, where it captures and `sink` plays; else `source`, silence for None.
 
     `notify` is told once if our own output is heard all the same; `legs` know the id of the call; `is_hold` whether
     what is heard is no voice.
     """
+    source = source or SilenceSource()
     playing = () if sink is None or isinstance(sink, PacketSink) else players(sink)
     if not playing or not captures(source):
         return source

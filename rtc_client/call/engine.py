@@ -17,7 +17,7 @@ from rtc_client.audio.device_reports import reporting_to
 from rtc_client.audio.pacing import Ticket, ticker
 from rtc_client.audio.recording import PacketSink
 from rtc_client.audio.sinks import NullSink, Sink
-from rtc_client.audio.sources import SilenceSource, Source
+from rtc_client.audio.sources import Source
 from rtc_client.call.barging import BargeIns
 from rtc_client.call.dial import Legs
 from rtc_client.call.direct import DirectLeg
@@ -127,12 +127,7 @@ class Engine:
         )
         self.voices = Voices(
             with_echo_control(
-                source or SilenceSource(),
-                sink,
-                config.echo,
-                self.feed.append,
-                self.legs,
-                is_hold=lambda: self.voices.agent.is_holding,
+                source, sink, config.echo, self.feed.append, self.legs, lambda: self.voices.agent.is_holding
             ),
             sink or NullSink(),
             caller_sink or NullSink(),
