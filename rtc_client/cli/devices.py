@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from rtc_client.audio.device_choice import AudioDevice, Direction
-from rtc_client.audio.devices import list_devices, usable_rates
+from rtc_client.audio.device_choice import AudioDevice, DeviceUnavailable, Direction
+from rtc_client.audio.devices import FIND_LIMIT_S, in_thread, list_devices, usable_rates
 from rtc_client.audio.microphone import Microphone
 from rtc_client.audio.pacing import ticker
 from rtc_client.audio.pcm import LevelMeter, is_voiced
@@ -80,7 +80,7 @@ def run_devices(options: DevicesOptions, *, verbose: bool) -> int:
     rows: list[_Row] = []
     error, status = None, COMPLETED
     try:
-        devices = list_devices()
+        devices = asyncio.run(_found())
         rows = [_Row(one, way, usable_rates(one, way)) for one in devices for way in _DIRECTIONS if one.channels(way)]
         if not options.json:
             _print_table(rows)
@@ -94,6 +94,14 @@ def run_devices(options: DevicesOptions, *, verbose: bool) -> int:
         found = {"exit_status": status, "devices": [row.as_dict() for row in rows], "error": told}
         return streams.say(json.dumps(found), status)
     return status
+
+
+async def _found() -> tuple[AudioDevice, ...]:
+    """Return every device; a sound server that hangs is a ConfigError, in time."""
+    try:
+        return await in_thread(list_devices, "devices-find", limit_s=FIND_LIMIT_S)
+    except DeviceUnavailable as error:
+        raise ConfigError(f"no device can be looked for: {error}; restart its sound server") from error
 
 
 def _print_table(rows: Sequence[_Row]) -> None:
