@@ -61,6 +61,7 @@ class EchoCanceller:
         self._behind = (
             AudioProcessor(
                 sample_rate=SAMPLE_RATE_HZ,
+                high_pass_filter=True,
                 noise_suppression=settings.noise_suppression,
                 auto_gain_control=settings.gain_control,
             )
