@@ -30,7 +30,7 @@ from rtc_client.protocol.codec import dump_command
 from rtc_client.protocol.commands import Command, TruncateItem, UpdateSession
 from rtc_client.protocol.sequence import ResponseSequence
 from rtc_client.protocol.session import JsonObject
-from rtc_client.protocol.state import EndReason, Input
+from rtc_client.protocol.state import Input
 from rtc_client.protocol.timeline import Fact, Timeline
 from rtc_client.sideband.direct import DirectSocket
 from rtc_client.sideband.outbox import AudioLane, Outbox
@@ -111,7 +111,10 @@ class DirectLeg:
     async def flush(self) -> None:
         await self._socket.flush()
 
-    def closers(self, reason: EndReason) -> list[Coroutine[Any, Any, object]]:
+    async def hang_up(self) -> None:
+        """Do nothing: the websocket's close says it."""
+
+    def closers(self) -> list[Coroutine[Any, Any, object]]:
         return [self._socket.aclose()]
 
     async def last_counters(self) -> PeerCounters:

@@ -44,6 +44,11 @@ def ended(reason: EndReason, by: EndedBy, detail: str = "") -> End:
     return End(reason=reason, by=by, detail=detail)
 
 
+async def awaited(task: asyncio.Task[None]) -> None:
+    """Return when a task is over; cancelled, it is."""
+    await task
+
+
 async def settle(parts: list[Coroutine[Any, Any, object]], limit_s: float) -> None:
     """Run all parts to their end, none of which can keep another from its own; after `limit_s` they are cancelled."""
     tasks = [asyncio.create_task(part, name="call-close-part") for part in parts]

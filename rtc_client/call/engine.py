@@ -22,7 +22,7 @@ from rtc_client.call.barging import BargeIns
 from rtc_client.call.dial import Legs
 from rtc_client.call.direct import DirectLeg
 from rtc_client.call.echo import with_echo_control
-from rtc_client.call.ends import end_of, ended, settle
+from rtc_client.call.ends import awaited, end_of, ended, settle
 from rtc_client.call.feed import EventFeed
 from rtc_client.call.handoffs import Handoffs, replies_of
 from rtc_client.call.hardware import DeviceDesk
@@ -63,6 +63,8 @@ _LOOK_S: Final = 1.0
 MAX_SNAPSHOTS: Final = 3_600
 """An hour of statistics, one a second; the oldest go."""
 _OWN_TASKS_S: Final = 1.5
+_HEAD_START: Final = 0.2
+"""Of the time for the close: so long it is waited for the server to be told, before it sees connections close."""
 
 
 class Engine:
@@ -370,7 +372,9 @@ class Engine:
             # What it is about to open, and the call id it is about to learn, must be known before they are closed.
             self._dialing.cancel()
             await asyncio.wait({self._dialing}, timeout=limit_s * 0.2)
-        parts = [self._leave(end), *self.media.closers(end.reason)]
+        goodbye = asyncio.create_task(self._say_goodbye(end), name="call-goodbye")
+        await asyncio.wait({goodbye}, timeout=limit_s * _HEAD_START)
+        parts = [awaited(goodbye), self.supervisor.stop(_OWN_TASKS_S), *self.media.closers()]
         await settle(parts, close_by_s - self.clock.now_s() - limit_s * 0.15)
         self.counters = await self.media.last_counters()
         await settle([self.voices.aclose(), legs.stack.aclose()], limit_s * 0.15)
@@ -384,10 +388,10 @@ class Engine:
         self.feed.close(self.supervisor.error)
         self.streams.close(self.supervisor.error)
 
-    async def _leave(self, end: End) -> None:
+    async def _say_goodbye(self, end: End) -> None:
         if end.reason is not EndReason.REMOTE_HANGUP:
             await self.media.flush()
-        await self.supervisor.stop(_OWN_TASKS_S)
+            await self.media.hang_up()
 
     def _mark(self, fact: Fact) -> None:
         self.timeline.mark(fact, self.clock.now_s())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeAlias
 
 from rtc_client.peer.counters import PeerCounters
-from rtc_client.protocol.state import EndReason, Input
+from rtc_client.protocol.state import Input
 
 Stage: TypeAlias = Callable[[int], None]
 """What the clockwork calls every 20 ms, with the number of periods since the call connected."""
@@ -91,7 +91,11 @@ class MediaLeg(Protocol):
         """Wait a moment until the texts that wait were sent."""
         ...
 
-    def closers(self, reason: EndReason) -> list[Coroutine[Any, Any, object]]:
+    async def hang_up(self) -> None:
+        """Tell the server that the call is over, where that is told beside the connections."""
+        ...
+
+    def closers(self) -> list[Coroutine[Any, Any, object]]:
         """Return what there is to close, none of which can keep another from its own."""
         ...
 

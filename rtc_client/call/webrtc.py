@@ -21,7 +21,7 @@ from rtc_client.errors import OpusUnavailable
 from rtc_client.peer.counters import PeerCounters
 from rtc_client.peer.listener import PeerListener
 from rtc_client.peer.peer import Peer
-from rtc_client.protocol.state import EndReason, Input
+from rtc_client.protocol.state import Input
 from rtc_client.protocol.timeline import Fact, Timeline
 from rtc_client.sideband.client import Sideband
 from rtc_client.sideband.outbox import Outbox
@@ -133,14 +133,13 @@ class WebRtcLeg:
         if self._legs.sideband is not None:
             await self._legs.sideband.flush()
 
-    def closers(self, reason: EndReason) -> list[Coroutine[Any, Any, object]]:
-        legs, parts = self._legs, list[Coroutine[Any, Any, object]]()
-        if legs.peer is not None:
-            parts.append(legs.peer.aclose())
-        wanted = reason is not EndReason.REMOTE_HANGUP and self._config.remote_hangup
-        if wanted and legs.signaling is not None and legs.call_id is not None:
-            parts.append(legs.signaling.hang_up(legs.call_id))
-        return parts
+    async def hang_up(self) -> None:
+        legs = self._legs
+        if self._config.remote_hangup and legs.signaling is not None and legs.call_id is not None:
+            await legs.signaling.hang_up(legs.call_id)
+
+    def closers(self) -> list[Coroutine[Any, Any, object]]:
+        return [] if self._legs.peer is None else [self._legs.peer.aclose()]
 
     async def last_counters(self) -> PeerCounters:
         if self._legs.peer is not None:

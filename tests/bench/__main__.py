@@ -168,7 +168,7 @@ def _floor(options: argparse.Namespace) -> int:
             for n_calls in sorted({int(n) for n in options.n.split(",")}):
                 floors, ours = [], []
                 for _ in range(options.repeat):
-                    floors.append(program.run(n_calls, options.seconds))
+                    floors += [program.run(n_calls, options.seconds, coder) for coder in ("celt", "silk")]
                     ours += asyncio.run(
                         media.measure_all(
                             [n_calls],

@@ -2,8 +2,9 @@
  * protected, sent over loopback, received, unprotected, and one of the far side's decoded. No jitter buffer, no ICE,
  * nothing else.
  *
- *   floor CALLS SECONDS COMPLEXITY BIT_RATE PCM FAR
+ *   floor CALLS SECONDS COMPLEXITY BIT_RATE SIGNAL PCM FAR
  *
+ * SIGNAL: of Opus, 3001 for a voice, which libopus codes as SILK, 3002 for music, CELT;
  * PCM: what is said, int16, mono, 24 kHz; FAR: what is heard, Opus packets, before each its length in two bytes of this
  * machine. Both are played in a circle.
  *
@@ -58,7 +59,7 @@ static void must(int is_so, const char *what) {
 static unsigned char far_packets[1 << 20];
 static size_t n_far;
 
-static void open_call(struct call *call, int complexity, int bit_rate, uint32_t ssrc) {
+static void open_call(struct call *call, int complexity, int bit_rate, int signal, uint32_t ssrc) {
     static unsigned char key[30] = "thirty bytes of a key, no more";
     socklen_t length = sizeof call->to;
     int error;
@@ -69,8 +70,7 @@ static void open_call(struct call *call, int complexity, int bit_rate, uint32_t 
     opus_encoder_ctl(call->encoder, 4002, bit_rate);
     opus_encoder_ctl(call->encoder, 4010, complexity);
     opus_encoder_ctl(call->encoder, 4012, 1);
-    /* As a call does while nothing gets lost: CELT. */
-    opus_encoder_ctl(call->encoder, 4024, 3002);
+    opus_encoder_ctl(call->encoder, 4024, signal);
     srtp_policy_t policy;
     memset(&policy, 0, sizeof policy);
     srtp_crypto_policy_set_rtp_default(&policy.rtp);
@@ -128,20 +128,20 @@ static double cpu_s(void) {
 }
 
 int main(int argc, char **argv) {
-    must(argc == 7, "usage: floor CALLS SECONDS COMPLEXITY BIT_RATE PCM FAR;");
+    must(argc == 8, "usage: floor CALLS SECONDS COMPLEXITY BIT_RATE SIGNAL PCM FAR;");
     int n_calls = atoi(argv[1]), n_ticks = atof(argv[2]) * 50;
-    FILE *file = fopen(argv[5], "rb");
+    FILE *file = fopen(argv[6], "rb");
     must(file != NULL, "opening the speech");
     static int16_t pcm[24000 * 120];
     size_t n_pcm = fread(pcm, 2, sizeof pcm / 2, file);
-    FILE *far_file = fopen(argv[6], "rb");
+    FILE *far_file = fopen(argv[7], "rb");
     must(far_file != NULL, "opening what the far side says");
     n_far = fread(far_packets, 1, sizeof far_packets, far_file);
     must(n_far > 2 && feof(far_file), "reading what the far side says");
     must(n_pcm >= FRAME && srtp_init() == srtp_err_status_ok, "srtp_init");
     struct call *calls = calloc(n_calls, sizeof *calls);
     for (int i = 0; i < n_calls; i++)
-        open_call(&calls[i], atoi(argv[3]), atoi(argv[4]), 1000 + i);
+        open_call(&calls[i], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), 1000 + i);
     struct timespec due;
     clock_gettime(CLOCK_MONOTONIC, &due);
     double percent[2];

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from rtc_client.config import OpusSettings
 from tests.bench.answerer import far_clip
@@ -19,6 +19,11 @@ from tests.bench.media import Measured
 from tests.bench.speech import endless_speech
 
 _SOURCE: Final = Path(__file__).with_name("floor.c")
+_SIGNALS: Final = {"silk": "3001", "celt": "3002"}
+
+
+Coder: TypeAlias = Literal["celt", "silk"]
+"""What codes the voice: as a call has it while nothing gets lost, or as libopus does by itself."""
 
 
 class FloorUnavailable(Exception):
@@ -30,6 +35,7 @@ class Floor:
     """What a call costs at least, in % of a core."""
 
     n_calls: int
+    coder: Coder
     complexity: int
     bit_rate: int
     live_percent: float
@@ -77,10 +83,10 @@ class Program:
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
-    def run(self, n_calls: int, seconds: float, opus: OpusSettings | None = None) -> Floor:
+    def run(self, n_calls: int, seconds: float, coder: Coder) -> Floor:
         """Run it with the settings of a call."""
-        opus = opus or OpusSettings()
-        numbers = [str(n) for n in (n_calls, seconds, opus.complexity, opus.bit_rate)]
+        opus = OpusSettings()
+        numbers = [str(n) for n in (n_calls, seconds, opus.complexity, opus.bit_rate, _SIGNALS[coder])]
         said = subprocess.run(
             [self._path, *numbers, self._path.with_name("speech.pcm"), self._path.with_name("far.opus")],
             capture_output=True,
@@ -89,6 +95,7 @@ class Program:
         ).stdout.split(maxsplit=2)
         return Floor(
             n_calls=n_calls,
+            coder=coder,
             complexity=opus.complexity,
             bit_rate=opus.bit_rate,
             live_percent=float(said[0]),
@@ -99,20 +106,25 @@ class Program:
 
 def beside(floors: Sequence[Floor], ours: Sequence[Measured]) -> dict[str, object]:
     """Return the medians of both, and how many times the floor ours is; all in % of a core per call."""
+
+    def median(coder: Coder) -> float:
+        return statistics.median(floor.live_percent for floor in floors if floor.coder == coder)
+
     live = statistics.median(m.cpu_percent for m in ours if m.kind == "live")
     bot = statistics.median(m.cpu_percent for m in ours if m.kind == "bot")
-    floor = statistics.median(f.live_percent for f in floors)
-    transport = statistics.median(f.transport_percent for f in floors)
+    transport = statistics.median(floor.transport_percent for floor in floors)
     return {
         "n_calls": floors[0].n_calls,
         "complexity": floors[0].complexity,
         "bit_rate": floors[0].bit_rate,
         "libopus": floors[0].libopus,
-        "floor_percent": round(floor, 3),
+        "floor_percent": round(median("celt"), 3),
+        "floor_silk_percent": round(median("silk"), 3),
         "floor_transport_percent": round(transport, 3),
         "live_percent": round(live, 3),
         "bot_percent": round(bot, 3),
-        "live_ratio": round(live / floor, 2),
+        "live_ratio": round(live / median("celt"), 2),
+        "live_ratio_to_silk": round(live / median("silk"), 2),
         "bot_ratio": round(bot / transport, 2),
     }
 
