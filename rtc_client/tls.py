@@ -1,10 +1,10 @@
-"""Whom TLS connections trust, once for the whole process: loading the CA store takes 20 ms and 0.85 MB each time."""
+"""Whom TLS connections trust, once for the whole process: a CA store is large, and slow to load."""
 
 from __future__ import annotations
 
 import os
 import ssl
-from functools import cache
+from functools import lru_cache
 
 import certifi
 
@@ -23,10 +23,12 @@ def shared_context() -> ssl.SSLContext:
     try:
         return _context(file, folder)
     except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {error.strerror or error}") from None
+        raise ConfigError(
+            f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used, correct or unset it: {error.strerror or error}"
+        ) from None
 
 
-@cache
+@lru_cache(maxsize=4)
 def _context(file: str | None, folder: str | None) -> ssl.SSLContext:
     if file or folder:
         return ssl.create_default_context(cafile=file, capath=folder)

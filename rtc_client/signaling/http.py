@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 _ERROR_BODY_S: Final = 2.0
 """A refusal is told without the server's words when these do not come."""
 _UNAUTHORIZED: Final = 401
+_MAX_CONNECTIONS: Final = 100
+_MAX_KEPT: Final = 20
+"""Both are httpx's own defaults."""
 
 T = TypeVar("T")
 
@@ -65,7 +68,9 @@ async def open_client(config: CallConfig, *, keeps_connections: bool = True) -> 
             # A proxy for the outside world cannot reach this machine's loopback.
             trust_env=not local,
             timeout=httpx.Timeout(config.deadlines.answer_s),
-            limits=httpx.Limits(max_keepalive_connections=None if keeps_connections else 0),
+            limits=httpx.Limits(
+                max_connections=_MAX_CONNECTIONS, max_keepalive_connections=_MAX_KEPT * keeps_connections
+            ),
             follow_redirects=False,
         )
     except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:

@@ -163,17 +163,19 @@ from tests.behaviour.speech import AGENT, CALLER
 async def main(*folders):
     script = AgentScript(turns=[SpokenTurn(voice=Clip(AGENT), text="Of course.", when=AtTime(0))])
     async with FakeAnswerer(script=script) as answerer:
-        config = CallConfig(api_key="any-key", base_url=answerer.base_url)
+        config = CallConfig(api_key="any-key", base_url=answerer.base_url, linger_s=60)
 
         async def hold(folder):
             recorder = CallRecorder(folder, format=folder.rpartition("/")[2])
             async with connect(config, source=ArraySource(CALLER), recorder=recorder) as call:
                 while call.elapsed_s < 2.3:
                     await asyncio.sleep(0.01)
-                await asyncio.sleep(60)
+                await recorded.wait()
+                await call.wait_ended()
 
+        recorded = asyncio.Barrier(len(folders) + 1)
         calls = [asyncio.create_task(hold(folder)) for folder in folders]
-        await asyncio.sleep(2.5)
+        await recorded.wait()
         print(flush=True)
         await asyncio.wait(calls)
 

@@ -102,8 +102,23 @@ def test_authorities_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert shared_context().cert_store_stats()["x509"] == 1
 
 
-def test_authorities_that_cannot_be_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"base_url": "https://127.0.0.1:9/v1"},
+        {"base_url": "https://127.0.0.1:9/v1", "transport": "websocket"},
+        {"sideband_url": "wss://127.0.0.1:9/v1/realtime"},
+    ],
+    ids=["offer", "websocket", "sideband"],
+)
+async def test_authorities_that_cannot_be_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    """Whichever connection needs them: one error that names the variable, and no call is left open."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
-
-    with pytest.raises(ConfigError, match="SSL_CERT_FILE or SSL_CERT_DIR cannot be used: No such file"):
-        shared_context()
+    async with FakeAnswerer() as answerer:
+        with pytest.raises(ConfigError, match=r"SSL_CERT_FILE or SSL_CERT_DIR cannot be used, .*: No such file"):
+            async with connect(config_for(answerer, **settings)) as call:
+                await call.wait_ended()
+        for answered in answerer.calls:
+            await answered.ended()

@@ -228,8 +228,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or (done := subprocess.run(command, capture_output=True, check=False)).returncode:
-        pytest.skip(f"no small disk can be made here: {done.stderr.decode().strip() if shutil.which('mount') else ''}")
+    if shutil.which("mount") is None:
+        pytest.skip("no small disk can be made here: there is no program mount")
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no small disk can be made here: {done.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)  # at once, or when nothing of it is open any more
 
