@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_authorities_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ids=["offer", "websocket", "sideband"],
 )
 async def test_authorities_that_cannot_be_read_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     """Whichever connection needs them: one error that names the variable, and no call is left open."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
