@@ -1,4 +1,7 @@
-"""A key ring: literal keys, ephemeral keys, and callables that give them, hang, raise and return rubbish."""
+"""A key ring: literal keys, ephemeral keys, and callables that give them, hang, raise and return rubbish.
+
+In real time: `test_callable_that_hangs_has_a_deadline`.
+"""
 
 from __future__ import annotations
 
@@ -184,6 +187,7 @@ async def test_rubbish_is_refused_as_a_literal_key_would_be(given: Any) -> None:
         assert not given or str(given) not in str(refused.value)
 
 
+@pytest.mark.both_clocks
 async def test_callable_that_hangs_has_a_deadline() -> None:
     """A coroutine is cancelled; a thread is left behind, and what it gives later is dropped."""
     cancelled = asyncio.Event()

@@ -37,6 +37,8 @@ from typing import Final
 
 import pytest
 
+pytestmark = pytest.mark.real_time("each snippet is a program, most of them place a call")
+
 ROOT: Final = Path(__file__).parent.parent
 README: Final = ROOT / "README.md"
 SHELLS: Final = ("bash", "sh", "console")

@@ -1,4 +1,7 @@
-"""Promises of the sources made of other sources: no gap between two, a sum of all, a gain that never clicks."""
+"""Promises of the sources made of other sources: no gap between two, a sum of all, a gain that never clicks.
+
+In real time: `test_two_shipped_voices_follow_each_other`.
+"""
 
 from __future__ import annotations
 
@@ -111,6 +114,7 @@ async def test_a_tone_cut_in_pieces_clicks_nowhere() -> None:
     assert np.array_equal(said[:8_111], sine(8_111))
 
 
+@pytest.mark.both_clocks
 async def test_two_shipped_voices_follow_each_other() -> None:
     """Files are decoded ahead, so the second is ready when the first ends."""
     both = np.concatenate([read_audio(CALLER_SPEECH), read_audio(AGENT_SPEECH)])

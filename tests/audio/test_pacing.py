@@ -1,4 +1,7 @@
-"""Promises of the clockwork: an even 20 ms for every call, whatever the others do and however the process stalls."""
+"""Promises of the clockwork: an even 20 ms for every call, whatever the others do and however the process stalls.
+
+In real time: `test_a_call_ticks_every_20_ms_on_one_grid_and_counts`, `test_a_short_stall_loses_nothing`.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,7 @@ def _timers() -> int:
     return sum("_Phase" in repr(handle) for handle in scheduled if not handle.cancelled())
 
 
+@pytest.mark.both_clocks
 async def test_a_call_ticks_every_20_ms_on_one_grid_and_counts() -> None:
     """The indices count from 0 without a gap, and tick n is never before its place on a grid that does not drift."""
     call = Ticks()
@@ -112,6 +116,7 @@ async def test_of_a_stall_half_a_second_is_made_up_for_and_the_rest_skipped(capl
     assert call.at_s[-1] - call.at_s[0] == pytest.approx(call.indices[-1] * FRAME_S, abs=0.05)
 
 
+@pytest.mark.both_clocks
 async def test_a_short_stall_loses_nothing() -> None:
     """After 70 ms every tick that was due follows, and none is left out."""
     call = Ticks()

@@ -12,6 +12,7 @@ from rtc_client.testing import FakeAnswerer
 
 API_KEY: Final = "sk-test-9f1c27be-never-to-be-seen"
 
+TURNS: Final = 200
 SETTLE_S: Final = 5.0
 """Limit of everything that has to happen soon."""
 
@@ -30,8 +31,14 @@ async def until(is_so: Callable[[], object], limit_s: float = SETTLE_S) -> None:
 
 
 async def until_state(call: Call, state: CallState) -> None:
-    """Return once `call` is in `state`."""
-    await until(lambda: call.state is state)
+    """Return once `call` is in `state`, even if it stays there for a few turns of the loop only."""
+    async with asyncio.timeout(SETTLE_S):
+        while call.state is not state:
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+                if call.state is state:
+                    return
+            await asyncio.sleep(0.002)
 
 
 async def cancel_and_wait(task: asyncio.Task[Any]) -> None:

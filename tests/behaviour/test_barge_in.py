@@ -1,4 +1,8 @@
-"""Promise: who begins to speak is not spoken over: the agent is silent within 60 ms, and what nobody heard is told."""
+"""Promise: who begins to speak is not spoken over: the agent is silent within 60 ms, and what nobody heard is told.
+
+In real time: `test_our_own_ear_stops_the_agent_within_60_ms`, `test_the_servers_word_stops_the_agent_within_60_ms`,
+`test_our_own_ear_over_a_websocket_cancels_and_tells`.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +80,7 @@ def says(answerer: FakeAnswerer, duration_s: float = 6.0) -> None:
     answerer.script = AgentScript(turns=[turn])
 
 
+@pytest.mark.both_clocks
 async def test_our_own_ear_stops_the_agent_within_60_ms(answerer: FakeAnswerer, tmp_path: Path) -> None:
     """From the caller's first speech on the wire to silence at the loudspeaker, whose queue is dropped and counted, and
     silence in the recording."""
@@ -104,6 +109,7 @@ async def test_our_own_ear_stops_the_agent_within_60_ms(answerer: FakeAnswerer, 
     assert np.ptp(handed) - np.ptp(heard) == pytest.approx(speaker.queue_samples, abs=24)
 
 
+@pytest.mark.both_clocks
 async def test_the_servers_word_stops_the_agent_within_60_ms(answerer: FakeAnswerer) -> None:
     """From the event to silence at the loudspeaker. The rest of the turn is not heard, whatever its pauses; the agent's
     next turn is. The transcript says how much was heard, and which words were not."""
@@ -185,6 +191,7 @@ async def test_it_can_be_switched_off_over_a_websocket_too() -> None:
     assert call.result.barge_ins == 0
 
 
+@pytest.mark.both_clocks
 async def test_our_own_ear_over_a_websocket_cancels_and_tells() -> None:
     """A server that is not to look for turns is told of ours."""
     sink, source = NumpySink(), TimedSpeech(0.6)

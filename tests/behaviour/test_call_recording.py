@@ -1,4 +1,7 @@
-"""Promise: a recorded call is kept whole: both voices where they were said and played, its events, result and words."""
+"""Promise: a recorded call is kept whole: both voices where they were said and played, its events, result and words.
+
+In real time: `test_both_voices_lie_where_they_were_said_and_played`.
+"""
 
 from __future__ import annotations
 
@@ -98,6 +101,7 @@ def check_cues(recorder: CallRecorder, recorded: Recorded) -> None:
         assert end_s - 0.2 <= loud[-1] <= end_s + 0.02
 
 
+@pytest.mark.both_clocks
 async def test_both_voices_lie_where_they_were_said_and_played(tmp_path: Path) -> None:
     """Each channel is, to the sample, what was sent and what was played, in every format, over either transport."""
     async with FakeAnswerer(script=SCRIPT) as answerer:
@@ -183,6 +187,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.real_time("the call is in a process of its own")
 async def test_a_killed_process_leaves_all_but_the_last_second(tmp_path: Path) -> None:
     """After `kill -9` in the midst of a call its sound can be played to within a second, and the rest be read."""
     folders = [tmp_path / format for format in ("ogg", "wav", "flac")]

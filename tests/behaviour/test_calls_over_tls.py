@@ -1,4 +1,7 @@
-"""Promises about https and wss, which every call to a real service uses: whole calls, through a TLS front."""
+"""Promises about https and wss, which every call to a real service uses: whole calls, through a TLS front.
+
+In real time: `test_a_call_over_tls`.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,7 @@ async def front_of(answerer: FakeAnswerer, context: ssl.SSLContext) -> AsyncIter
         await until(lambda: front.n_open == 0)
 
 
+@pytest.mark.both_clocks
 async def test_a_call_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Offer, sideband and hang-up go over TLS to whom `SSL_CERT_FILE` trusts; the offer's connection is not kept."""
     context, trusted = server_context(tmp_path)

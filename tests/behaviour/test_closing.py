@@ -1,4 +1,7 @@
-"""Promise: a close takes at most three seconds, in any state, whatever the far side and the user's own code do."""
+"""Promise: a close takes at most three seconds, in any state, whatever the far side and the user's own code do.
+
+In real time: `test_a_source_or_sink_that_does_not_close_keeps_nobody`.
+"""
 
 from __future__ import annotations
 
@@ -112,6 +115,7 @@ async def test_a_hang_up_that_the_server_never_answers_keeps_nobody(answerer: Fa
     assert len(answerer.requests) == 1
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("part", ["source", "sink"])
 async def test_a_source_or_sink_that_does_not_close_keeps_nobody(answerer: FakeAnswerer, part: str) -> None:
     """A user's own code that hangs is given up."""

@@ -1,4 +1,7 @@
-"""Promise: a caller at a loudspeaker does not let the agent hear itself, or is told so, once."""
+"""Promise: a caller at a loudspeaker does not let the agent hear itself, or is told so, once.
+
+In real time: `test_half_duplex_keeps_the_agent_from_hearing_itself`.
+"""
 
 from __future__ import annotations
 
@@ -126,6 +129,7 @@ async def test_it_is_told_once_that_the_agent_hears_itself(
     assert locate(AGENT[: 3 * SAMPLE_RATE_HZ], heard).likeness > 0.8  # encoded twice
 
 
+@pytest.mark.both_clocks
 async def test_half_duplex_keeps_the_agent_from_hearing_itself(answerer: FakeAnswerer) -> None:
     """With the microphone turned down nothing of the agent's voice comes back to it."""
     heard, told, _ = await in_a_room(answerer, "half-duplex", seconds=2.5)

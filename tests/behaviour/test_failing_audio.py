@@ -1,4 +1,7 @@
-"""Promise: a source or sink of the user's that raises ends the call, with its own exception as the cause."""
+"""Promise: a source or sink of the user's that raises ends the call, with its own exception as the cause.
+
+In real time: `test_a_source_that_raises_ends_the_call_after_what_it_said_before`.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ class Broken(Exception):
     """Only this test's code raises it."""
 
 
+@pytest.mark.both_clocks
 async def test_a_source_that_raises_ends_the_call_after_what_it_said_before(answerer: FakeAnswerer) -> None:
     """What the source had produced is still spoken; then the call ends with SourceFailed, and its cause is chained."""
 

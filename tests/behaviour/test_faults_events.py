@@ -1,4 +1,7 @@
-"""Promise: events that are doubled, out of order or nonsense end no call, and only an end that is meant ends one."""
+"""Promise: events that are doubled, out of order or nonsense end no call, and only an end that is meant ends one.
+
+In real time: `test_a_session_that_expires_is_a_lost_call`.
+"""
 
 from __future__ import annotations
 
@@ -171,6 +174,7 @@ async def test_an_error_that_no_call_survives_ends_it(answerer: FakeAnswerer, ki
     assert call.result.events["error"] == 1
 
 
+@pytest.mark.both_clocks
 async def test_a_session_that_expires_is_a_lost_call(answerer: FakeAnswerer) -> None:
     """CallLost says that the session expired, whatever the server closes behind it."""
     with answerer.faults.expire_session(0.4), pytest.raises(CallLost) as lost:

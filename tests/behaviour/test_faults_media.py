@@ -1,4 +1,7 @@
-"""Promise: a fault of the media has a named end in good time, and what is not the end of a call does not end it."""
+"""Promise: a fault of the media has a named end in good time, and what is not the end of a call does not end it.
+
+In real time: `test_an_agent_that_falls_silent_in_mid_sentence_is_waited_for`.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ async def test_dtls_that_never_completes_runs_out_of_time_by_name(answerer: Fake
     assert answerer.calls[0].hung_up_by_client
 
 
+@pytest.mark.real_time("OpenSSL times the repeats of a DTLS flight by the machine's clock")
 async def test_dtls_that_is_held_up_for_a_while_still_makes_a_call(answerer: FakeAnswerer) -> None:
     """Lost handshake packets are sent again."""
     blocking = answerer.faults.block_dtls()
@@ -61,6 +65,7 @@ async def test_a_late_agent_is_told_of_and_heard_when_it_comes(answerer: FakeAns
     assert result.received.packets >= 15
 
 
+@pytest.mark.both_clocks
 async def test_an_agent_that_falls_silent_in_mid_sentence_is_waited_for(answerer: FakeAnswerer) -> None:
     """Packets stop and come again: silence in between, no loss is counted, and nobody has hung up."""
     answerer.script = SPEAKING

@@ -2,6 +2,8 @@
 
 The faults `refuse_post`, `drop_post`, `hold_answer`, `change_location` and `change_answer` are met in
 `test_unusable_answers.py`, `dead_candidates` and `wrong_fingerprint` in `test_no_media.py`.
+
+In real time: `test_a_closed_port_is_unreachable_and_an_open_one_takes_the_next_call`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from rtc_client.testing import FakeAnswerer
 from tests.behaviour.calls import config_for, until_state
 
 
+@pytest.mark.both_clocks
 async def test_a_closed_port_is_unreachable_and_an_open_one_takes_the_next_call(answerer: FakeAnswerer) -> None:
     """AnswererUnreachable within the deadline while nobody listens; then a call as ever."""
     async with answerer.faults.refuse_connections():

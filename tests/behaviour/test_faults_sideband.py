@@ -1,6 +1,8 @@
 """Promise: a sideband that is late, refused or lost is joined if it can be, and the audio does not suffer by it.
 
 `refuse_sideband` for good is met in `test_sideband_policy.py`, the recorded cases in `tests/wire/test_joining.py`.
+
+In real time: `test_a_sideband_that_breaks_in_mid_turn_is_joined_again`.
 """
 
 from __future__ import annotations
@@ -98,6 +100,7 @@ async def test_a_dropped_handshake_is_tried_again_and_a_redirected_one_is_not(an
     assert [handshake.path for handshake in answerer.handshakes] == ["/v1/realtime"] * 2
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("code", [None, 1011, 1012, 4000])
 async def test_a_sideband_that_breaks_in_mid_turn_is_joined_again(answerer: FakeAnswerer, code: int | None) -> None:
     """With a close code or without: told once, joined again, and the rest of the turn is heard and read."""

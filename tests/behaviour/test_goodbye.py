@@ -1,4 +1,7 @@
-"""Promise: a call that is hung up behind the goodbye ends when it was heard, and never waits for ever."""
+"""Promise: a call that is hung up behind the goodbye ends when it was heard, and never waits for ever.
+
+In real time: `test_a_goodbye_is_heard_to_its_end`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from tests.wire.test_direct import config_of, serving
 from tests.wire.test_verbs import created, delta
 
 
+@pytest.mark.both_clocks
 async def test_a_goodbye_is_heard_to_its_end(answerer: FakeAnswerer) -> None:
     """All of it comes out of the loudspeaker; then the call is over, half a second later."""
     turn = SpokenTurn(voice=Tone(frequency_hz=440, duration_s=0.8), text="Goodbye.", when=AtTime(0.2))

@@ -1,4 +1,7 @@
-"""The agent asks for something, and a handler does it: whole calls against the fake answerer."""
+"""The agent asks for something, and a handler does it: whole calls against the fake answerer.
+
+In real time: `test_a_time_limit_ends_a_handler_even_one_that_does_not_obey`.
+"""
 
 from __future__ import annotations
 
@@ -344,6 +347,7 @@ async def test_an_answer_that_is_no_text_is_a_failure() -> None:
     assert result.handoffs[0].outcome == "failed"
 
 
+@pytest.mark.both_clocks
 async def test_a_time_limit_ends_a_handler_even_one_that_does_not_obey() -> None:
     """The agent is told; the handler is cancelled, and what a deaf one still says is dropped."""
     go = threading.Event()
@@ -404,6 +408,7 @@ async def test_a_call_does_not_end_by_itself_while_a_handler_is_at_work() -> Non
 # --- ready handlers --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.real_time("the program is a process of its own")
 async def test_a_program_does_it() -> None:
     """Its lines are sent as they come; one that fails is told by its status, and nothing of its stderr."""
     program = CommandHandoff(["sh", "-c", "grep -q fail && { echo hunter2 >&2; exit 3; }; echo begun; echo done"])
@@ -416,6 +421,7 @@ async def test_a_program_does_it() -> None:
     assert "hunter2" not in repr(notices)
 
 
+@pytest.mark.real_time("the program is a process of its own")
 async def test_a_program_is_ended_with_the_call(tmp_path: Path) -> None:
     """Hanging up kills it, also when it does not listen."""
     program = CommandHandoff(["sh", "-c", "trap '' TERM; echo $$ > pid; sleep 60; sleep 60"], cwd=tmp_path)

@@ -1,4 +1,7 @@
-"""Promise: hanging up is safe at any time, any number of times, from anywhere, and leaves nothing behind."""
+"""Promise: hanging up is safe at any time, any number of times, from anywhere, and leaves nothing behind.
+
+In real time: `test_a_call_that_was_named_is_hung_up_although_its_answer_never_came_whole`.
+"""
 
 from __future__ import annotations
 
@@ -155,6 +158,7 @@ async def _hang_up_after(n_turns: int, answerer: FakeAnswerer, *, answered: bool
     return bool(known)
 
 
+@pytest.mark.both_clocks
 async def test_a_call_that_was_named_is_hung_up_although_its_answer_never_came_whole() -> None:
     """Whether we hang up or run out of patience while the answer's body is coming: the server is told."""
     async with half_answering() as server:

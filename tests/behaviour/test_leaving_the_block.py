@@ -1,4 +1,7 @@
-"""Promise: however a program leaves the block of a call, the call is closed and the program's own error comes out."""
+"""Promise: however a program leaves the block of a call, the call is closed and the program's own error comes out.
+
+In real time: `test_a_timeout_around_the_call_closes_it_first`.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,7 @@ async def test_an_error_in_the_block_wins_over_the_end_of_the_call(answerer: Fak
     assert isinstance(call.result.error, CallLost)
 
 
+@pytest.mark.both_clocks
 async def test_a_timeout_around_the_call_closes_it_first(answerer: FakeAnswerer) -> None:
     """`asyncio.timeout` works as everywhere: the call is closed when TimeoutError comes out."""
     call = connect(config_for(answerer))

@@ -1,4 +1,7 @@
-"""Promise: calls do not disturb one another, neither at the same time nor one after the other."""
+"""Promise: calls do not disturb one another, neither at the same time nor one after the other.
+
+In real time: `test_twenty_calls_at_once_each_hear_their_own`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from rtc_client import CallResult, NumpySink, ToneSource, connect
 from rtc_client.audio.frames import Samples
@@ -20,6 +24,7 @@ N_AT_ONCE = 20
 N_IN_A_ROW = 30
 
 
+@pytest.mark.both_clocks
 async def test_twenty_calls_at_once_each_hear_their_own(answerer: FakeAnswerer) -> None:
     """Each caller speaks a tone of its own, each call is heard by its own agent, and none loses its sideband."""
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Tone(frequency_hz=3_000, duration_s=1.5), when=AtTime(0.2))])

@@ -1,4 +1,7 @@
-"""Promise: a media path that does not come up has a named error in good time; one that is merely quiet has none."""
+"""Promise: a media path that does not come up has a named error in good time; one that is merely quiet has none.
+
+In real time: `test_ice_that_never_completes_runs_out_of_time_by_name`.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,7 @@ async def test_an_agent_that_sends_at_once_causes_no_warning(answerer: FakeAnswe
     assert not any(isinstance(event, NoAudioYet) for event in events)
 
 
+@pytest.mark.both_clocks
 async def test_ice_that_never_completes_runs_out_of_time_by_name(answerer: FakeAnswerer) -> None:
     """Candidates at which nobody is: MediaTimeout names phase and limit, and the server is told."""
     answerer.faults.dead_candidates()

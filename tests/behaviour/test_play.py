@@ -1,4 +1,7 @@
-"""Promise: a file can be said into a running call, and who waits for a task can hear that somebody is at work."""
+"""Promise: a file can be said into a running call, and who waits for a task can hear that somebody is at work.
+
+In real time: `test_a_file_is_said_into_a_muted_call_and_the_call_outlasts_it`.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import CALLER_WORDS, SAME, locate
 
 
+@pytest.mark.both_clocks
 async def test_a_file_is_said_into_a_muted_call_and_the_call_outlasts_it(answerer: FakeAnswerer) -> None:
     """The agent hears it whole; the source that was over before does not end the call meanwhile."""
     config = config_for(answerer, linger_s=0.3)

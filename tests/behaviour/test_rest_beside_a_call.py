@@ -1,4 +1,7 @@
-"""Promise: keys are minted, and calls ended, accepted, declined and transferred, beside a call or without one."""
+"""Promise: keys are minted, and calls ended, accepted, declined and transferred, beside a call or without one.
+
+In real time: `test_lost_connections_are_tried_again_where_that_does_no_harm`.
+"""
 
 from __future__ import annotations
 
@@ -128,6 +131,7 @@ async def test_401_once_is_answered_with_a_fresh_key(answerer: FakeAnswerer) -> 
     assert answerer.violations == []
 
 
+@pytest.mark.both_clocks
 async def test_lost_connections_are_tried_again_where_that_does_no_harm(
     answerer: FakeAnswerer, api: RealtimeApi
 ) -> None:

@@ -1,4 +1,7 @@
-"""Promise: the result says what the call was, in numbers that add up."""
+"""Promise: the result says what the call was, in numbers that add up.
+
+In real time: `test_the_result_of_a_call_adds_up`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from tests.behaviour.calls import config_for
 from tests.behaviour.speech import CALLER_WORDS
 
 
+@pytest.mark.real_time("its phases have lengths")
 async def test_the_result_of_a_call_adds_up(answerer: FakeAnswerer) -> None:
     """Timings are plausible, packets are those the far side counted, levels are those that were played."""
     turn = SpokenTurn(voice=Tone(duration_s=1.2, level_dbfs=-20), text="one two three", when=AtTime(0.0))

@@ -1,4 +1,7 @@
-"""Promise: the key, the headers of the user and what is said are in no log record, no repr and no error text."""
+"""Promise: the key, the headers of the user and what is said are in no log record, no repr and no error text.
+
+In real time: `test_a_whole_call_logged_in_full_shows_no_secret_and_no_word`.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,7 @@ def everything_in(record: logging.LogRecord) -> str:
     return f"{formatted} {record.__dict__!r}"
 
 
+@pytest.mark.both_clocks
 async def test_a_whole_call_logged_in_full_shows_no_secret_and_no_word(
     answerer: FakeAnswerer, caplog: pytest.LogCaptureFixture
 ) -> None:

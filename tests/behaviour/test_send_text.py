@@ -1,4 +1,7 @@
-"""Promise: a text is sent in its turn or its sender is told; it is never lost in silence."""
+"""Promise: a text is sent in its turn or its sender is told; it is never lost in silence.
+
+In real time: `test_texts_written_before_the_sideband_is_up_are_sent_in_order_once_it_is`.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ def text_in(frame: dict[str, Any]) -> str | None:
     return str(content["text"])
 
 
+@pytest.mark.both_clocks
 async def test_texts_written_before_the_sideband_is_up_are_sent_in_order_once_it_is(answerer: FakeAnswerer) -> None:
     """The session comes first, then every text as it was written, also an empty one; no writer has to wait."""
     answerer.faults.hold_sideband(0.4)

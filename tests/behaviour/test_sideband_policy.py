@@ -1,4 +1,7 @@
-"""Promise: what becomes of a call without its sideband is the policy's to say, and nobody else's."""
+"""Promise: what becomes of a call without its sideband is the policy's to say, and nobody else's.
+
+In real time: `test_a_sideband_that_breaks_is_joined_again`.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +62,7 @@ async def test_switched_off_means_that_nobody_asks(answerer: FakeAnswerer) -> No
     assert result.error is None
 
 
+@pytest.mark.both_clocks
 async def test_a_sideband_that_breaks_is_joined_again(answerer: FakeAnswerer) -> None:
     """Its readers are told, the session is sent again, texts written meanwhile arrive, and the call never noticed."""
     async with connect(config_for(answerer)) as call:

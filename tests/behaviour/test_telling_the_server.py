@@ -1,4 +1,7 @@
-"""Promise: whenever the server has named a call and did not end it itself, it is told by REST that the call is over."""
+"""Promise: whenever the server has named a call and did not end it itself, it is told by REST that the call is over.
+
+In real time: `test_the_far_side_sees_our_close_frame_and_our_last_packet`.
+"""
 
 from __future__ import annotations
 
@@ -100,6 +103,7 @@ async def test_the_backend_shape_is_told_at_its_own_base(answerer: FakeAnswerer)
     assert answerer.calls[0].hung_up_by_client
 
 
+@pytest.mark.both_clocks
 async def test_the_far_side_sees_our_close_frame_and_our_last_packet(answerer: FakeAnswerer) -> None:
     """Beside REST the sideband is closed with 1000, and media ends with the call."""
     async with connect(config_for(answerer, remote_hangup=False), source=ToneSource(440)):

@@ -1,4 +1,7 @@
-"""Promise: what is said is heard; the recording of the agent has it in its place and is as long as the call."""
+"""Promise: what is said is heard; the recording of the agent has it in its place and is as long as the call.
+
+In real time: `test_both_sentences_of_a_call_are_heard_whole`.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ LATENCY_S = 0.3
 """From the agent's mouth to our recording: his 20 ms clock, the codec, the jitter buffer."""
 
 
+@pytest.mark.both_clocks
 async def test_both_sentences_of_a_call_are_heard_whole(answerer: FakeAnswerer) -> None:
     """The agent's sample is in what the sink got, where the agent played it, and the caller's in what he heard."""
     turn = SpokenTurn(voice=Clip(AGENT), when=AtTime(0.4))

@@ -1,4 +1,7 @@
-"""Promise: what the source says arrives at the agent, in order and at its pace, whatever kind of source it is."""
+"""Promise: what the source says arrives at the agent, in order and at its pace, whatever kind of source it is.
+
+In real time: `test_what_is_pushed_during_the_call_arrives`.
+"""
 
 from __future__ import annotations
 
@@ -83,6 +86,7 @@ async def test_arrays_and_iterators_arrive(answerer: FakeAnswerer, config: CallC
     assert min(each.likeness for each in found) > SAME
 
 
+@pytest.mark.both_clocks
 async def test_what_is_pushed_during_the_call_arrives(answerer: FakeAnswerer, config: CallConfig) -> None:
     """Sound pushed from another thread in the midst of a call is spoken, and the call ends after `finish`."""
     source = PushSource()

@@ -1,4 +1,7 @@
-"""Promise: a hang-up of the far side is a completed call, one that vanishes makes a lost one, and each is noticed."""
+"""Promise: a hang-up of the far side is a completed call, one that vanishes makes a lost one, and each is noticed.
+
+In real time: `test_an_agent_that_hangs_up_completes_the_call`.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ async def test_a_media_path_closed_in_good_order_is_a_hang_up(answerer: FakeAnsw
     assert not answered.hung_up_by_client
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("sideband", ["require", "off"])
 async def test_an_agent_that_hangs_up_completes_the_call(answerer: FakeAnswerer, sideband: str) -> None:
     """Both legs closed at once, or media alone where there is no sideband: one completed call with its recording."""

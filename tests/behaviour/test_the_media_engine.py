@@ -1,4 +1,8 @@
-"""Promise: the media engine in a whole call: paths and fall-backs, pauses, clips, packets kept as they came, loss."""
+"""Promise: the media engine in a whole call: paths and fall-backs, pauses, clips, packets kept as they came, loss.
+
+In real time: `test_a_call_is_heard_at_both_ends_on_every_path`,
+`test_a_call_over_a_network_that_loses_5_percent_sounds_whole`.
+"""
 
 from __future__ import annotations
 
@@ -71,6 +75,7 @@ async def _talk(answerer: FakeAnswerer, config: CallConfig, source: Source | Non
     return call, sink.samples
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_call_is_heard_at_both_ends_on_every_path(answerer: FakeAnswerer, path: MediaPath) -> None:
     """Whichever path is wanted is taken and told, both voices arrive, and the recording is as long as the call."""
@@ -225,6 +230,7 @@ async def test_a_bot_hears_that_the_agent_is_still_speaking(answerer: FakeAnswer
     assert result.received.level_dbfs is None
 
 
+@pytest.mark.both_clocks
 async def test_a_call_over_a_network_that_loses_5_percent_sounds_whole() -> None:
     """With loss and jitter both ways nearly nothing is concealed, both sides know of it, and we send redundancy too."""
     network = Impairment(loss_ratio=0.05, jitter_s=0.02)

@@ -1,4 +1,7 @@
-"""Promise: what the agent calls is run once, within limits, and answered; whatever becomes of it, the call goes on."""
+"""Promise: what the agent calls is run once, within limits, and answered; whatever becomes of it, the call goes on.
+
+In real time: `test_a_call_does_not_end_by_itself_while_a_tool_is_at_work`.
+"""
 
 from __future__ import annotations
 
@@ -601,6 +604,7 @@ async def test_a_whole_call_over_a_websocket(answerer: FakeAnswerer) -> None:
     assert outcomes(result) == [("call_1", "opening", "answered")]
 
 
+@pytest.mark.both_clocks
 async def test_a_call_does_not_end_by_itself_while_a_tool_is_at_work(answerer: FakeAnswerer) -> None:
     """The source is over and the agent silent for longer than `linger_s`: what was asked for is still told."""
 

@@ -1,6 +1,11 @@
-"""Promise: what both voices say can be read, as it comes and when it is over, in the order it was said."""
+"""Promise: what both voices say can be read, as it comes and when it is over, in the order it was said.
+
+In real time: `test_the_transcript_of_a_conversation_has_both_voices_in_order`.
+"""
 
 from __future__ import annotations
+
+import pytest
 
 from rtc_client import AgentTranscriptDelta, ArraySource, CallerTranscriptDone, TranscriptEntry, connect
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, VadSettings
@@ -12,6 +17,7 @@ QUESTION = "what time is it there"
 ANSWER = "Ten o'clock, 東京 time. "
 
 
+@pytest.mark.both_clocks
 async def test_the_transcript_of_a_conversation_has_both_voices_in_order(answerer: FakeAnswerer) -> None:
     """Greeting, question and answer become three settled entries with the text as it was said."""
     answerer.script = AgentScript(

@@ -1,4 +1,7 @@
-"""Promise: an answer of which no call can be made is one kind of error, in time, and its call is hung up."""
+"""Promise: an answer of which no call can be made is one kind of error, in time, and its call is hung up.
+
+In real time: `test_a_server_that_is_not_ready_yet_is_tried_again`.
+"""
 
 from __future__ import annotations
 
@@ -97,6 +100,7 @@ async def test_a_refusal_is_told_with_its_status_and_tried_once(
     assert answerer.handshakes == []
 
 
+@pytest.mark.both_clocks
 async def test_a_server_that_is_not_ready_yet_is_tried_again(answerer: FakeAnswerer) -> None:
     """503, then a dropped connection, then an answer: a call, and the result says how long it took."""
     answerer.faults.refuse_post(503)

@@ -1,4 +1,7 @@
-"""Promise: asking, barging in and listening work on a WebRTC call (v1) as over a websocket (v2), from many tasks."""
+"""Promise: asking, barging in and listening work on a WebRTC call (v1) as over a websocket (v2), from many tasks.
+
+In real time: `test_an_answer_on_v1_is_the_next_turn_that_begins`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from tests.behaviour.calls import config_for, until
 DIRECT: dict[str, Any] = {"transport": "websocket"}
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("settings", [{}, DIRECT | {"version": "v1"}], ids=["webrtc", "websocket-v1"])
 async def test_an_answer_on_v1_is_the_next_turn_that_begins(answerer: FakeAnswerer, settings: dict[str, Any]) -> None:
     """Not the end of the turn in whose midst the question came, nor what a later question is answered by."""

@@ -1,4 +1,8 @@
-"""Promise: a call over one websocket is a call like any other: what is said is heard, both ways, where it belongs."""
+"""Promise: a call over one websocket is a call like any other: what is said is heard, both ways, where it belongs.
+
+In real time: `test_speech_lies_where_it_was_said_with_silence_before_it`,
+`test_a_barge_in_stops_the_agent_and_tells_what_was_heard`.
+"""
 
 from __future__ import annotations
 
@@ -75,6 +79,7 @@ async def test_both_sentences_of_a_call_are_heard_whole(answerer: FakeAnswerer, 
     ]
 
 
+@pytest.mark.both_clocks
 async def test_speech_lies_where_it_was_said_with_silence_before_it(answerer: FakeAnswerer) -> None:
     """Sound that comes five times too fast is played as it was spoken, from when it came; the rest is silence."""
     turns = [SpokenTurn(voice=Clip(AGENT_WORDS), when=AtTime(at_s)) for at_s in (0.3, 2.0)]
@@ -102,6 +107,7 @@ async def test_speech_lies_where_it_was_said_with_silence_before_it(answerer: Fa
     assert result.received.bytes == 2 * 2 * len(AGENT_WORDS)
 
 
+@pytest.mark.both_clocks
 async def test_a_barge_in_stops_the_agent_and_tells_what_was_heard(answerer: FakeAnswerer) -> None:
     """The agent falls silent at once, and the server is told how much of him was heard, to the frame."""
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Tone(frequency_hz=660, duration_s=8))])

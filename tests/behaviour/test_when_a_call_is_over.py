@@ -1,4 +1,7 @@
-"""Promise: a call ends when everything was said, when its time is over, or when somebody hangs up, and says which."""
+"""Promise: a call ends when everything was said, when its time is over, or when somebody hangs up, and says which.
+
+In real time: `test_the_maximum_duration_also_cuts_an_agent_short`.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +76,7 @@ async def test_an_endless_source_speaks_until_the_time_is_over(answerer: FakeAns
     assert all(answered.hung_up_by_client for answered in answerer.calls)
 
 
+@pytest.mark.both_clocks
 async def test_the_maximum_duration_also_cuts_an_agent_short(answerer: FakeAnswerer) -> None:
     """It counts from connected, whoever is speaking."""
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Tone(duration_s=30))])

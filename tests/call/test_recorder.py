@@ -1,4 +1,7 @@
-"""Promises of the recorder: at devices each voice lies where it was captured or heard; no disk holds a call up."""
+"""Promises of the recorder: at devices each voice lies where it was captured or heard; no disk holds a call up.
+
+In real time: `test_a_full_disk_has_room_for_how_the_call_ended`.
+"""
 
 from __future__ import annotations
 
@@ -237,6 +240,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)  # at once, or when nothing of it is open any more
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("format", FORMATS)
 async def test_a_full_disk_has_room_for_how_the_call_ended(format: RecordingFormat, small_disk: Path) -> None:
     """Result and captions are written whole; what was recorded before can be played, and nothing lies behind it."""

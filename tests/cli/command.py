@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rtc_client import TranscriptEntry
+from tests.signals import restore_default_signals
 
 COMMAND: Final = (sys.executable, "-X", "dev", "-W", "error", str(Path(sys.executable).with_name("rtc-client")))
 
@@ -106,6 +107,7 @@ async def running(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment(key, env),
+        preexec_fn=restore_default_signals,
     )
     try:
         yield Running(process, time.monotonic())

@@ -6,7 +6,6 @@ import asyncio
 import os
 import pty
 import re
-import signal
 import struct
 import termios
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,6 +15,7 @@ from fcntl import ioctl
 from termios import TIOCSWINSZ
 
 from tests.cli.command import COMMAND, environment
+from tests.signals import restore_default_signals
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
@@ -107,7 +107,6 @@ async def on_terminal(*arguments: str, command: Sequence[str] | None = None) -> 
 
 
 def _own_the_terminal() -> None:
-    """Make stdin the terminal of the new session, so that Ctrl-C and Ctrl-Z are signals there; who runs the tests may
-    have been told to ignore that its own is closed."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Make stdin the terminal of the new session, so that its keys Ctrl-C, Ctrl-Z and Ctrl-backslash send signals."""
+    restore_default_signals()
     ioctl(0, termios.TIOCSCTTY, 0)

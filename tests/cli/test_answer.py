@@ -19,6 +19,8 @@ from tests.behaviour.speech import AGENT_WORDS, SAME, locate
 from tests.cli.command import Running, run, running
 from tests.cli.test_options import recorded
 
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
+
 
 async def ready(server: Running) -> dict[str, Any]:
     """Return what the first line of a server says."""

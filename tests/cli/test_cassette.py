@@ -7,8 +7,12 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
 from tests.cli.command import KEY, run, running
+
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

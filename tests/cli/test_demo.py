@@ -13,6 +13,8 @@ from tests.behaviour.speech import AGENT, CALLER, SAME, locate, seconds
 from tests.cli.command import run
 from tests.cli.test_options import recorded
 
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
+
 FILES = {"call.ogg", "call.vtt", "caller.wav", "agent.wav", "call.json", "events.jsonl"}
 
 

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rtc_client.testing import FakeAnswerer
 from tests.cli.command import Finished, run, running
+
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
 
 Spoil = Callable[[FakeAnswerer], object]
 

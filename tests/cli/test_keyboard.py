@@ -22,6 +22,8 @@ from tests.behaviour.recordings import report
 from tests.cli.command import COMPLAINTS, running
 from tests.cli.on_terminal import SHOW, Terminal, on_terminal
 
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
+
 
 async def is_up(terminal: Terminal) -> None:
     """Return once the call is up and keys are at hand."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 import signal
 
+import pytest
+
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
 from tests.cli.command import COMPLAINTS
 from tests.cli.on_terminal import HIDE, SHOW, on_terminal
+
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
 
 
 async def test_levels_words_state_and_time_are_drawn_and_the_cursor_comes_back(answerer: FakeAnswerer) -> None:

@@ -33,6 +33,8 @@ from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS, SAME, locate
 from tests.cli.command import KEY, run
 from tests.delegates.responses_server import message, serving
 
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
+
 
 def recorded(path: Path) -> Samples:
     """Return what a WAV file holds."""

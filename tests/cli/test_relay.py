@@ -8,9 +8,13 @@ import signal
 import urllib.request
 from typing import Any
 
+import pytest
+
 from rtc_client.testing import FakeAnswerer
 from tests.cli.command import run, running
 from tests.cli.test_answer import ready
+
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
 
 
 def asked(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

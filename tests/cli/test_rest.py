@@ -12,6 +12,8 @@ from rtc_client.testing import CallEnd, FakeAnswerer, SipState
 from tests.behaviour.calls import config_for
 from tests.cli.command import KEY, run
 
+pytestmark = pytest.mark.programs
+
 
 async def test_hangup_ends_a_call_of_another_program(answerer: FakeAnswerer) -> None:
     """By its id and a key; the call is over for its caller."""

@@ -8,9 +8,13 @@ import signal
 import wave
 from pathlib import Path
 
+import pytest
+
 from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import deaf_to_hang_ups
 from tests.cli.command import running
+
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
 
 LIMIT_S = 3.0
 

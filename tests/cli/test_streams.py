@@ -11,6 +11,8 @@ import pytest
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn
 from tests.cli.command import Finished, run
 
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
+
 SHORT = ("--max-duration", "0.3")
 
 

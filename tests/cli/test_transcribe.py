@@ -14,6 +14,8 @@ from rtc_client.audio.assets import CALLER_SPEECH
 from rtc_client.testing import AgentScript, FakeAnswerer
 from tests.cli.command import COMMAND, environment, run
 
+pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
+
 
 async def test_a_file_is_written_down_line_by_line(answerer: FakeAnswerer) -> None:
     """On a pipe: the settled text and a line break, nothing on stderr, no violation."""

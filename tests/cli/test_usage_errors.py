@@ -14,6 +14,8 @@ from rtc_client.cli.main import main
 from rtc_client.testing import FakeAnswerer
 from tests.cli.command import KEY, Finished, run
 
+pytestmark = pytest.mark.programs
+
 SECRET = "sk-must-not-be-shown"
 
 CASES: dict[str, tuple[list[str], str]] = {

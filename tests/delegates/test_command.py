@@ -18,6 +18,8 @@ from rtc_client import ActiveEntry, CommandFailed, CommandHandoff, ConfigError, 
 from rtc_client.delegates.program import MAX_STDERR_BYTES
 from tests.behaviour.calls import until
 
+pytestmark = pytest.mark.programs
+
 REQUEST = HandoffRequest(
     handoff_id="handoff_1",
     item_id="item_1",

@@ -1,4 +1,7 @@
-"""A model as delegate: what it is asked over real HTTP, by the official SDK, and what of its answers is sent."""
+"""A model as delegate: what it is asked over real HTTP, by the official SDK, and what of its answers is sent.
+
+In real time: `test_a_model_that_cannot_be_reached`.
+"""
 
 from __future__ import annotations
 
@@ -243,6 +246,7 @@ async def test_a_model_that_fails_is_told_in_words(answer: Any, words: str) -> N
     assert server.requests[1]["input"] == [user("second")]
 
 
+@pytest.mark.both_clocks
 async def test_a_model_that_cannot_be_reached() -> None:
     """Nobody listens there."""
     async with serving() as server:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rtc_client import EchoSettings, Microphone, Speaker, connect
 from rtc_client.testing import AgentScript, Clip, FakeAnswerer, SpokenTurn
 from rtc_client.testing.script import AtTime
@@ -10,6 +12,8 @@ from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS
 from tests.cli.command import LIMIT_S, run, running
 from tests.devices.driving import assert_arrived
 from tests.devices.sound_server import SoundServer
+
+pytestmark = pytest.mark.real_time("sound devices run on a clock of their own")
 
 
 async def test_both_sides_hear_each_other(sound_server: SoundServer) -> None:

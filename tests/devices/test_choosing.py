@@ -10,6 +10,8 @@ from rtc_client import AudioDevice, ConfigError
 from rtc_client.audio.device_choice import chosen
 from tests.cli.command import run
 
+pytestmark = pytest.mark.programs
+
 
 def device(index: int, name: str, *, inputs: int = 0, outputs: int = 0, default: bool = False) -> AudioDevice:
     return AudioDevice(

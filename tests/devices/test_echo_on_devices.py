@@ -13,6 +13,8 @@ from tests.behaviour.calls import config_for
 from tests.behaviour.speech import AGENT_WORDS
 from tests.devices.sound_server import SoundServer
 
+pytestmark = pytest.mark.real_time("sound devices run on a clock of their own")
+
 needs_aec = pytest.mark.skipif(not aec.is_installed(), reason="the extra aec is not installed")
 
 

@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable
 from typing import TypeVar
 
+import pytest
+
 from rtc_client import Call, DeviceLost, DeviceRestored, Microphone, Speaker, connect
 from rtc_client.testing import FakeAnswerer
 from rtc_client.testing.asserts import assert_tone
@@ -17,6 +19,8 @@ from tests.cli.on_terminal import on_terminal
 from tests.devices.driving import driven
 from tests.devices.sound_server import SoundServer
 from tests.devices.test_real_devices import tone
+
+pytestmark = pytest.mark.real_time("sound devices run on a clock of their own")
 
 Report = TypeVar("Report", DeviceLost, DeviceRestored)
 

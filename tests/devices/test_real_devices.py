@@ -6,6 +6,7 @@ import json
 import statistics
 
 import numpy as np
+import pytest
 
 from rtc_client import AudioDevice, DeviceLost, Microphone, Speaker, ToneSource, find_device, list_devices
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
@@ -15,6 +16,8 @@ from tests.behaviour.speech import CALLER_WORDS
 from tests.cli.command import run
 from tests.devices.driving import assert_arrived, driven, likenesses, pulses
 from tests.devices.sound_server import SoundServer
+
+pytestmark = pytest.mark.real_time("sound devices run on a clock of their own")
 
 
 def tone(frequency_hz: float, seconds: float) -> Samples:

@@ -13,6 +13,8 @@ from tests.behaviour.recordings import played
 from tests.behaviour.speech import AGENT_WORDS, locate
 from tests.devices.sound_server import SoundServer
 
+pytestmark = pytest.mark.real_time("sound devices run on a clock of their own")
+
 
 async def test_what_the_microphone_hears_of_the_speaker_lies_beside_it(
     sound_server: SoundServer, tmp_path: Path

@@ -9,7 +9,10 @@ from rtc_client import CallConfig, EndReason, NumpySink, ToneSource, connect
 from rtc_client.audio.frames import Samples
 from tests.interop.browser import ChromiumAnswerer, executable
 
-pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium here: apt-get install chromium")
+pytestmark = [
+    pytest.mark.real_time("a browser keeps its own time"),
+    pytest.mark.skipif(executable() is None, reason="no Chromium here: apt-get install chromium"),
+]
 
 WITH_ADDRESSES = ("--disable-features=WebRtcHideLocalIpsWithMdns",)
 

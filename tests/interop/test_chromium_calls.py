@@ -11,7 +11,10 @@ from tests.interop.browser import executable
 from tests.interop.browser_caller import ChromiumCaller
 from tests.testing.caller import joined
 
-pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium here: apt-get install chromium")
+pytestmark = [
+    pytest.mark.real_time("a browser keeps its own time"),
+    pytest.mark.skipif(executable() is None, reason="no Chromium here: apt-get install chromium"),
+]
 
 WITH_ADDRESSES = ("--disable-features=WebRtcHideLocalIpsWithMdns",)
 SCRIPT = AgentScript(turns=[SpokenTurn(voice=Tone(frequency_hz=660, duration_s=20, level_dbfs=-20), text="beep")])

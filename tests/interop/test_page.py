@@ -13,7 +13,10 @@ from rtc_client.testing.strict import BINARY_FRAME
 from tests.interop.browser import executable
 from tests.interop.page_driver import DrivenPage, driven_page
 
-pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium here: apt-get install chromium")
+pytestmark = [
+    pytest.mark.real_time("a browser keeps its own time"),
+    pytest.mark.skipif(executable() is None, reason="no Chromium here: apt-get install chromium"),
+]
 
 SAYS = "document.getElementById({}).innerText.includes({})"
 

@@ -24,7 +24,10 @@ from tests.interop.reference_install import INSTALL_LIMIT_S, PINNED
 from tests.testing.caller import until
 from tests.wire.recordings import episode
 
-pytestmark = pytest.mark.timeout(60 + INSTALL_LIMIT_S)
+pytestmark = [
+    pytest.mark.real_time("the reference client is a program with a clock of its own"),
+    pytest.mark.timeout(60 + INSTALL_LIMIT_S),
+]
 
 SCENARIO = Path(__file__).with_name("reference_call.toml")
 

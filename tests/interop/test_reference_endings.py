@@ -13,7 +13,10 @@ from tests.interop.reference_application import application, place, start
 from tests.interop.reference_install import INSTALL_LIMIT_S, PINNED
 from tests.testing.caller import NO_SAMPLES, Caller
 
-pytestmark = pytest.mark.timeout(60 + INSTALL_LIMIT_S)
+pytestmark = [
+    pytest.mark.real_time("the reference client is a program with a clock of its own"),
+    pytest.mark.timeout(60 + INSTALL_LIMIT_S),
+]
 
 Do = Callable[[AnsweredCall], Awaitable[None]]
 

@@ -1,4 +1,7 @@
-"""Promises about the end of the media path: in any state, however often, whoever stops waiting; and nothing remains."""
+"""Promises about the end of the media path: in any state, however often, whoever stops waiting; and nothing remains.
+
+In real time: `test_no_packet_leaves_after_a_close`.
+"""
 
 from __future__ import annotations
 
@@ -110,6 +113,7 @@ async def test_a_close_ends_within_its_limit(
         assert not [t for t in asyncio.all_tasks() if t.get_name().startswith("peer-")]
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("path", PATHS)
 async def test_no_packet_leaves_after_a_close(path: MediaPath) -> None:
     """Once the close has returned the sender has stopped: not one more packet reaches the far side."""

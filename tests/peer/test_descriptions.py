@@ -1,4 +1,7 @@
-"""Promises about SDP: what is offered, which answers make a call, and that every other one is refused in one way."""
+"""Promises about SDP: what is offered, which answers make a call, and that every other one is refused in one way.
+
+In real time: `test_either_side_may_begin_dtls`.
+"""
 
 from __future__ import annotations
 
@@ -125,6 +128,7 @@ async def test_two_thousand_mutated_answers_are_used_or_refused(monkeypatch: pyt
     assert N_MUTATED / 20 < n_used < N_MUTATED * 19 / 20
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("role", ["active", "passive"])
 async def test_either_side_may_begin_dtls(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that makes us the DTLS server works as one that makes us its client."""

@@ -1,6 +1,8 @@
 """Promises of the fast path: what leaves and what arrives past aiortc is what a whole stack would send and take.
 
 More than 400 lines: one path, whose promises share the crafted packets and the two ends below.
+
+In real time: `test_both_sides_hear_each_other_on_every_path`.
 """
 
 from __future__ import annotations
@@ -92,6 +94,7 @@ class ToneWriter:
         return n_bytes
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("path", PATHS)
 async def test_both_sides_hear_each_other_on_every_path(path: MediaPath) -> None:
     """A tone each way arrives with its level at a plain aiortc, and at our own end, whatever path is asked for."""
@@ -317,6 +320,7 @@ def _over_padded(head: RtpPacket) -> bytes:
     return bytes(plain)
 
 
+@pytest.mark.real_time("the kernel stamps datagrams by its own clock")
 async def test_a_packet_came_when_the_kernel_took_it_the_first_one_too() -> None:
     """A busy process takes a packet late and counts it as in time: else a call would begin with delay for nothing."""
     async with _crafting() as crafted:

@@ -1,4 +1,7 @@
-"""Promises about STUN by configuration: what it brings into the offer, and that a dead server does not hold it up."""
+"""Promises about STUN by configuration: what it brings into the offer, and that a dead server does not hold it up.
+
+In real time: `test_a_dead_stun_server_does_not_hold_up_the_offer`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
+
+import pytest
 
 from rtc_client import CallConfig, Deadlines, IceServer
 from rtc_client.audio.frames import SILENCE
@@ -82,6 +87,7 @@ async def test_a_stun_server_brings_a_reflexive_candidate_into_the_offer() -> No
     assert f"{_PUBLIC[0]} {_PUBLIC[1]} typ srflx" in offer
 
 
+@pytest.mark.both_clocks
 async def test_a_dead_stun_server_does_not_hold_up_the_offer() -> None:
     """Gathering ends within its deadline with the host candidates it has."""
     async with _stun_server(answers=False) as (server, ice_server):

@@ -27,6 +27,7 @@ def _loud(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING and r.name.startswith(ours)]
 
 
+@pytest.mark.real_time("the flood takes processor time")
 async def test_a_live_call_survives_twenty_thousand_hostile_datagrams(caplog: pytest.LogCaptureFixture) -> None:
     """A flood of datagrams from a stranger at every address of a call changes nothing: both voices go on."""
     sink = NumpySink()
@@ -58,6 +59,7 @@ async def test_a_live_call_survives_twenty_thousand_hostile_datagrams(caplog: py
     assert _loud(caplog) == []
 
 
+@pytest.mark.real_time("the flood takes processor time")
 async def test_a_flood_during_set_up_does_not_keep_a_call_from_coming_up(caplog: pytest.LogCaptureFixture) -> None:
     """Hostile datagrams from the moment the offer leaves, through ICE and DTLS, do not stop the call."""
     async with a_pair() as pair:
@@ -81,6 +83,7 @@ async def test_a_flood_during_set_up_does_not_keep_a_call_from_coming_up(caplog:
     assert _loud(caplog) == []
 
 
+@pytest.mark.real_time("the flood takes processor time")
 async def test_nothing_that_came_while_gathering_reaches_dtls() -> None:
     """A datagram that arrives before the offer is complete, while a STUN server keeps us waiting, is dropped."""
     asked_from: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()

@@ -1,4 +1,7 @@
-"""Promises about listeners that raise: nothing of the peer dies in silence, whoever waits for it is told."""
+"""Promises about listeners that raise: nothing of the peer dies in silence, whoever waits for it is told.
+
+In real time: `test_a_sender_that_stops_is_told`.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +77,7 @@ async def test_a_listener_that_raises_leaves_the_rest_running() -> None:
         assert pair.near._dtls.state == "connected"
 
 
+@pytest.mark.both_clocks
 async def test_a_sender_that_stops_is_told() -> None:
     """A frame that cannot be encoded ends aiortc's sender; the watch ends with it."""
     told = Told()

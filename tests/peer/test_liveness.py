@@ -1,4 +1,7 @@
-"""Promises about telling a far side that is gone from one that is silent, and from one that has hung up."""
+"""Promises about telling a far side that is gone from one that is silent, and from one that has hung up.
+
+In real time: `test_a_far_side_that_vanishes_is_lost`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from tests.peer.support import PATHS, a_pair
 SILENCE_S = 0.6
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_far_side_that_vanishes_is_lost(path: MediaPath) -> None:
     """Without a datagram of any kind for the deadline, the call is lost, and says why."""

@@ -3,6 +3,8 @@
 Where aiortc decodes (the plain path), how soon is up to its jitter buffer, which takes a hole for up to 16 packets and
 may stall for seconds when the numbering jumps; that is accepted here, and each test says how long at most. How soon
 our own playout is back is in test_fastpath.py.
+
+In real time: `test_a_packet_at_which_aiortc_stumbles_is_dropped`.
 """
 
 from __future__ import annotations
@@ -137,6 +139,7 @@ async def test_broken_rtp_does_not_touch_the_voice(path: MediaPath) -> None:
         assert sender.n_odd > 30
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize(
     ("kind", "path"), [("Rtp", "plain"), ("Rtcp", "plain"), ("Rtp", "packets"), ("Rtcp", "packets")]
 )

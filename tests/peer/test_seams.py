@@ -1,4 +1,7 @@
-"""Promises about what we rely on inside aiortc and aioice: it is there, it is used, and its loss is told by name."""
+"""Promises about what we rely on inside aiortc and aioice: it is there, it is used, and its loss is told by name.
+
+In real time: `test_every_wrapper_is_met_by_a_call`.
+"""
 
 from __future__ import annotations
 
@@ -95,6 +98,7 @@ async def test_a_peer_is_not_made_when_a_seam_has_moved(monkeypatch: pytest.Monk
         a_peer()
 
 
+@pytest.mark.both_clocks
 async def test_every_wrapper_is_met_by_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """aiortc and aioice really pass through each function that we put in the place of theirs."""
     met: set[str] = set()

@@ -1,6 +1,8 @@
 """A joined sideband: order, pings, sizes, how it closes, and how it is joined again.
 
 More than 400 lines: one connection, and everything that can pass over it.
+
+In real time: `test_we_ping_and_a_dead_server_is_noticed`.
 """
 
 from __future__ import annotations
@@ -118,6 +120,7 @@ async def test_leaving_before_it_is_joined_is_at_once(while_it: str) -> None:
     assert join.heard.joined == []
 
 
+@pytest.mark.both_clocks
 async def test_we_ping_and_a_dead_server_is_noticed() -> None:
     """A server that answers no ping has lost its sideband within interval and timeout, and is joined again."""
     pings: list[int] = []

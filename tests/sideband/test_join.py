@@ -1,4 +1,7 @@
-"""Joining: what is tried again and what is not, what the handshake says, and how long it may take."""
+"""Joining: what is tried again and what is not, what the handshake says, and how long it may take.
+
+In real time: `test_handshake_that_is_never_answered_has_a_deadline`.
+"""
 
 from __future__ import annotations
 
@@ -101,6 +104,7 @@ async def test_refused_connection_is_tried_five_times() -> None:
     assert_schedule(clock.waits_s, 4)
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize("how", ["silent", "drip"])
 async def test_handshake_that_is_never_answered_has_a_deadline(how: str) -> None:
     """A server that takes the handshake and says nothing, or a byte at a time, is given up; all tries end in time.

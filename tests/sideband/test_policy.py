@@ -1,4 +1,7 @@
-"""What a lost sideband, or a fatal error told over it, means for the call."""
+"""What a lost sideband, or a fatal error told over it, means for the call.
+
+In real time: `test_sideband_that_stays_lost_is_given_up_by_a_call_that_prefers_it`.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +75,7 @@ async def test_sideband_that_stays_lost_ends_a_call_that_requires_it(status: int
     assert len(server.hangups) == 1
 
 
+@pytest.mark.both_clocks
 async def test_sideband_that_stays_lost_is_given_up_by_a_call_that_prefers_it() -> None:
     """With `prefer` the call goes on without events and says so, once; a text is refused with the reason."""
     handshake = DroppedThenRefused(503)

@@ -1,4 +1,7 @@
-"""Telling the server that a call is over: when, by what, and for how long at most."""
+"""Telling the server that a call is over: when, by what, and for how long at most.
+
+In real time: `test_end_of_a_call_does_not_wait_for_a_server_that_is_stuck`.
+"""
 
 from __future__ import annotations
 
@@ -180,6 +183,7 @@ async def test_hangup_can_be_switched_off(wanted: bool) -> None:
         assert answerer.calls[0].hung_up_by_client is wanted
 
 
+@pytest.mark.both_clocks
 async def test_end_of_a_call_does_not_wait_for_a_server_that_is_stuck() -> None:
     """A hang-up that is not answered ends with its deadline, and the call with it."""
     async with FakeAnswerer() as media:

@@ -1,6 +1,8 @@
 """Which offers are posted again and when, how long an answer may take, and what a refusal is told as.
 
 More than 400 lines: one request, and every way in which its answer can go wrong.
+
+In real time: `test_last_try_has_only_what_is_left`.
 """
 
 from __future__ import annotations
@@ -130,6 +132,7 @@ async def test_all_tries_have_one_deadline() -> None:
     assert len(server.posts) == 3
 
 
+@pytest.mark.both_clocks
 async def test_last_try_has_only_what_is_left() -> None:
     """A try that begins late is cut short by the deadline for all of them."""
 

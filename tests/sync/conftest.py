@@ -16,6 +16,7 @@ import pytest
 
 from rtc_client import CallConfig
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
+from tests.signals import restore_default_signals
 
 LIMIT_S: Final = 30.0
 
@@ -79,6 +80,7 @@ def say(word):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=restore_default_signals,  # noqa: PLW1509 - it makes three system calls
         )
 
     def wait_for(self, word: str) -> None:

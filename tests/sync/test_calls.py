@@ -33,6 +33,8 @@ from rtc_client import (
 )
 from rtc_client.testing import FakeAnswerer
 
+pytestmark = pytest.mark.real_time("calls of a thread of their own, or of another process")
+
 SETTLE_S = 5.0
 
 

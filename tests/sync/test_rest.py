@@ -14,6 +14,8 @@ from rtc_client.testing import FakeAnswerer
 from tests.sync.conftest import Script
 from tests.sync.test_calls import until
 
+pytestmark = pytest.mark.real_time("calls of a thread of their own, or of another process")
+
 
 def test_a_key_is_minted_and_the_call_that_it_places_is_ended(answerer: FakeAnswerer, config: CallConfig) -> None:
     """As the async one does, from any thread; a refusal is raised with its status."""

@@ -13,6 +13,8 @@ import pytest
 from rtc_client.testing import FakeAnswerer
 from tests.sync.conftest import Script
 
+pytestmark = pytest.mark.real_time("calls of a thread of their own, or of another process")
+
 CLOSE_S = 3.0
 
 

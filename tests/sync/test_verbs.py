@@ -10,6 +10,8 @@ import pytest
 from rtc_client import CallConfig, CommandFault, InvalidCommand, ResponseTimeout, sync
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
 
+pytestmark = pytest.mark.real_time("calls of a thread of their own, or of another process")
+
 
 def test_asking_hearing_and_reading(answerer: FakeAnswerer, config: CallConfig) -> None:
     """A question is answered by words, sound comes as samples, both streams end with the call."""

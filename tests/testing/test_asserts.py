@@ -1,4 +1,7 @@
-"""Promises of the assertions on sound: speech, tones and noise, through Opus and loss, with near misses each way."""
+"""Promises of the assertions on sound: speech, tones and noise, through Opus and loss, with near misses each way.
+
+In real time: `test_a_whole_call_is_asserted_on`.
+"""
 
 from __future__ import annotations
 
@@ -342,6 +345,7 @@ def test_what_failed_is_kept(tmp_path: Path) -> None:
     assert "saved" not in complaint(assert_tone, recording, 300)
 
 
+@pytest.mark.both_clocks
 async def test_a_whole_call_is_asserted_on() -> None:
     """The caller's tone arrives at the answerer, and the agent's at the caller, each within its time and level."""
     script = AgentScript(turns=[SpokenTurn(voice=Tone(frequency_hz=880, duration_s=0.5))])

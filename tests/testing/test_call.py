@@ -1,10 +1,14 @@
-"""A whole call against the fake answerer, by a caller that shares no code with our client."""
+"""A whole call against the fake answerer, by a caller that shares no code with our client.
+
+In real time: `test_a_call_carries_sound_both_ways_and_its_words`.
+"""
 
 from __future__ import annotations
 
 import json
 
 import numpy as np
+import pytest
 
 from rtc_client.audio.frames import Samples
 from rtc_client.testing import AgentScript, CallEnd, FakeAnswerer, SpokenTurn, Tone
@@ -13,6 +17,7 @@ from tests.testing.caller import joined
 from tests.testing.conftest import Place
 
 
+@pytest.mark.both_clocks
 async def test_a_call_carries_sound_both_ways_and_its_words(place: Place) -> None:
     """Both sides hear each other, and the sideband tells what the agent says."""
     turn = SpokenTurn(voice=Tone(frequency_hz=440, duration_s=1.0), text="Good morning, how are you?")

@@ -1,4 +1,7 @@
-"""Promises of cassettes with real calls: recorded on either side, replayed as the server, compared."""
+"""Promises of cassettes with real calls: recorded on either side, replayed as the server, compared.
+
+In real time: `test_what_the_client_has_recorded_can_be_replayed`.
+"""
 
 from __future__ import annotations
 
@@ -105,6 +108,7 @@ def _hears_the_same(theirs: Cassette, ours: Cassette) -> None:
     assert len(sent & came) > 0.95 * len(sent)
 
 
+@pytest.mark.both_clocks
 async def test_what_the_client_has_recorded_can_be_replayed(tmp_path: Path) -> None:
     """So that a call to the real service becomes a test; a packet sink beside it gets its packets too."""
     recorder, sink, heard = CassetteRecorder(), OggRecorder(tmp_path / "agent.opus"), NumpySink()

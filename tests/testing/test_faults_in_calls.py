@@ -1,4 +1,7 @@
-"""Promises of faults as things that begin and end: by their block, by name, for all calls or for one."""
+"""Promises of faults as things that begin and end: by their block, by name, for all calls or for one.
+
+In real time: `test_audio_stops_for_all_calls_or_for_one`.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,7 @@ def test_every_fault_is_documented_and_its_client_tested() -> None:
         assert re.search(rf"faults\.{name}\(|\"{name}\"", behaviour), f"no test begins {name}"
 
 
+@pytest.mark.real_time("each snippet is a program that places a call")
 @pytest.mark.parametrize("snippet", find_snippets((DOCS / "faults.md").read_text(encoding="utf-8")), ids=str)
 async def test_snippet_of_the_page_works(snippet: Snippet, folder: Path) -> None:
     """As it stands there."""
@@ -81,6 +85,7 @@ async def test_an_answerer_may_close_while_its_port_is_closed() -> None:
         answerer.faults.refuse_connections()
 
 
+@pytest.mark.real_time("OpenSSL times the repeats of a DTLS flight by the machine's clock")
 async def test_dtls_is_held_back_and_then_let_through(answerer: FakeAnswerer, place: Place) -> None:
     """ICE completes meanwhile; afterwards the handshake does."""
     with answerer.faults.block_dtls() as fault:
@@ -91,6 +96,7 @@ async def test_dtls_is_held_back_and_then_let_through(answerer: FakeAnswerer, pl
     await placed.caller.connected()
 
 
+@pytest.mark.both_clocks
 async def test_audio_stops_for_all_calls_or_for_one(answerer: FakeAnswerer, place: Place) -> None:
     """`call.faults` are one call's own; what is sent otherwise goes on."""
     for _ in range(2):

@@ -1,4 +1,7 @@
-"""Promises of starting and closing: whatever state the calls are in, nothing is left, and it does not take long."""
+"""Promises of starting and closing: whatever state the calls are in, nothing is left, and it does not take long.
+
+In real time: `test_datagrams_from_anybody_do_not_end_a_call`.
+"""
 
 from __future__ import annotations
 
@@ -194,6 +197,7 @@ async def test_a_peer_that_vanishes_sends_nothing_and_keeps_its_socket(answerer:
     assert placed.caller.peer.connectionState == "connected"
 
 
+@pytest.mark.both_clocks
 async def test_datagrams_from_anybody_do_not_end_a_call(answerer: FakeAnswerer, place: Place) -> None:
     """Empty, oversized, malformed: dropped, and the sound goes on."""
     placed = await place(answerer)

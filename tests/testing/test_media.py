@@ -1,4 +1,7 @@
-"""Promises of the media leg: what is said is heard, in time, both ways."""
+"""Promises of the media leg: what is said is heard, in time, both ways.
+
+In real time: `test_levels_and_packets_of_the_caller_are_counted`, `test_words_are_told_while_they_are_spoken`.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +67,7 @@ async def test_an_echo_gives_the_caller_back(place: Place) -> None:
     assert level_dbfs(back[-12_000:]) == pytest.approx(-20, abs=3)
 
 
+@pytest.mark.both_clocks
 async def test_levels_and_packets_of_the_caller_are_counted(answerer: FakeAnswerer, place: Place) -> None:
     """A tone at -20 dBFS is heard at -20 dBFS, in 50 packets a second."""
     await place(answerer, tone_samples(Tone(duration_s=5, level_dbfs=-20)))
@@ -103,6 +107,7 @@ async def test_an_agent_may_send_nothing_until_it_speaks(place: Place) -> None:
     assert level_dbfs(heard[:9_000]) == pytest.approx(-20, abs=1.5)
 
 
+@pytest.mark.both_clocks
 async def test_words_are_told_while_they_are_spoken(place: Place) -> None:
     """The deltas are spread over the voice, the final comes at its end."""
     script = AgentScript(turns=[SpokenTurn(voice=Tone(duration_s=1.0), text="one two six ten")])

@@ -14,6 +14,8 @@ import pytest
 
 from rtc_client.testing.asserts import assert_tone
 
+pytestmark = pytest.mark.real_time("runs the tests of another project, which place calls")
+
 RUN_LIMIT_S: Final = 50
 
 CALLS = """

@@ -9,6 +9,8 @@ import pytest
 import rtc_client.testing
 from tests.test_readme import Snippet, execute, find_snippets, folder
 
+pytestmark = pytest.mark.real_time("each snippet is a program, most of them place a call")
+
 __all__ = ["folder"]
 
 DOCS = Path(rtc_client.testing.__file__).parent / "docs"

@@ -1,4 +1,7 @@
-"""Promises of the relay: the network that was asked for, the same again for the same seed, and a call through it."""
+"""Promises of the relay: the network that was asked for, the same again for the same seed, and a call through it.
+
+In real time: `test_a_call_through_it_hears_and_is_heard`.
+"""
 
 from __future__ import annotations
 
@@ -169,6 +172,7 @@ def test_an_impossible_network_is_refused(wrong: dict[str, float]) -> None:
         Impairment(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.both_clocks
 async def test_a_call_through_it_hears_and_is_heard() -> None:
     """Both voices pass a network that loses and delays, and the relay knows how much it lost."""
     script = AgentScript(turns=[SpokenTurn(voice=Tone(duration_s=10))])

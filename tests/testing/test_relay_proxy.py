@@ -1,4 +1,7 @@
-"""Promises of the relay on its own: any client gets a bad network to any answerer, and nothing else is changed."""
+"""Promises of the relay on its own: any client gets a bad network to any answerer, and nothing else is changed.
+
+In real time: `test_our_client_calls_through_it_and_breaks_no_rule`.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ async def relayed(network: Network = CLEAR, **options: object) -> AsyncIterator[
         yield answerer, proxy
 
 
+@pytest.mark.both_clocks
 async def test_our_client_calls_through_it_and_breaks_no_rule() -> None:
     """Both legs come up, media passes the relay alone, and the answerer sees the client's own requests."""
     async with relayed() as (answerer, proxy):

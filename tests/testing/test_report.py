@@ -1,6 +1,8 @@
 """Promises of the report: everything that went over the wire and was measured, for programs, without keys.
 
 The caller is the independent one, and the report is read as any program reads it, by plain HTTP.
+
+In real time: `test_a_relay_tells_what_it_lost`.
 """
 
 from __future__ import annotations
@@ -159,6 +161,7 @@ async def test_one_call_alone_can_be_asked_for(place: Place) -> None:
     assert missing.status_code == 404
 
 
+@pytest.mark.both_clocks
 async def test_a_relay_tells_what_it_lost(place: Place) -> None:
     """The figures of a bad network stand with the media of the call that went through it."""
     async with FakeAnswerer(relay=Impairment(loss_ratio=0.5)) as answerer:

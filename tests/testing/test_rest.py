@@ -25,6 +25,7 @@ DOCS = Path(rtc_client.testing.__file__).parent / "docs"
 KEY = {"authorization": "Bearer sk-plain-supervisor"}
 
 
+@pytest.mark.real_time("each snippet is a program that places a call")
 @pytest.mark.parametrize("snippet", find_snippets((DOCS / "rest.md").read_text(encoding="utf-8")), ids=str)
 async def test_snippet_of_the_page_works(snippet: Snippet, folder: Path) -> None:
     """As it stands there."""

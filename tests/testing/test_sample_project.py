@@ -19,6 +19,8 @@ from typing import Final
 
 import pytest
 
+pytestmark = pytest.mark.real_time("runs the tests of another project, which place calls")
+
 ROOT: Final = Path(__file__).parent.parent.parent
 SAMPLE: Final = ROOT / "tests/sample_project"
 LIMIT_S: Final = 50

@@ -1,4 +1,7 @@
-"""Promises of scenarios in real calls: gone through over real legs, anew in each call, and judged at the end."""
+"""Promises of scenarios in real calls: gone through over real legs, anew in each call, and judged at the end.
+
+In real time: `test_a_call_that_does_everything_meets_its_scenario`.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ from rtc_client.testing import (
     rehearse,
 )
 from rtc_client.testing.events import JsonObject
+from tests.behaviour.calls import until
 from tests.test_readme import Snippet, execute, find_snippets, folder
 from tests.testing.caller import compact, joined, post
 from tests.testing.conftest import Place
@@ -47,12 +51,14 @@ def config_for(answerer: FakeAnswerer, **settings: Any) -> CallConfig:
     return CallConfig(api_key="any-key", base_url=answerer.base_url, **settings)
 
 
+@pytest.mark.real_time("each snippet is a program that places a call")
 @pytest.mark.parametrize("snippet", find_snippets((DOCS / "scenarios.md").read_text(encoding="utf-8")), ids=str)
 async def test_snippet_of_the_page_works(snippet: Snippet, folder: Path) -> None:
     """As it stands there."""
     await execute(snippet, folder)
 
 
+@pytest.mark.both_clocks
 async def test_a_call_that_does_everything_meets_its_scenario() -> None:
     """Speech after the caller, a text in return, a new session, a lost sideband that is joined again, and the end."""
     scenario = Scenario(
@@ -287,6 +293,7 @@ async def test_a_scenario_is_for_the_calls_to_come(place: Place) -> None:
     async with FakeAnswerer(scenario=Scenario(steps=[GREETING])) as answerer:
         await (await place(answerer)).caller.connected()
         await answerer.calls[0].media_connected()
+        await until(lambda: answerer.scenario_reports()[0].is_met)
         answerer.scenario = Scenario(must_finish=False)
         second = await post(answerer.base_url, b"", "text/plain")
         assert second.status_code == 400

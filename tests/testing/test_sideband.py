@@ -1,4 +1,7 @@
-"""Promises of the sideband: who may join, what is answered, the ways it ends."""
+"""Promises of the sideband: who may join, what is answered, the ways it ends.
+
+In real time: `test_a_client_that_does_not_read_holds_up_nobody`.
+"""
 
 from __future__ import annotations
 
@@ -180,6 +183,7 @@ async def test_what_the_agent_said_before_the_sideband_was_joined_is_told_then(p
     assert kinds == ["session.updated", delta, delta, "response.output_audio_transcript.done"]
 
 
+@pytest.mark.both_clocks
 async def test_a_client_that_does_not_read_holds_up_nobody(answerer: FakeAnswerer, call: AnsweredCall) -> None:
     """Hanging up takes a moment, not for ever, when the client never answers the close frame."""
     async with joined(answerer, call.call_id) as sideband:

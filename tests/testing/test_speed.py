@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from rtc_client.testing import CallEnd, FakeAnswerer
 from tests.bench import speed
 
@@ -33,6 +35,7 @@ async def test_answerers_beside_each_other_have_ports_of_their_own() -> None:
     await asyncio.gather(*(answerer.aclose() for answerer in answerers))
 
 
+@pytest.mark.real_time("it measures time")
 async def test_the_benchmark_measures_every_step() -> None:
     """Start, call, test, many at once and imports are told, and none of them takes no time."""
     found = await speed.measure(repeat=1, n_at_once=2)

@@ -1,4 +1,7 @@
-"""A sideband that the server closes or drops (h_*)."""
+"""A sideband that the server closes or drops (h_*).
+
+In real time: `test_broken_sideband_is_joined_again`.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ async def test_close_1000_is_the_servers_hangup() -> None:
     assert len(replay.server.handshakes) == 1
 
 
+@pytest.mark.both_clocks
 @pytest.mark.parametrize(("n", "code"), [(1, 1011), (2, None)])
 async def test_broken_sideband_is_joined_again(n: int, code: int | None) -> None:
     """After a close 1011, or TCP gone without one, we join again with session.update first, and the call goes on.

@@ -1,4 +1,7 @@
-"""Calls over a websocket beside the recorded ones (m_*): handshake, session, what we say to what the server says."""
+"""Calls over a websocket beside the recorded ones (m_*): handshake, session, what we say to what the server says.
+
+In real time: `test_what_was_heard_is_told_when_the_caller_speaks`.
+"""
 
 from __future__ import annotations
 
@@ -148,6 +151,7 @@ async def test_texts_of_v2_are_marked_as_recorded() -> None:
         assert await server.said(4) == sent_by_client(recorded)[:4]
 
 
+@pytest.mark.both_clocks
 async def test_what_was_heard_is_told_when_the_caller_speaks() -> None:
     """Both truncations of m_ws_v2_truncate_same_item are sent, each with what was played, not with what was received.
 

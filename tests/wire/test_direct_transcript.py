@@ -1,4 +1,7 @@
-"""The transcript of calls over a websocket: every entry knows where its sound lies, and what of it was heard."""
+"""The transcript of calls over a websocket: every entry knows where its sound lies, and what of it was heard.
+
+In real time: `test_an_answer_that_the_caller_cuts_short`.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ def speech(seconds: float) -> str:
     return base64.b64encode(np.full(round(24_000 * seconds), 1_000, np.int16).tobytes()).decode()
 
 
+@pytest.mark.both_clocks
 async def test_an_answer_that_the_caller_cuts_short() -> None:
     """It lies in the recording where its sound does, as long as it was played; the words after that were not heard."""
     of = {"item_id": "a", "response_id": "r", "content_index": 0, "output_index": 0}

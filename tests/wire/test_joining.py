@@ -1,4 +1,7 @@
-"""Joining the sideband: refusals, tries, and what the user queued meanwhile (e_*, f_*)."""
+"""Joining the sideband: refusals, tries, and what the user queued meanwhile (e_*, f_*).
+
+In real time: `test_sideband_is_joined_while_the_media_still_connects`.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ async def test_500_for_good_ends_the_call() -> None:
     assert len(replay.server.hangups) == 1
 
 
+@pytest.mark.both_clocks
 async def test_sideband_is_joined_while_the_media_still_connects() -> None:
     """The two legs come up side by side: session.update is out although no media path will ever be there."""
     recorded = episode("a_v1_webrtc_happy")

@@ -1,4 +1,7 @@
-"""Offers that are refused, tried again, or answered with an odd Location (d_*)."""
+"""Offers that are refused, tried again, or answered with an odd Location (d_*).
+
+In real time: `test_500_twice_then_201_is_a_call`.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +56,7 @@ async def test_500_is_tried_five_times() -> None:
     assert_schedule(clock.waits_s, 4)
 
 
+@pytest.mark.both_clocks
 async def test_500_twice_then_201_is_a_call() -> None:
     """Two 500 in a row are waited out, in real time, and the call of d_post_500_then_ok comes up on the third try."""
     recorded = episode("d_post_500_then_ok")

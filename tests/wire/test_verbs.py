@@ -1,4 +1,7 @@
-"""Promise: a response that is asked for comes back to who asked, whatever the server does; a barge-in is one."""
+"""Promise: a response that is asked for comes back to who asked, whatever the server does; a barge-in is one.
+
+In real time: `test_a_barge_in_cancels_tells_what_was_heard_and_hears_no_more_of_it`.
+"""
 
 from __future__ import annotations
 
@@ -303,6 +306,7 @@ async def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent() -> 
                 await verb
 
 
+@pytest.mark.both_clocks
 async def test_a_barge_in_cancels_tells_what_was_heard_and_hears_no_more_of_it() -> None:
     """Late sound of the cancelled response is dropped by its id, even behind the next response's beginning."""
     sink = NumpySink()
