@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import platform
 import selectors
 import subprocess
 import threading
@@ -39,13 +40,15 @@ LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 
 STEP_S: Final = 0.001
 """Real time between two looks whether a thread is still at work."""
-SETTLE_S: Final = 0.0002
+SETTLE_S: Final = 0.00005
 """Real time in which a thread that waits for the interpreter's lock gets it, and is seen to run."""
 UNNAMED_S: Final = 0.1
 """Time may pass for so long without a real counterpart: a few polls of a condition."""
 COUNTERPART: Final = "In real time: "
 
 _monotonic, _wall_s, _sleep = time.monotonic, epoch_s, time.sleep
+
+platform.processor()  # the official SDK asks for it: the first time by a program
 
 
 class VirtualClock:
@@ -192,5 +195,5 @@ def _named_counterpart(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail(f'{passed_s:.1f} s of virtual time passed: the module\'s docstring lacks "{COUNTERPART}test_..."')
 
 
-def _refuse_process(*_: object, **__: object) -> None:
-    pytest.fail("a program has no virtual time: mark the test real_time or programs")
+def _refuse_process(_: object, args: object, **__: object) -> None:
+    pytest.fail(f"a program has no virtual time ({args}): mark the test real_time or programs")

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT
-from rtc_client.cli.call import frequency_hz
-from rtc_client.cli.options import set_up_logging
+from rtc_client.cli.options import frequency_hz, set_up_logging
 from rtc_client.cli.outcome import INTERNAL_ERROR, SCENARIO_NOT_MET, USAGE
 from rtc_client.cli.signals import on_signals
 from rtc_client.cli.streams import complain, say

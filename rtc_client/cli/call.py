@@ -24,7 +24,7 @@ from rtc_client.call.taping import CassetteRecorder
 from rtc_client.cassette.cassette import check_replaceable
 from rtc_client.cli.controls import ControlOptions, Controls
 from rtc_client.cli.hardware import means_device, microphone_named, speaker_named
-from rtc_client.cli.options import header_pair, set_up_logging, split_pair, text_or_file
+from rtc_client.cli.options import frequency_hz, header_pair, set_up_logging, split_pair, text_or_file
 from rtc_client.cli.outcome import INTERNAL_ERROR, error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
 from rtc_client.cli.streams import complain, hush_libraries, say
@@ -263,18 +263,6 @@ def handoff_from(options: CallOptions) -> HandoffHandler | None:
     if options.handoff_openai is not None:
         return OpenAIResponsesHandoff(options.handoff_openai)
     return None
-
-
-def frequency_hz(option: str, text: str) -> float:
-    """Return the frequency behind `tone:`.
-
-    Raises:
-        ConfigError: It is not a number.
-    """
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(f"{option} tone:HZ needs a number of hertz, as in tone:440") from None
 
 
 @contextmanager

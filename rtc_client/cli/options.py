@@ -53,3 +53,15 @@ def text_or_file(what: str, text: str | None) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"{what} in {text[1:]} cannot be read: {reason}") from None
+
+
+def frequency_hz(option: str, text: str) -> float:
+    """Return the frequency behind `tone:`.
+
+    Raises:
+        ConfigError: It is not a number.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{option} tone:HZ needs a number of hertz, as in tone:440") from None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rtc_client.call.result import CallResult
 from rtc_client.cli import streams
 from rtc_client.errors import (
     CallLost,
@@ -17,6 +16,9 @@ from rtc_client.errors import (
     SignalingError,
 )
 from rtc_client.protocol.state import End, EndReason
+
+if TYPE_CHECKING:  # half a second of imports, which verbs without a call do without
+    from rtc_client.call.result import CallResult
 
 COMPLETED: Final = 0
 INTERNAL_ERROR: Final = 1
@@ -68,6 +70,8 @@ def as_json(result: CallResult, status: int, *, encoding: str = "utf-8") -> str:
 
 def failure(error: Exception) -> CallResult:
     """Return the result of a call that was never dialled."""
+    from rtc_client.call.result import CallResult
+
     end = End(reason=EndReason.FAILED, by="program", detail=str(error))
     return CallResult(end=end, error=error)
 

@@ -19,10 +19,13 @@ SETTLED = 1_500
 """Ticks, half a minute: what is learnt at the beginning is no drift."""
 
 
-@pytest.mark.parametrize("ppm", [200, -200])
-def test_a_microphone_off_by_200_ppm_is_heard_without_a_click_for_ten_minutes(ppm: float) -> None:
-    """The level of the ring stays where it is, no frame is missing, and a sine stays a sine."""
-    captured = Captured(Card(ppm), minutes=10)
+@pytest.mark.parametrize(("ppm", "minutes"), [(200, 4), (-200, 10)])
+def test_a_microphone_off_by_200_ppm_is_heard_without_a_click_for_ten_minutes(ppm: float, minutes: float) -> None:
+    """The level of the ring stays where it is, no frame is missing, and a sine stays a sine.
+
+    After four minutes the clocks are 48 ms apart, four times what the ring may hold: the other sign needs no more.
+    """
+    captured = Captured(Card(ppm), minutes)
 
     levels_ms = 1000 * np.array(captured.levels_s[SETTLED:])
     assert captured.n_missing <= 2
@@ -33,9 +36,10 @@ def test_a_microphone_off_by_200_ppm_is_heard_without_a_click_for_ten_minutes(pp
     assert captured.buffer.drift * 1e6 == pytest.approx(ppm, abs=40)
 
 
-@pytest.mark.parametrize("ppm", [200, -200])
-def test_a_speaker_off_by_200_ppm_plays_without_a_click_for_ten_minutes(ppm: float) -> None:
-    played = Played(Card(ppm), minutes=10)
+@pytest.mark.parametrize(("ppm", "minutes"), [(200, 10), (-200, 4)])
+def test_a_speaker_off_by_200_ppm_plays_without_a_click_for_ten_minutes(ppm: float, minutes: float) -> None:
+    """As the microphone, in the other direction."""
+    played = Played(Card(ppm), minutes)
 
     levels_ms = 1000 * np.array(played.levels_s[SETTLED:])
     assert played.buffer.counts.underruns == 0

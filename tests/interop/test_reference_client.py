@@ -90,7 +90,7 @@ async def test_it_calls_the_command(program: Path) -> None:
     """With `rtc-client answer` and a scenario it holds the same call; status and report find no fault."""
     async with (
         running("answer", "--scenario", str(SCENARIO), key=None) as command,
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False, verify=False) as http,
     ):
         ready = json.loads(await command.first_line())
         async with application(program, ready["base_url"]) as (app, backend, caller):

@@ -116,7 +116,7 @@ async def test_an_independent_caller_loses_what_was_asked_for() -> None:
 
 async def test_a_blackout_ends_a_call_that_does_not_bear_it() -> None:
     """`POST /_blackout` cuts open calls at once: not a datagram passes, in either direction."""
-    async with relayed() as (answerer, proxy), httpx.AsyncClient(trust_env=False) as program:
+    async with relayed() as (answerer, proxy), httpx.AsyncClient(trust_env=False, verify=False) as program:
         config = CallConfig(api_key="sk-relay-test", base_url=proxy.base_url, sideband="off")
         async with connect(config, source=ToneSource(500)):
             answered = await answerer.wait_for_call()
@@ -212,7 +212,7 @@ async def test_what_nothing_can_stand_in_between_of_is_told() -> None:
 
 async def test_its_control_routes_refuse_other_sites() -> None:
     """Another web site can neither read its figures nor end it."""
-    async with relayed() as (answerer, proxy), httpx.AsyncClient(trust_env=False) as site:
+    async with relayed() as (answerer, proxy), httpx.AsyncClient(trust_env=False, verify=False) as site:
         base, origin = f"http://127.0.0.1:{proxy.port}", {"Origin": "https://elsewhere.example"}
         answers = [
             await site.get(f"{base}/_report", headers=origin),

@@ -31,7 +31,7 @@ TEXT = {
 
 
 async def get(answerer: FakeAnswerer, path: str = "/_report", **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         return await client.get(f"http://127.0.0.1:{answerer.port}{path}", headers=headers)
 
 
@@ -197,7 +197,7 @@ async def test_asking_is_no_client_traffic(answerer: FakeAnswerer) -> None:
 )
 async def test_other_web_sites_are_refused(answerer: FakeAnswerer, headers: dict[str, str]) -> None:
     """What a foreign page makes a browser send gets 403 and does nothing."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         base = f"http://127.0.0.1:{answerer.port}"
         answers = [
             await client.get(f"{base}/_report", headers=headers),
@@ -217,7 +217,7 @@ async def test_its_own_names_are_served(answerer: FakeAnswerer, host: str) -> No
 
 async def test_shutdown_is_asked_for(answerer: FakeAnswerer) -> None:
     """`POST /_shutdown` is answered, and whoever runs the answerer is told."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         response = await client.post(f"http://127.0.0.1:{answerer.port}/_shutdown")
 
     assert response.status_code == 202

@@ -31,7 +31,7 @@ async def test_a_hang_up_is_judged(answerer: FakeAnswerer) -> None:
     """In order it is none; without a key it is one, and a second one is another."""
     call_id = await placed_call(answerer)
     url = f"{answerer.base_url}/realtime/calls/{call_id}/hangup"
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         assert (await client.post(url, headers=IDENTITY)).status_code == 200
         assert answerer.violations == []
 
@@ -46,7 +46,7 @@ async def test_a_hang_up_is_judged(answerer: FakeAnswerer) -> None:
 
 async def test_what_nobody_was_told_of_is_a_violation(answerer: FakeAnswerer) -> None:
     """A path, a method, and a call id for either kind of request."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         statuses = [
             (await client.post(f"{answerer.base_url}/realtime/call")).status_code,
             (await client.get(f"{answerer.base_url}/realtime/calls")).status_code,
@@ -167,7 +167,10 @@ async def test_output_for_a_handoff_that_was_requested_is_no_violation(answerer:
 async def test_a_lenient_answerer_takes_a_bare_offer_and_a_sideband_without_introduction() -> None:
     """No session, no intent, no identity, no session.update: there is a call, and the agent's words arrive."""
     script = AgentScript(turns=[SpokenTurn(text="good day")])
-    async with FakeAnswerer(script=script, lenient=True) as answerer, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        FakeAnswerer(script=script, lenient=True) as answerer,
+        httpx.AsyncClient(trust_env=False, verify=False) as client,
+    ):
         caller = Caller(NO_SAMPLES)
         offer = await caller.offer()
         url = f"{answerer.base_url}/realtime/calls"
@@ -191,19 +194,19 @@ async def test_a_lenient_answerer_takes_a_bare_offer_and_a_sideband_without_intr
 async def test_a_lenient_answerer_knows_the_paths_of_a_later_dialect(place: Place) -> None:
     """`POST /v1/live` and `GET /v1/live/<call id>`; a strict one does not."""
     body, content_type = form(SDP_OF_A_RECORDING, {"instructions": ""})
-    async with FakeAnswerer(lenient=True) as lenient, httpx.AsyncClient(trust_env=False) as client:
+    async with FakeAnswerer(lenient=True) as lenient, httpx.AsyncClient(trust_env=False, verify=False) as client:
         response = await client.post(f"{lenient.base_url}/live", content=body, headers={"content-type": content_type})
         call_id = response.headers["location"].rpartition("/")[2]
         async with connect(f"ws://127.0.0.1:{lenient.port}/v1/live/{call_id}", proxy=None):
             await lenient.calls[0].sideband_joined()
         assert lenient.violations == []
-    async with FakeAnswerer() as strict, httpx.AsyncClient(trust_env=False) as client:
+    async with FakeAnswerer() as strict, httpx.AsyncClient(trust_env=False, verify=False) as client:
         assert (await client.post(f"{strict.base_url}/live")).status_code == 404
 
 
 async def test_a_lenient_answerer_refuses_and_reports_what_no_call_can_come_of() -> None:
     """No SDP, no audio, an unknown call, an unknown path."""
-    async with FakeAnswerer(lenient=True) as answerer, httpx.AsyncClient(trust_env=False) as client:
+    async with FakeAnswerer(lenient=True) as answerer, httpx.AsyncClient(trust_env=False, verify=False) as client:
         statuses = [
             (await post(answerer.base_url, b"hello", "text/plain")).status_code,
             (await post(answerer.base_url, *form("v=0\r\n"))).status_code,

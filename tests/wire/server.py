@@ -154,7 +154,9 @@ class Wire:
             data = await self._reader.readexactly(n)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
-        return Frame(head[0] & 0x0F, bytes(byte ^ mask[i % 4] for i, byte in enumerate(data)))
+        key = (mask * (n // 4 + 1))[:n]
+        unmasked = int.from_bytes(data, "big") ^ int.from_bytes(key, "big")
+        return Frame(head[0] & 0x0F, unmasked.to_bytes(n, "big"))
 
     async def read_text(self) -> str:
         """Return the client's next text frame, passing over pings."""
