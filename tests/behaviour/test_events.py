@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from rtc_client import (
     Call,
     CallEnded,
@@ -84,6 +86,7 @@ async def test_a_reader_that_stops_or_is_cancelled_takes_nothing_from_the_others
         assert items_in(await read_all(call)) == [{"id": "item_1"}]
 
 
+@pytest.mark.real_time("its events take processor time")
 async def test_a_reader_that_never_comes_back_cannot_hold_the_call_up(answerer: FakeAnswerer) -> None:
     """While one reader sleeps over thousands of events the call goes on; it skips the oldest, and that is counted."""
     n_events = 5_000
