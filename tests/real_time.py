@@ -159,6 +159,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     notes: list[tuple[str, str]] = []
+    reports: list[pytest.TestReport] = []
     for n_retakes in range(MAX_RETAKES + 1):
         _watch = watch = Watch()
         watch.start()

@@ -35,6 +35,7 @@ from rtc_client.testing.script import AgentScript
 from rtc_client.testing.seams import LOOPBACK, Interfaces
 from rtc_client.testing.server import Desk
 from rtc_client.testing.sip import SipCall
+from rtc_client.testing.stalls import Stalls
 from rtc_client.testing.strict import API_PREFIX, BACKEND_PREFIX
 from rtc_client.testing.verdict import ScenarioFailed, ScenarioReport
 from rtc_client.testing.voices import VoiceBox
@@ -124,7 +125,7 @@ class FakeAnswerer:
         self._clock = clock or MonotonicClock()
         self._keys = KeyBook(self._clock)
         self._new_call_id = new_call_id
-        self._record = Record(WireLog(self._clock), is_lenient=lenient)
+        self._record = Record(WireLog(self._clock), Stalls(self._clock), is_lenient=lenient)
         self._voices = VoiceBox()
         self._script = script or AgentScript()
         self._scenario = scenario or scenario_of(self._script)
@@ -136,6 +137,7 @@ class FakeAnswerer:
         self._desk: Desk | None = None
         self._runner: web.AppRunner | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Start to listen.
@@ -167,6 +169,7 @@ class FakeAnswerer:
             await self.aclose()
             raise
         self.port = self._runner.addresses[0][1]
+        self._following = asyncio.create_task(self._record.stalls.follow(), name="answerer-stalls")
         return self
 
     async def __aexit__(
@@ -312,6 +315,9 @@ class FakeAnswerer:
     async def _close(self) -> None:
         if self._runner is None or self._desk is None:
             return
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait({self._following})
         if self._listening is not None:
             await asyncio.wait({self._listening})
         for site in self._runner.sites:

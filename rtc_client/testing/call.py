@@ -122,7 +122,8 @@ class AnsweredCall:
         self._now_s = record.wire.now_s
         self._record, self._tape = record, tape
         self._voices, self._clock = voices, clock
-        self._performance = Performance(scenario, voices.duration_s, session_id=f"sess_{call_id}")
+        lost_s = record.stalls.lost_s
+        self._performance = Performance(scenario, voices.duration_s, session_id=f"sess_{call_id}", lost_s=lost_s)
         self._bell = Bell()
         self._direct: Direct | None = None
         if offer is None:
@@ -132,6 +133,7 @@ class AnsweredCall:
                 hearing=scenario.hearing,
                 on_connected=self._media_connected,
                 on_heard=self._heard_frame,
+                lost_s=lost_s,
             )
         self._peer = (
             self._direct.peer
@@ -157,6 +159,7 @@ class AnsweredCall:
             faults=self._call_faults.now,
             on_closed_by_client=lambda: self.begin_end(CallEnd.CLIENT_SIDEBAND),
             clock=clock,
+            lost_s=lost_s,
             is_lenient=record.is_lenient,
             tape=tape,
             direct=self._direct,

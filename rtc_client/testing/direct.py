@@ -32,11 +32,12 @@ class Direct:
         hearing: VadSettings,
         on_connected: Callable[[], None],
         on_heard: Callable[[float, float], None],
+        lost_s: Callable[[float, float], float],
     ) -> None:
         self.is_v1 = is_v1
         self._handoff_id = ""
         self.peer = DirectPeer(clock=clock, is_v1=is_v1, hearing=hearing, on_connected=on_connected, on_heard=on_heard)
-        self.judge = DirectJudge(self.peer.track, clock.now_s, is_v1=is_v1)
+        self.judge = DirectJudge(self.peer.track, clock.now_s, is_v1=is_v1, lost_s=lost_s)
 
     @property
     def session_type(self) -> str:

@@ -51,6 +51,7 @@ class EventLeg:
         faults: Callable[[], Sequence[Fault]],
         on_closed_by_client: Callable[[], object],
         clock: Clock,
+        lost_s: Callable[[float, float], float],
         is_lenient: bool,
         tape: Tape | None = None,
         direct: Direct | None = None,
@@ -58,10 +59,11 @@ class EventLeg:
         """`session` is that of the POST. `on_message` is told of each message, `faults` tells those there are.
 
         If `is_lenient`, a client that never introduces its session is told events as well. With a `tape` all events
-        are the tape's, and the client is compared with it. `direct` is there for a call over a websocket.
+        are the tape's, and the client is compared with it. `direct` is there for a call over a websocket. `lost_s`
+        tells how long our own loop stood still between two times.
         """
         self._direct = direct
-        self._clock, self._is_lenient, self._tape = clock, is_lenient, tape
+        self._clock, self._lost_s, self._is_lenient, self._tape = clock, lost_s, is_lenient, tape
         self._requested_handoffs: set[str] = set()
         self.received: list[JsonObject] = []
         self.received_frames: list[str | bytes] = []
@@ -200,7 +202,8 @@ class EventLeg:
             self.is_session_known = True
 
     def _judge_promptness(self, joined_s: float) -> None:
-        if self._clock.now_s() - joined_s > strict.FIRST_FRAME_LIMIT_S:
+        now_s = self._clock.now_s()
+        if now_s - joined_s - self._lost_s(joined_s, now_s) > strict.FIRST_FRAME_LIMIT_S:
             self._blame([strict.LATE_FIRST_FRAME])
 
     async def _lose(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -16,7 +17,7 @@ from rtc_client.testing.verdict import Outcome, StepReport, type_of
 class _Open:
     report: StepReport
     began_at_s: float
-    until_s: float
+    span_s: float
     is_waited_for: bool
     start: int
     """Place in the mailbox of the first message not looked at yet."""
@@ -26,7 +27,11 @@ class _Open:
 class Expectations:
     """Those that are open. Who knows of the caller's speech says so by the two flags."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(
+        self, mailbox: Mailbox, lost_s: Callable[[float, float], float] = lambda since_s, until_s: 0.0
+    ) -> None:
+        """`lost_s` tells how long the answerer's loop stood still between two times."""
+        self._lost_s = lost_s
         self.began_at_s = 0.0
         self.is_caller_speaking = False
         self.has_caller_spoken = False
@@ -48,7 +53,7 @@ class Expectations:
         start = self._mailbox.n_messages if isinstance(step, sc.ExpectNot) else 0
         is_waited_for = isinstance(step, sc.ExpectHangUp) or step.wait
         report.outcome, report.ended_s = Outcome.OPEN, None
-        self._open.append(_Open(report, now_s, now_s + span_s, is_waited_for, start, handoff_id))
+        self._open.append(_Open(report, now_s, span_s, is_waited_for, start, handoff_id))
         return is_waited_for
 
     def judge(self, now_s: float) -> float | None:
@@ -82,17 +87,18 @@ class Expectations:
 
     def _settle(self, expectation: _Open, now_s: float) -> float | None:
         """Return when an expectation was met or has failed; None while it is open."""
-        report, until_s = expectation.report, expectation.until_s
+        report, until_s = expectation.report, self._until_s(expectation, now_s)
         is_late = now_s >= until_s
         match report.step:
             case sc.RequestHandoff() | sc.Expect() as step:
-                message = self._take(step, expectation)
+                message = self._take(step, expectation, until_s)
                 expectation.start = self._mailbox.n_messages
                 if message is not None:
                     report.outcome = Outcome.DONE
                     return max(message.at_s, expectation.began_at_s)
                 if is_late:
-                    return self._fail(expectation, f"did not come within {step.within_s:g} s")
+                    self._fail(expectation, f"did not come within {step.within_s:g} s")
+                    return until_s
             case sc.ExpectNot(message=pattern):
                 message = self._mailbox.find(pattern, expectation.start, until_s)
                 expectation.start = self._mailbox.n_messages
@@ -107,7 +113,8 @@ class Expectations:
                     report.outcome = Outcome.DONE
                     return now_s
                 if is_late:
-                    return self._fail(expectation, f"no speech was heard within {within_s:g} s")
+                    self._fail(expectation, f"no speech was heard within {within_s:g} s")
+                    return until_s
             case sc.ExpectSilence():
                 if self.is_caller_speaking:
                     self._fail(expectation, f"the caller spoke after {now_s - expectation.began_at_s:.2f} s")
@@ -117,18 +124,26 @@ class Expectations:
                     return until_s
             case sc.ExpectHangUp(within_s=within_s):
                 if is_late:
-                    return self._fail(expectation, f"the call was not over after {within_s:g} s")
+                    self._fail(expectation, f"the call was not over after {within_s:g} s")
+                    return until_s
             case step:
                 assert_never(step)  # type: ignore[arg-type]
         return None
 
-    def _take(self, step: sc.RequestHandoff | sc.Expect, expectation: _Open) -> Message | None:
+    def _until_s(self, expectation: _Open, now_s: float) -> float:
+        """Return when the time is over: later by what our own loop has lost of it, unless the client may do nothing."""
+        until_s = expectation.began_at_s + expectation.span_s
+        if isinstance(expectation.report.step, sc.ExpectNot | sc.ExpectSilence):
+            return until_s
+        return until_s + self._lost_s(expectation.began_at_s, now_s)
+
+    def _take(self, step: sc.RequestHandoff | sc.Expect, expectation: _Open, until_s: float) -> Message | None:
         for pattern in _wanted(step, expectation.handoff_id):
-            if (message := self._mailbox.take(pattern, expectation.start, expectation.until_s)) is not None:
+            if (message := self._mailbox.take(pattern, expectation.start, until_s)) is not None:
                 return message
         return None
 
-    def _fail(self, expectation: _Open, why: str) -> float:
+    def _fail(self, expectation: _Open, why: str) -> None:
         report = expectation.report
         report.outcome, report.why = Outcome.FAILED, why
         match report.step:
@@ -139,7 +154,6 @@ class Expectations:
                 report.came = [type_of(frame) for frame in self._mailbox.left()] or ["nothing"]
             case _:
                 pass
-        return expectation.until_s
 
 
 def _wanted(step: sc.RequestHandoff | sc.Expect, handoff_id: str) -> list[Pattern]:

@@ -83,9 +83,19 @@ class Performance:
     """One scenario in one call. All times are monotonic seconds of one clock."""
 
     def __init__(
-        self, scenario: sc.Scenario, duration_s: Callable[[Voice], float | None], *, session_id: str = "sess_1"
+        self,
+        scenario: sc.Scenario,
+        duration_s: Callable[[Voice], float | None],
+        *,
+        session_id: str = "sess_1",
+        lost_s: Callable[[float, float], float] = lambda since_s, until_s: 0.0,
     ) -> None:
-        """`duration_s` tells how long a voice lasts, None for ever."""
+        """`duration_s` tells how long a voice lasts, None for ever.
+
+        `lost_s` tells how long the answerer's loop stood still between two times: what the client has to do within a
+        time has so much more.
+        """
+        self._lost_s = lost_s
         self._scenario = scenario
         self._duration_s = duration_s
         self._session_id = session_id
@@ -96,7 +106,7 @@ class Performance:
         self._reports = [StepReport(number, step) for number, step in enumerate(scenario.steps, start=1)]
         self._left = deque(self._reports)
         self._next: _Next | None = None
-        self._expectations = Expectations(self._mailbox)
+        self._expectations = Expectations(self._mailbox, lost_s)
         self._owed: deque[tuple[float, sc.Reaction]] = deque()
         self._whenever_not_done = set(range(len(scenario.whenever)))
         self._n_handoffs = 0
@@ -244,7 +254,8 @@ class Performance:
             return self._do(report, report.step, now_s)
         when = report.step.when
         limit_s = when.within_s if isinstance(when, AfterCaller | AfterMessage) else None
-        if limit_s is not None and self._next.message_at_s is None and now_s >= self._next.since_s + limit_s:
+        waited_s = now_s - self._next.since_s - self._lost_s(self._next.since_s, now_s)
+        if limit_s is not None and self._next.message_at_s is None and waited_s >= limit_s:
             what = "the caller" if isinstance(when, AfterCaller) else describe(when.message)  # type: ignore[union-attr]
             report.why = f"waited {limit_s:g} s for {what} in vain, and was left out"
             report.outcome = Outcome.FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from rtc_client.testing.stalls import Stalls
 from rtc_client.testing.waiting import Bell
 from rtc_client.testing.wire_log import WireLog
 
@@ -36,6 +37,8 @@ class SeenRequest:
     body: bytes = field(repr=False)
     at_s: float
     """Seconds since the answerer started."""
+    late_s: float = 0.0
+    """How much earlier it may have come, seconds: for so long the answerer's loop stood still in the second before."""
     http_version: str = "1.1"
     """`1.1`, as a rule."""
 
@@ -64,6 +67,7 @@ class Record:
     """Everything seen so far, and a bell that rings at each addition."""
 
     wire: WireLog = field(repr=False)
+    stalls: Stalls = field(repr=False)
     requests: list[SeenRequest] = field(default_factory=list)
     handshakes: list[SeenRequest] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)

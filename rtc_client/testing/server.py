@@ -110,12 +110,15 @@ class Desk:
         """Record a request before anything is done with it, and what was answered."""
         if is_control(request.path):
             return await handler(request)
+        body = await request.read()
+        wire = self._record.wire
         seen = SeenRequest(
             method=request.method,
             target=request.raw_path,
             headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers],
-            body=await request.read(),
-            at_s=self._record.wire.now_s(),
+            body=body,
+            at_s=wire.now_s(),
+            late_s=self._record.stalls.lost_before_s(wire.started_at_s + wire.now_s()),
             http_version=f"{request.version.major}.{request.version.minor}",
         )
         request[_SEEN] = seen
@@ -125,7 +128,6 @@ class Desk:
         else:
             self._record.saw_request(seen)
         call = self._call(request.match_info.get("call_id") or dict(seen.query).get("call_id", ""))
-        wire = self._record.wire
         request[_ENTRY] = wire.add(
             "c2s",
             "ws_open" if is_handshake else "http_request",

@@ -91,8 +91,16 @@ def check_handshake(request: SeenRequest) -> list[Violation]:
 class DirectJudge:
     """Judges the frames of one call over a websocket."""
 
-    def __init__(self, voice: AgentVoice, now_s: Callable[[], float], *, is_v1: bool) -> None:
-        self._voice, self._now_s, self._is_v1 = voice, now_s, is_v1
+    def __init__(
+        self,
+        voice: AgentVoice,
+        now_s: Callable[[], float],
+        *,
+        is_v1: bool,
+        lost_s: Callable[[float, float], float] = lambda since_s, until_s: 0.0,
+    ) -> None:
+        """`lost_s` tells how long the answerer's loop stood still between two times."""
+        self._voice, self._now_s, self._is_v1, self._lost_s = voice, now_s, is_v1, lost_s
         self._function_calls: set[str] = set()
         self._handoffs: set[str] = set()
         self.is_transcription = False
@@ -158,8 +166,8 @@ class DirectJudge:
     def _wrong_request(self) -> list[str]:
         if self.is_transcription:
             return ["a transcription has no responses"]
-        since_s = self._voice.active_since_s
-        if since_s is not None and self._now_s() - since_s > IN_FLIGHT_S:
+        since_s, now_s = self._voice.active_since_s, self._now_s()
+        if since_s is not None and now_s - since_s - self._lost_s(since_s, now_s) > IN_FLIGHT_S:
             return ["response.create must wait until the response before it is over"]
         return []
 

@@ -33,6 +33,8 @@ class _Tried:
     """A request as often as it came."""
 
     at_s: float
+    late_s: float = 0.0
+    """How much earlier it may have come."""
     n_failed: int = 0
     """Failures in a row."""
     status: int | None = None
@@ -64,7 +66,7 @@ class Tries:
             return [Violation(_POST, f"an offer that was refused with {last.status} must not be repeated")]
         if last.retry_after_s is not None:
             # The reference client does not try again; one that does has to wait as asked (RFC 9110 section 10.2.3).
-            is_early = post.at_s - last.at_s < last.retry_after_s - _CLOCK_SLACK_S
+            is_early = _apart_s(last, post.at_s) < last.retry_after_s - _CLOCK_SLACK_S
             return [Violation(_POST, "an offer must not be repeated before Retry-After says")] if is_early else []
         return _check_schedule(last, post.at_s, _POST, "an offer")
 
@@ -99,7 +101,7 @@ def _taken(tried: OrderedDict[Hashable, _Tried], key: Hashable, request: SeenReq
     """Return the last try, and put the one that begins now in its place."""
     last = tried.get(key)
     n_failed = 0 if last is None else last.n_failed
-    tried[key] = _Tried(request.at_s, n_failed, authorization=request.header("authorization"))
+    tried[key] = _Tried(request.at_s, request.late_s, n_failed, authorization=request.header("authorization"))
     tried.move_to_end(key)
     while len(tried) > MAX_KEPT:
         tried.popitem(last=False)
@@ -116,10 +118,15 @@ def _note(
     now.n_failed = 0 if status < 400 else now.n_failed + 1
 
 
+def _apart_s(last: _Tried, at_s: float) -> float:
+    """Return how far apart two tries were at most: the first may have waited for the answerer, and looks late."""
+    return at_s - last.at_s + last.late_s
+
+
 def _check_schedule(last: _Tried, at_s: float, section: str, what: str) -> list[Violation]:
     if last.n_failed >= MAX_TRIES:
         return [Violation(section, f"{what} must not be tried more than {MAX_TRIES} times")]
     delay_s = DELAYS_S[last.n_failed - 1] if last.n_failed else 0.0
-    if at_s - last.at_s < _EARLIEST * delay_s - _CLOCK_SLACK_S:
+    if _apart_s(last, at_s) < _EARLIEST * delay_s - _CLOCK_SLACK_S:
         return [Violation(section, f"{what} must not be tried again before {round(1000 * delay_s)} ms, less 10 %")]
     return []

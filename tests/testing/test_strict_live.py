@@ -1,4 +1,7 @@
-"""Promises of a running answerer about what it reports: each breach on the wire; if lenient, only what it refused."""
+"""Promises of a running answerer about what it reports: each breach on the wire; if lenient, only what it refused.
+
+In real time: `tests/testing/test_sideband.py::test_a_client_that_does_not_read_holds_up_nobody`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from rtc_client.clock import MonotonicClock
 from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn, Violation
 from rtc_client.testing.strict import FIRST_FRAME_LIMIT_S, LATE_FIRST_FRAME, NOTHING_THERE, UNKNOWN_CALL
 from tests.testing.caller import IDENTITY, NO_SAMPLES, SESSION, Caller, compact, form, joined, post
@@ -102,20 +104,10 @@ async def test_a_try_too_early_is_a_violation(answerer: FakeAnswerer) -> None:
     assert [violation.section for violation in answerer.violations] == ["3", "4"]
 
 
-class Jumping(MonotonicClock):
-    """A clock that can be put forward."""
-
-    ahead_s = 0.0
-
-    def now_s(self) -> float:
-        return super().now_s() + self.ahead_s
-
-
 @pytest.mark.parametrize("is_sent", [True, False])
 async def test_a_late_first_frame_is_a_violation(is_sent: bool) -> None:
     """And so is none at all."""
-    clock = Jumping()
-    async with FakeAnswerer(clock=clock) as answerer:
+    async with FakeAnswerer() as answerer:
         call_id = await placed_call(answerer)
         async with connect(
             f"ws://127.0.0.1:{answerer.port}/v1/realtime?intent=quicksilver&call_id={call_id}",
@@ -125,7 +117,7 @@ async def test_a_late_first_frame_is_a_violation(is_sent: bool) -> None:
             proxy=None,
         ) as sideband:
             await answerer.calls[0].sideband_joined()
-            clock.ahead_s = FIRST_FRAME_LIMIT_S + 1
+            await asyncio.sleep(FIRST_FRAME_LIMIT_S + 1)
             if is_sent:
                 update = {"type": "session.update", "session": {k: v for k, v in SESSION.items() if k != "model"}}
                 await sideband.send(compact(update))
