@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import os
 import platform
 import selectors
 import subprocess
@@ -26,7 +27,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import aiortc.clock
@@ -101,6 +101,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self.clock = VirtualClock()
         self._known_threads = set(threading.enumerate())
         self._n_jobs = 0
+        self._status_files: dict[threading.Thread, int] = {}
         self._patch = pytest.MonkeyPatch()
         super().__init__(_JumpingSelector(self.clock, self._are_threads_at_work))
         self._patch.setattr(time, "monotonic", self.clock.monotonic)
@@ -113,6 +114,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def close(self) -> None:
         self._patch.undo()
+        for file in self._status_files.values():
+            os.close(file)
         VirtualTimeLoop.passed_s = self.clock.now_s - self.clock.began_s
         super().close()
 
@@ -143,16 +146,18 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         if threading.active_count() <= len(self._known_threads):
             return False
         _sleep(SETTLE_S)
-        return any(_is_running(thread) for thread in threading.enumerate() if thread not in self._known_threads)
+        return any(self._is_running(thread) for thread in threading.enumerate() if thread not in self._known_threads)
 
-
-def _is_running(thread: threading.Thread) -> bool:
-    """Return whether a thread does anything but sleep in the kernel."""
-    try:
-        stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_bytes()
-    except OSError:  # it has just ended
-        return False
-    return stat.rpartition(b")")[2].split()[0] != b"S"
+    def _is_running(self, thread: threading.Thread) -> bool:
+        """Return whether a thread does anything but sleep in the kernel."""
+        try:
+            if (file := self._status_files.get(thread)) is None:
+                file = os.open(f"/proc/self/task/{thread.native_id}/stat", os.O_RDONLY)
+                self._status_files[thread] = file
+            status = os.pread(file, 200, 0)
+        except OSError:  # it has just ended
+            return False
+        return status.rpartition(b")")[2][1:2] != b"S"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -45,6 +45,9 @@ _HIDDEN: Final = web.RequestKey("hidden", str)
 Answer: TypeAlias = Callable[[PostedOffer | None, SeenRequest], Awaitable[AnsweredCall]]
 
 
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
 class Desk:
     """Takes requests and hands them to calls."""
 
@@ -83,19 +86,22 @@ class Desk:
 
     def application(self) -> web.Application:
         """Return the routes, ready to be served."""
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._see])
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        place_call, join_sideband = self._seen(self._place_call), self._seen(self._join_sideband)
         for prefix in (strict.API_PREFIX, strict.BACKEND_PREFIX):
-            app.router.add_post(f"{prefix}/realtime/calls", self._place_call)
-            app.router.add_post(f"{prefix}/realtime/calls/{{call_id}}/hangup", self._hang_up)
-            app.router.add_post(f"{prefix}/realtime/calls/{{call_id}}/{{verb:accept|reject|refer}}", self._do)
-            app.router.add_post(f"{prefix}/realtime/client_secrets", self._mint)
-        app.router.add_get(f"{strict.API_PREFIX}/realtime", self._join_sideband)
+            app.router.add_post(f"{prefix}/realtime/calls", place_call)
+            app.router.add_post(f"{prefix}/realtime/calls/{{call_id}}/hangup", self._seen(self._hang_up))
+            verb = "{verb:accept|reject|refer}"
+            app.router.add_post(f"{prefix}/realtime/calls/{{call_id}}/{verb}", self._seen(self._do))
+            app.router.add_post(f"{prefix}/realtime/client_secrets", self._seen(self._mint))
+        app.router.add_get(f"{strict.API_PREFIX}/realtime", join_sideband)
         self._control.add_routes(app.router)
         if self._is_lenient:
-            app.router.add_post(LIVE_PATH, self._place_call)
-            app.router.add_get(LIVE_PATH + "/{call_id}", self._join_sideband)
+            app.router.add_post(LIVE_PATH, place_call)
+            app.router.add_get(LIVE_PATH + "/{call_id}", join_sideband)
         for prefix in (strict.API_PREFIX, strict.BACKEND_PREFIX):
-            app.router.add_route("*", prefix + "/realtime{rest:(/.*)?}", self._find_nothing)
+            app.router.add_route("*", prefix + "/realtime{rest:(/.*)?}", self._seen(self._find_nothing))
+        app.router.add_route("*", "/{rest:.*}", self._seen(self._know_nothing))
         return app
 
     def release(self) -> None:
@@ -103,10 +109,19 @@ class Desk:
         self._closing.set()
         self._control.release()
 
-    @web.middleware
-    async def _see(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    def _seen(self, handler: Handler) -> Handler:
+        """Return a handler whose requests are recorded.
+
+        No middleware does it: aiohttp remembers the last 1,024 handlers that it wrapped in one, and with each of them
+        an answerer and everything that was heard in its calls.
+        """
+
+        async def see(request: web.Request) -> web.StreamResponse:
+            return await self._see(request, handler)
+
+        return see
+
+    async def _see(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Record a request before anything is done with it, and what was answered."""
         if is_control(request.path):
             return await handler(request)
@@ -320,6 +335,10 @@ class Desk:
         if not any(location.partition("?")[0].endswith(request[_SEEN].path) for location in self._told):
             self._record.blame([strict.NOTHING_THERE], None, refused=True)
         return error_answer(404, "there is nothing at this path, or not for this method")
+
+    async def _know_nothing(self, request: web.Request) -> web.StreamResponse:
+        """Answer what has nothing to do with calls."""
+        raise web.HTTPNotFound
 
     def _is_key_refused(self, post: SeenRequest | None) -> bool:
         """Whether the key that placed a call was refused later."""

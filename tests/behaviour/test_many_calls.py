@@ -24,7 +24,7 @@ N_AT_ONCE = 20
 N_IN_A_ROW = 30
 
 
-@pytest.mark.both_clocks
+@pytest.mark.real_time("twenty calls at once take processor time")
 async def test_twenty_calls_at_once_each_hear_their_own(answerer: FakeAnswerer) -> None:
     """Each caller speaks a tone of its own, each call is heard by its own agent, and none loses its sideband."""
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Tone(frequency_hz=3_000, duration_s=1.5), when=AtTime(0.2))])

@@ -74,7 +74,8 @@ KEYS: dict[str, str | None] = {
     "a key and a line break": f"{SECRET}\n",
 }
 
-AS_PROCESSES = ("the key on the command line", "an insecure URL", "an unknown option", "a file that is no audio")
+AS_PROCESSES = ("the key on the command line", "a file that is no audio")
+KEYS_AS_PROCESSES = ("no key", "a key and a line break")
 
 
 @pytest.fixture
@@ -91,10 +92,10 @@ async def test_a_usage_error_of_the_process_is_told_before_any_request(answerer:
     before = ("bash", "-c", 'cd -- "$0" && exec "$@"', str(folder))
     finished = await asyncio.gather(
         *(run(*base, *CASES[name][0], before=before) for name in AS_PROCESSES),
-        *(run(*base, key=key) for key in KEYS.values()),
+        *(run(*base, key=KEYS[name]) for name in KEYS_AS_PROCESSES),
     )
 
-    says = [CASES[name][1] for name in AS_PROCESSES] + ["API key"] * len(KEYS)
+    says = [CASES[name][1] for name in AS_PROCESSES] + ["API key"] * len(KEYS_AS_PROCESSES)
     for word, ended in zip(says, finished, strict=True):
         _check(ended, word)
     assert answerer.requests == []
@@ -115,6 +116,19 @@ def test_every_usage_error_is_told_before_anybody_is_connected_to(
         _check(_in_process(["call", "--json", "--base-url", base_url, *options], monkeypatch, capfd), word)
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_that_cannot_be_one_is_told(
+    name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """None, an empty one, and one that no header can carry."""
+    key = KEYS[name]
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    if key is not None:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+
+    _check(_in_process(["call", "--json", "--base-url", "http://127.0.0.1:1/v1"], monkeypatch, capfd), "API key")
 
 
 def _in_process(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Finished:

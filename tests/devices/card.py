@@ -72,10 +72,10 @@ class Captured:
         self.levels_s: list[float] = []
         self.ages_s: list[float] = []
         self.n_missing = 0
+        heard = tone(np.arange(round((60 * minutes + 1) * card.rate_hz), dtype=np.float64), card.true_hz)[:, np.newaxis]
         for _, now_s in ticks(minutes):
             for first, first_s, called_s in card.until(now_s):
-                block = tone(np.arange(first, first + card.n_block, dtype=np.float64), card.true_hz)
-                self.buffer.take(block[:, np.newaxis], called_s - first_s, called_s)
+                self.buffer.take(heard[first : first + card.n_block], called_s - first_s, called_s)
             frame = self.buffer.read(now_s)
             if frame is None:
                 self.n_missing += 1
@@ -96,6 +96,7 @@ class Played:
         self.levels_s: list[float] = []
         self.waits_s: list[float] = []
         blocks: list[Samples] = []
+        said = tone(np.arange(round(60 * minutes * SAMPLE_RATE_HZ), dtype=np.float64), SAMPLE_RATE_HZ)
         for index, now_s in ticks(minutes):
             for _, first_s, called_s in card.until(now_s):
                 out = np.empty((card.n_block, 1), dtype=np.int16)
@@ -103,9 +104,8 @@ class Played:
                 self.buffer.fill(out, first_s + 0.02 - called_s, called_s)
                 blocks.append(out[:, 0])
             start = index * FRAME_SAMPLES
-            places = np.arange(start, start + FRAME_SAMPLES, dtype=np.float64)
             self.levels_s.append(self.buffer.level_s(now_s))
-            heard_s = self.buffer.write(PcmFrame(tone(places, SAMPLE_RATE_HZ), start), now_s)
+            heard_s = self.buffer.write(PcmFrame(said[start : start + FRAME_SAMPLES], start), now_s)
             if heard_s is not None:
                 self.waits_s.append(heard_s - now_s)
         self.samples = np.concatenate(blocks)

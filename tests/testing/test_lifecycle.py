@@ -6,8 +6,10 @@ In real time: `test_datagrams_from_anybody_do_not_end_a_call`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import time
+import weakref
 
 import pytest
 from aioice.ice import get_host_addresses
@@ -229,6 +231,23 @@ async def test_fifty_calls_one_after_the_other_leave_nothing(answerer: FakeAnswe
 
     assert {call.ended_by for call in answerer.calls} <= {CallEnd.AGENT, CallEnd.CLIENT_MEDIA}
     await until(lambda: not own_tasks(answerer.calls))
+
+
+async def test_an_answerer_that_is_closed_is_not_kept() -> None:
+    """Neither is what was heard in its calls: a suite of a thousand tests has a thousand answerers."""
+    kept = weakref.WeakSet[FakeAnswerer]()
+
+    async def serve() -> None:
+        async with FakeAnswerer() as answerer:
+            kept.add(answerer)
+            caller = Caller(NO_SAMPLES)
+            await post(answerer.base_url, *form(await caller.offer()))
+            await caller.close()
+
+    await serve()
+    gc.collect()
+
+    assert not kept
 
 
 def own_tasks(calls: list[AnsweredCall]) -> list[str]:
