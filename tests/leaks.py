@@ -126,6 +126,7 @@ class _Observation:
 def leak_checks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail the test that leaves something behind. First of the test's fixtures, so that it is torn down last."""
     observation = _Observation()
+    request.node.stash[_failed] = False  # it may be taken again
     close_runner = asyncio.Runner.close
     handle_exception = asyncio.BaseEventLoop.default_exception_handler
 

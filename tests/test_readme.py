@@ -42,7 +42,7 @@ pytestmark = pytest.mark.real_time("each snippet is a program, most of them plac
 ROOT: Final = Path(__file__).parent.parent
 README: Final = ROOT / "README.md"
 SHELLS: Final = ("bash", "sh", "console")
-SNIPPET_LIMIT_S: Final = 50.0
+SNIPPET_LIMIT_S: Final = 100.0
 
 SET_UP = re.compile(r"(\./)?(scripts/\w+)\b")
 
