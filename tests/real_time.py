@@ -84,7 +84,8 @@ class Watch:
             now = waits_s()
             # Where the kernel tells nothing of waits, this thread's own lateness stands for them.
             own_s = 0.0 if now else _monotonic() - due_s
-            grown_s = [wait_s - before.get(thread, 0.0) for thread, wait_s in now.items()]
+            # One that is seen for the first time may have waited for long before.
+            grown_s = [wait_s - before[thread] for thread, wait_s in now.items() if thread in before]
             self.waited_s = max(self.waited_s, own_s, *grown_s)
             before, due_s = now, _monotonic() + WINDOW_S
 
