@@ -1,186 +1,358 @@
-"""`rtc-client call`, as it is typed: its options. Nothing heavy is imported before it runs."""
+"""`rtc-client call`: options become a config, a source and sinks; the call runs; its result is told."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any, Final
 
-import typer
+from rtc_client.audio.call_recording import RecordingFormat
+from rtc_client.audio.composed import SequenceSource
+from rtc_client.audio.echo_settings import EchoMode, EchoSettings
+from rtc_client.audio.files import AudioFileReader
+from rtc_client.audio.sinks import Sink, WavSink
+from rtc_client.audio.sources import FileSource, SilenceSource, Source, ToneSource
+from rtc_client.call.call import Call, connect
+from rtc_client.call.recorder import CallRecorder
+from rtc_client.call.result import CallResult
+from rtc_client.call.router import WireFrame, WireLog
+from rtc_client.call.taping import CassetteRecorder
+from rtc_client.cassette.cassette import check_replaceable
+from rtc_client.cli.controls import ControlOptions, Controls
+from rtc_client.cli.hardware import means_device, microphone_named, speaker_named
+from rtc_client.cli.options import frequency_hz, header_pair, set_up_logging, split_pair, text_or_file
+from rtc_client.cli.outcome import INTERNAL_ERROR, error_line, exit_status, failure, print_json
+from rtc_client.cli.signals import on_signals
+from rtc_client.cli.streams import complain, hush_libraries, say
+from rtc_client.cli.terminal import is_terminal
+from rtc_client.cli.view import watching
+from rtc_client.config import CallConfig, HandoffSettings
+from rtc_client.delegates.command import CommandHandoff
+from rtc_client.delegates.request import HandoffHandler
+from rtc_client.delegates.responses import OpenAIResponsesHandoff
+from rtc_client.errors import CassetteUnusable, ConfigError, RtcClientError
+from rtc_client.protocol.codec import dump_json
+from rtc_client.protocol.state import EndReason
+from rtc_client.protocol.transcript import Transcript
 
-from rtc_client.cli.commands.shared import BaseUrl, Header, Query, Verbose, flag
-
-
-class TransportChoice(StrEnum):
-    """How a call goes."""
-
-    WEBRTC = "webrtc"
-    WEBSOCKET = "websocket"
-
-
-class VersionChoice(StrEnum):
-    """The dialect of realtime."""
-
-    V1 = "v1"
-    V2 = "v2"
-
-
-class SidebandChoice(StrEnum):
-    """What a call does without its sideband."""
-
-    REQUIRE = "require"
-    PREFER = "prefer"
-    OFF = "off"
-
-
-class RecordFormat(StrEnum):
-    """Of a recording: Opus in Ogg, or without loss."""
-
-    OGG = "ogg"
-    WAV = "wav"
-    FLAC = "flac"
-
-
-class EchoChoice(StrEnum):
-    """What is done about the agent being heard by the microphone."""
-
-    AUTO = "auto"
-    HEADPHONES = "headphones"
-    HALF_DUPLEX = "half-duplex"
-    AEC = "aec"
+_EXPORTS: Final[dict[str, Callable[[Transcript], str]]] = {
+    ".txt": Transcript.as_text,
+    ".json": lambda transcript: dump_json(transcript.as_json()) + "\n",
+    ".vtt": Transcript.as_webvtt,
+}
+_OTHER_FORMATS: Final = {".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".webm"}
 
 
-class BargeInChoice(StrEnum):
-    """Who stops the agent's voice when the caller begins to speak."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """The options of the command, as they were typed."""
 
-    AUTO = "auto"
-    SERVER = "server"
-    LOCAL = "local"
-    OFF = "off"
+    base_url: str | None
+    sideband_url: str | None
+    sideband: str
+    transport: str
+    version: str | None
+    query: tuple[str, ...]
+    headers: tuple[str, ...]
+    model: str | None
+    voice: str | None
+    instructions: str | None
+    sources: tuple[str, ...]
+    wav: Path | None
+    out: Path | None
+    caller_out: Path | None
+    echo: EchoMode
+    noise_suppression: bool
+    gain_control: bool
+    say: tuple[str, ...]
+    say_file: Path | None
+    push_to_talk: bool
+    barge_in: str
+    hold: str | None
+    events: Path | None
+    transcript: Path | None
+    record: Path | None
+    record_format: RecordingFormat
+    cassette: Path | None
+    handoff_command: str | None
+    handoff_openai: str | None
+    max_duration_s: float
+    linger_s: float
+    remote_hangup: bool
+    allow_insecure: bool
+    json: bool
+    quiet: bool
 
 
-def call(
-    base_url: BaseUrl = None,
-    sideband_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="base of the sideband, when it is not the API base")
-    ] = None,
-    sideband: Annotated[
-        SidebandChoice, typer.Option(help="require events, go on without them, or do not ask for them")
-    ] = SidebandChoice.REQUIRE,
-    transport: Annotated[
-        TransportChoice, typer.Option(help="sound by RTP and events beside it, or both on one websocket")
-    ] = TransportChoice.WEBRTC,
-    version: Annotated[
-        VersionChoice | None, typer.Option("--version", help="of realtime; default: v1, on a websocket v2")
-    ] = None,
-    query: Query = None,
-    header: Header = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="default: gpt-realtime-1.5")] = None,
-    voice: Annotated[
-        str | None, typer.Option(metavar="NAME", help="the agent's voice; default: cove, on v2 marin")
-    ] = None,
-    instructions: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="what the agent is told to be")] = None,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--in", metavar="FILE|mic[:NAME]|silence|tone:HZ", help="what the caller says, in turn; repeatable"
+def run_call(options: CallOptions, *, verbose: bool) -> int:
+    """Place the call, tell its result, and return the exit status."""
+    if any(means_device(name) for name in (*options.sources, str(options.out))):
+        hush_libraries()
+    set_up_logging(verbose=verbose)
+    try:
+        if options.say and options.sideband == "off":
+            raise ConfigError("--say needs the sideband: leave out --sideband off")
+        keys = keys_from(options)
+        config = config_from(options)
+        source = source_from(options)
+        handoff = handoff_from(options)
+        keeper = None if options.record is None else CallRecorder(options.record, format=options.record_format)
+        sinks = sink_from(options), _wav_sink(options.caller_out)
+        with (
+            events_file(options.events) as wire_log,
+            cassette_in(options.cassette) as recorder,
+            transcript_file(options.transcript) as write_transcript,
+        ):
+            call = connect(
+                config,
+                source=source,
+                sink=sinks[0],
+                caller_sink=sinks[1],
+                wire_log=wire_log,
+                metered=True,
+                handoff=handoff,
+                cassette=recorder,
+                recorder=keeper,
+            )
+            result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet, keys=keys))
+            is_written = write_transcript(result.transcript)
+    except ConfigError as error:
+        result, signalled, is_written = failure(error), None, True
+    status = tell(result, signalled, json=options.json, quiet=options.quiet)
+    return status if is_written else status or INTERNAL_ERROR
+
+
+async def hold(
+    call: Call, say: Iterable[str], *, quiet: bool, keys: ControlOptions | None = None
+) -> tuple[CallResult, int | None]:
+    """Run `call` from dialling to its end; return its result, and the exit status of the signal that ended it."""
+    controls = Controls(call, keys or ControlOptions())
+    hangups: list[asyncio.Task[None]] = []
+
+    def hang_up() -> None:
+        hangups.append(asyncio.create_task(call.hangup(EndReason.INTERRUPTED), name="signal-hangup"))
+
+    with on_signals(hang_up) as signalled:
+        async with aclosing(controls), watching(call, controls, quiet=quiet):
+            try:
+                async with call:
+                    for text in say:
+                        await call.say(text)
+                    controls.say_file()
+                    await call.wait_ended()
+            except Exception:
+                # How it went is in the result, and told from there; anything else goes on as what it is: a bug.
+                if call.result.error is None and call.result.end is None:
+                    raise
+            await asyncio.gather(*hangups)
+    return call.result, signalled.status
+
+
+def tell(result: CallResult, signalled: int | None, *, json: bool, quiet: bool) -> int:
+    """Print what the options ask for and return the exit status."""
+    status = exit_status(result, signalled=signalled)
+    if (line := error_line(result)) is not None and signalled is None:
+        complain(line)
+    recording = result.recording
+    if recording is not None and recording.failure is not None and (json or quiet):
+        complain(f"rtc-client: {recording.as_text()}")
+    if json:
+        return print_json(result, status)
+    if not quiet and result.duration_s is not None:
+        return say(result.as_text(), status)
+    return status
+
+
+def config_from(options: CallOptions) -> CallConfig:
+    """Return the config that options and environment make.
+
+    Raises:
+        ConfigError: One of them cannot work.
+    """
+    given: dict[str, Any] = {
+        "base_url": options.base_url,
+        "sideband_url": options.sideband_url,
+        "model": options.model,
+        "voice": options.voice,
+        "instructions": text_or_file("the instructions", options.instructions),
+    }
+    return CallConfig.from_env(
+        **{name: value for name, value in given.items() if value is not None},
+        sideband=options.sideband,
+        transport=options.transport,
+        version=options.version,
+        query=tuple(split_pair("--query", "=", item) for item in options.query),
+        headers=dict(header_pair(item) for item in options.headers),
+        echo=EchoSettings(
+            mode=options.echo, noise_suppression=options.noise_suppression, gain_control=options.gain_control
         ),
-    ] = None,
-    wav: Annotated[Path | None, typer.Option(metavar="FILE", help="the same as --in FILE")] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.wav|speaker[:NAME]", help="write what the agent says, or play it")
-    ] = None,
-    caller_out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what was really sent")] = None,
-    echo: Annotated[
-        EchoChoice,
-        typer.Option(help="where the microphone hears the speaker: nothing, turn it down, or cancel (extra: aec)"),
-    ] = EchoChoice.AUTO,
-    no_noise_suppression: Annotated[
-        bool, flag("--no-noise-suppression", help="leave steady noise in what the microphone hears (--echo aec)")
-    ] = False,
-    gain_control: Annotated[
-        bool, flag("--gain-control", help="make a distant or quiet caller louder (--echo aec)")
-    ] = False,
-    say: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="send a text message; repeatable")] = None,
-    push_to_talk: Annotated[
-        bool, flag("--push-to-talk", help="the caller is muted but while space is held; needs a terminal")
-    ] = False,
-    barge_in: Annotated[
-        BargeInChoice, typer.Option(help="who silences the agent when the caller speaks: the server, our own ear")
-    ] = BargeInChoice.AUTO,
-    say_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="say this into the running call, and again at the key f")
-    ] = None,
-    events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every sideband frame")] = None,
-    transcript: Annotated[
-        Path | None, typer.Option(metavar="FILE.txt|json|vtt", help="write who said what, as text, JSON or captions")
-    ] = None,
-    record: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="record both voices, events, captions and the result there")
-    ] = None,
-    record_format: Annotated[RecordFormat, typer.Option(help="of the sound, in two channels")] = RecordFormat.OGG,
-    cassette: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="record the call there, without secrets and addresses")
-    ] = None,
-    handoff_command: Annotated[
-        str | None, typer.Option(metavar="CMD", help="this program does what the agent asks for: JSON in, lines out")
-    ] = None,
-    handoff_openai: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="this model does it, by the Responses API (extra: openai)")
-    ] = None,
-    hold: Annotated[
-        str | None, typer.Option(metavar="tone|FILE", help="what the caller hears while a handoff is worked at")
-    ] = None,
-    max_duration: Annotated[float, typer.Option(metavar="S", help="hang up S seconds after connecting")] = 600.0,
-    linger: Annotated[
-        float, typer.Option(metavar="S", help="after the end of --in, hang up once the agent was silent for S seconds")
-    ] = 3.0,
-    no_remote_hangup: Annotated[
-        bool, flag("--no-remote-hangup", help="do not tell the server that the call is over")
-    ] = False,
-    allow_insecure: Annotated[bool, flag("--allow-insecure", help="let plain http and ws leave this machine")] = False,
-    json: Annotated[bool, flag("--json", help="print one JSON object on stdout, also when the call fails")] = False,
-    quiet: Annotated[bool, flag("--quiet", help="no live view and no report; errors are still told")] = False,
-    verbose: Verbose = False,
-) -> None:
-    """Place one voice call and report what it was. The key comes from $OPENAI_API_KEY only."""
-    from rtc_client.cli.call import CallOptions, run_call
-
-    options = CallOptions(
-        base_url=base_url,
-        sideband_url=sideband_url,
-        sideband=sideband.value,
-        transport=transport.value,
-        version=None if version is None else version.value,
-        query=tuple(query or ()),
-        headers=tuple(header or ()),
-        model=model,
-        voice=voice,
-        instructions=instructions,
-        sources=tuple(source or ()),
-        wav=wav,
-        out=out,
-        caller_out=caller_out,
-        echo=echo.value,
-        noise_suppression=not no_noise_suppression,
-        gain_control=gain_control,
-        say=tuple(say or ()),
-        say_file=say_file,
-        push_to_talk=push_to_talk,
-        barge_in=barge_in.value,
-        hold=hold,
-        events=events,
-        transcript=transcript,
-        record=record,
-        record_format=record_format.value,
-        cassette=cassette,
-        handoff_command=handoff_command,
-        handoff_openai=handoff_openai,
-        max_duration_s=max_duration,
-        linger_s=linger,
-        remote_hangup=not no_remote_hangup,
-        allow_insecure=allow_insecure,
-        json=json,
-        quiet=quiet,
+        max_duration_s=options.max_duration_s,
+        linger_s=options.linger_s,
+        barge_in=options.barge_in,
+        handoffs=HandoffSettings(hold=options.hold),
+        remote_hangup=options.remote_hangup,
+        allow_insecure=options.allow_insecure,
     )
-    raise typer.Exit(run_call(options, verbose=verbose))
+
+
+def source_from(options: CallOptions) -> Source:
+    """Return what `--in` or `--wav` names, several of them one behind the other; silence when neither is given.
+
+    Raises:
+        ConfigError: Both are given, a tone has no frequency, the microphone no name, or something stands behind what
+            never ends.
+    """
+    if options.sources and options.wav is not None:
+        raise ConfigError("give either --in or --wav, not both: they mean the same")
+    if options.wav is not None:
+        return FileSource(options.wav)
+    sources = [_source_named(name) for name in options.sources or ("silence",)]
+    for name, source in zip(options.sources[:-1], sources, strict=False):
+        if not isinstance(source, FileSource):
+            raise ConfigError(f"--in {name} never ends: what stands behind it would never be said")
+    return sources[0] if len(sources) == 1 else SequenceSource(*sources)
+
+
+def _source_named(name: str) -> Source:
+    if name == "silence":
+        return SilenceSource()
+    if name.startswith("tone:"):
+        return ToneSource(frequency_hz("--in", name.removeprefix("tone:")))
+    return microphone_named(name) or FileSource(Path(name))
+
+
+def sink_from(options: CallOptions) -> Sink | None:
+    """Return what `--out` names: a speaker or a file; None when it is not given.
+
+    Raises:
+        ConfigError: The file is no WAV, or the speaker has no name.
+    """
+    if options.out is None:
+        return None
+    return speaker_named(str(options.out)) or _wav_sink(options.out)
+
+
+def keys_from(options: CallOptions) -> ControlOptions:
+    """Return how the call is controlled by keys, and what is said into it.
+
+    Raises:
+        ConfigError: There are no keys to be pressed, or the file to be said cannot be used.
+    """
+    if options.push_to_talk and (options.quiet or not (is_terminal(sys.stdin) and is_terminal(sys.stderr))):
+        raise ConfigError("--push-to-talk needs a terminal, for its key: leave out --quiet, and redirect neither end")
+    if options.say_file is not None:
+        with AudioFileReader(options.say_file):
+            pass  # that it cannot be used is better known before the call
+    return ControlOptions(push_to_talk=options.push_to_talk, say_file=options.say_file)
+
+
+def handoff_from(options: CallOptions) -> HandoffHandler | None:
+    """Return what does what the agent asks for; None when nothing is named.
+
+    Raises:
+        ConfigError: Two things are named, or the command is none.
+    """
+    if options.handoff_command is not None and options.handoff_openai is not None:
+        raise ConfigError("give either --handoff-command or --handoff-openai, not both: one of them does the work")
+    if options.handoff_command is not None:
+        return CommandHandoff(options.handoff_command)
+    if options.handoff_openai is not None:
+        return OpenAIResponsesHandoff(options.handoff_openai)
+    return None
+
+
+@contextmanager
+def events_file(path: Path | None) -> Iterator[WireLog | None]:
+    """Yield what writes each sideband frame as one line of JSON, at once; None without a path.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise ConfigError(f"the events file {path} cannot be written: {error.strerror}") from None
+
+    def write(frame: WireFrame) -> None:
+        line = {"at_s": frame.at_s, "direction": frame.direction, "event": frame.event}
+        try:
+            file.write(dump_json(line) + "\n")
+        except OSError as error:
+            # An incomplete list of events must not pass for a whole one: this ends the call.
+            raise RtcClientError(f"the events file {path} cannot be written: {error.strerror}") from error
+
+    try:
+        yield write
+    finally:
+        with suppress(OSError):  # `write` has told it
+            file.close()
+
+
+@contextmanager
+def transcript_file(path: Path | None) -> Iterator[Callable[[Transcript], bool]]:
+    """Yield what writes a transcript in the format that the file's name asks for, and tells whether it could.
+
+    Raises:
+        ConfigError: The name asks for none, or the file cannot be written; if so, before the call.
+    """
+    if path is None:
+        yield lambda transcript: True
+        return
+    export = _EXPORTS.get(path.suffix.lower())
+    if export is None:
+        raise ConfigError(f"transcripts are written as {', '.join(_EXPORTS)}: give {path.name} one of these endings")
+    try:
+        # An older one goes before the call: what is there afterwards is of this call, or empty.
+        file = path.open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise ConfigError(f"the transcript {path} cannot be written: {error.strerror}") from None
+
+    def write(transcript: Transcript) -> bool:
+        try:
+            file.write(export(transcript))
+            file.flush()
+        except OSError as error:
+            complain(f"rtc-client: the transcript {path} cannot be written: {error.strerror}")
+            return False
+        return True
+
+    try:
+        yield write
+    finally:
+        with suppress(OSError):  # `write` has told it
+            file.close()
+
+
+@contextmanager
+def cassette_in(folder: Path | None) -> Iterator[CassetteRecorder | None]:
+    """Yield what records the call, whatever becomes of it, into a folder; None without one.
+
+    Raises:
+        CassetteUnusable: The folder cannot be written, or holds something else; if so, before the call.
+    """
+    if folder is None:
+        yield None
+        return
+    try:
+        check_replaceable(folder)
+    except OSError as error:
+        raise CassetteUnusable(f"the cassette {folder} cannot be written: {error.strerror}") from None
+    recorder = CassetteRecorder()
+    yield recorder
+    if recorder.has_begun:
+        recorder.cassette().save(folder)
+
+
+def _wav_sink(path: Path | None) -> Sink | None:
+    if path is None:
+        return None
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise ConfigError(f"recordings are written as WAV: name {path.name} {path.stem}.wav")
+    return WavSink(path)

@@ -1,34 +1,44 @@
-"""`rtc-client cassette`, as its commands are typed: their options. Nothing heavy is imported before it runs."""
+"""`rtc-client cassette`: compares two recorded calls, converts recordings of the reference client."""
 
 from __future__ import annotations
 
+import json as json_format
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
-import typer
+from rtc_client.cassette.reference import read
+from rtc_client.cassette.structure import Difference, differences
+from rtc_client.cli.outcome import USAGE
+from rtc_client.cli.streams import complain, say
+from rtc_client.errors import ConfigError
 
-from rtc_client.cli.commands.shared import flag
-
-DIFF_EPILOG = "exit status: 0 no difference, 1 they differ, 2 one of them cannot be read"
-
-
-def diff(
-    a: Annotated[Path, typer.Argument(metavar="A", help="a cassette, or a recording of the reference client")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="another")],
-    sequence: Annotated[bool, flag("--sequence", help="compare the order of the messages too")] = False,
-    json: Annotated[bool, flag("--json", help="print one JSON object on stdout")] = False,
-) -> None:
-    """Tell how two recorded calls differ in structure: not in ids, times, addresses, keys or words."""
-    from rtc_client.cli.cassette import run_diff
-
-    raise typer.Exit(run_diff(a, b, sequence=sequence, json=json))
+DIFFERENT: Final = 1
 
 
-def convert(
-    recording: Annotated[Path, typer.Argument(metavar="RECORDING", help="JSON file of the reference client's")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the cassette goes")],
-) -> None:
-    """Make a cassette of a recording of the reference client; it has no sound."""
-    from rtc_client.cli.cassette import run_convert
+def run_diff(a: Path, b: Path, *, sequence: bool, json: bool) -> int:
+    """Print what differs, one line each or as one object; return 0 for nothing, 1 for something, 2 for a bad file."""
+    try:
+        found = differences(read(a), read(b), sequence=sequence)
+    except ConfigError as error:
+        complain(f"rtc-client: {error}")
+        return USAGE
+    status = DIFFERENT if found else 0
+    if json:
+        told = {"differ": bool(found), "differences": [_as_json(one) for one in found]}
+        return say(json_format.dumps(told, ensure_ascii=False), status)
+    lines = [str(one) for one in found] or [f"no difference in structure between A ({a}) and B ({b})"]
+    return say("\n".join(lines), status)
 
-    raise typer.Exit(run_convert(recording, folder))
+
+def run_convert(recording: Path, folder: Path) -> int:
+    """Write the cassette of a recording; return 0, or 2 for a bad file or folder."""
+    try:
+        read(recording).save(folder)
+    except ConfigError as error:
+        complain(f"rtc-client: {error}")
+        return USAGE
+    return 0
+
+
+def _as_json(difference: Difference) -> dict[str, object]:
+    return {"where": difference.where, "a": difference.a, "b": difference.b}

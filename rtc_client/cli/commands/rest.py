@@ -1,60 +1,100 @@
-"""`rtc-client hangup` and `secret`, as they are typed: their options. Nothing heavy is imported before it runs."""
+"""`rtc-client hangup` and `rtc-client secret`: requests beside a call, and what came of them in a line or an object."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
-import typer
+from rtc_client.cli import streams
+from rtc_client.cli.options import header_pair, set_up_logging, split_pair, text_or_file
+from rtc_client.cli.outcome import status_of
+from rtc_client.errors import ConfigError, RequestRejected, RtcClientError
+from rtc_client.signaling.rest import RealtimeApi
 
-from rtc_client.cli.commands.shared import BaseUrl, Header, Query, Verbose, flag
-
-EPILOG = "exit status: 0 done, 1 internal error, 2 usage (also no key), 3 refused or no answer, 130 interrupted"
+_NO_SECRET: Final = {"value": None, "expires_at": None, "session": None}
 
 
-def hangup(
-    call_id: Annotated[str, typer.Argument(metavar="CALL_ID", help="as a call's report tells it, rtc_…")],
-    base_url: BaseUrl = None,
-    query: Query = None,
-    header: Header = None,
-    allow_insecure: Annotated[bool, flag("--allow-insecure", help="let plain http leave this machine")] = False,
-    json: Annotated[bool, flag("--json", help="print one JSON object on stdout, also when it fails")] = False,
-    verbose: Verbose = False,
-) -> None:
-    """Hang up a call by its id, whoever placed it. The key comes from $OPENAI_API_KEY only."""
-    from rtc_client.cli.rest import RestOptions, run_hangup
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestOptions:
+    """The options that both verbs have, as they were typed."""
 
-    options = RestOptions(
-        base_url=base_url,
-        query=tuple(query or ()),
-        headers=tuple(header or ()),
-        allow_insecure=allow_insecure,
-        json=json,
+    base_url: str | None
+    query: tuple[str, ...]
+    headers: tuple[str, ...]
+    allow_insecure: bool
+    json: bool
+
+
+def run_hangup(call_id: str, options: RestOptions, *, verbose: bool) -> int:
+    """Hang up a call by its id, tell it, and return the exit status."""
+
+    async def hang_up(api: RealtimeApi) -> dict[str, object]:
+        await api.hangup(call_id)
+        return {}
+
+    return _run(hang_up, {"call_id": call_id}, options, verbose, lambda _: f"call {call_id} is hung up")
+
+
+def run_secret(session: str | None, expires_after_s: int | None, options: RestOptions, *, verbose: bool) -> int:
+    """Mint an ephemeral key, print it, and return the exit status."""
+
+    async def mint(api: RealtimeApi) -> dict[str, object]:
+        secret = await api.create_client_secret(_session(session), expires_after_s=expires_after_s)
+        return {"value": secret.value, "expires_at": secret.expires_at, "session": secret.session}
+
+    return _run(mint, _NO_SECRET, options, verbose, lambda told: str(told["value"]))
+
+
+def _run(
+    ask: Callable[[RealtimeApi], Awaitable[dict[str, object]]],
+    empty: dict[str, Any],
+    options: RestOptions,
+    verbose: bool,
+    line: Callable[[dict[str, Any]], str],
+) -> int:
+    set_up_logging(verbose=verbose)
+    told, error = dict(empty), None
+    try:
+        told |= asyncio.run(_ask(ask, options))
+    except RtcClientError as failure:
+        error = failure
+        streams.complain(f"rtc-client: {failure}")
+    status = status_of(error)
+    if options.json:
+        return streams.say(json.dumps(told | {"exit_status": status, "error": _error_json(error)}), status)
+    return streams.say(line(told), status) if error is None else status
+
+
+async def _ask(ask: Callable[[RealtimeApi], Awaitable[dict[str, object]]], options: RestOptions) -> dict[str, object]:
+    given: dict[str, Any] = {} if options.base_url is None else {"base_url": options.base_url}
+    api = RealtimeApi.from_env(
+        **given,
+        query=[split_pair("--query", "=", item) for item in options.query],
+        headers=dict(header_pair(item) for item in options.headers),
+        allow_insecure=options.allow_insecure,
     )
-    raise typer.Exit(run_hangup(call_id, options, verbose=verbose))
+    async with api:
+        return await ask(api)
 
 
-def secret(
-    session: Annotated[
-        str | None, typer.Option(metavar="JSON|@FILE", help="session of the type realtime or transcription")
-    ] = None,
-    expires_after: Annotated[
-        int | None, typer.Option(metavar="S", help="how long it begins sessions, 10 to 7200 seconds; default: 600")
-    ] = None,
-    base_url: BaseUrl = None,
-    query: Query = None,
-    header: Header = None,
-    allow_insecure: Annotated[bool, flag("--allow-insecure", help="let plain http leave this machine")] = False,
-    json: Annotated[bool, flag("--json", help="print one JSON object on stdout, also when it fails")] = False,
-    verbose: Verbose = False,
-) -> None:
-    """Print a new ephemeral key for a browser, a device or a call. Our own key comes from $OPENAI_API_KEY only."""
-    from rtc_client.cli.rest import RestOptions, run_secret
+def _session(text: str | None) -> dict[str, object] | None:
+    given = text_or_file("the session", text)
+    if given is None:
+        return None
+    try:
+        session = json.loads(given)
+    except (ValueError, RecursionError):
+        session = None
+    if not isinstance(session, dict):
+        raise ConfigError('--session needs a JSON object, as in {"type": "realtime", "instructions": "Be brief."}')
+    return session
 
-    options = RestOptions(
-        base_url=base_url,
-        query=tuple(query or ()),
-        headers=tuple(header or ()),
-        allow_insecure=allow_insecure,
-        json=json,
-    )
-    raise typer.Exit(run_secret(session, expires_after, options, verbose=verbose))
+
+def _error_json(error: RtcClientError | None) -> dict[str, object] | None:
+    if error is None:
+        return None
+    status = error.status if isinstance(error, RequestRejected) else None
+    return {"type": type(error).__name__, "message": str(error), "status": status}

@@ -1,47 +1,147 @@
-"""`rtc-client transcribe`, as it is typed: its options. Nothing heavy is imported before it runs."""
+"""`rtc-client transcribe`: what a file, or a microphone, says is printed as its text settles."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
-from rtc_client.cli.commands.shared import BaseUrl, Header, Query, Verbose, flag
+from rtc_client.audio.sources import FileSource, Source
+from rtc_client.call.call import Call, connect
+from rtc_client.call.result import CallResult
+from rtc_client.cli.call import events_file, hold
+from rtc_client.cli.hardware import means_device, microphone_named
+from rtc_client.cli.options import header_pair, set_up_logging, split_pair
+from rtc_client.cli.outcome import error_line, exit_status, failure, print_json
+from rtc_client.cli.streams import complain, hush_libraries, say
+from rtc_client.config import CallConfig
+from rtc_client.errors import ConfigError, RtcClientError
+from rtc_client.protocol.redact import printable
 
 
-def transcribe(
-    source: Annotated[str, typer.Argument(metavar="FILE|mic[:NAME]", help="what is written down, in real time")],
-    base_url: BaseUrl = None,
-    query: Query = None,
-    header: Header = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="default: gpt-4o-mini-transcribe")] = None,
-    events: Annotated[
-        Path | None, typer.Option(metavar="FILE.jsonl", help="write every frame, those of the sound too")
-    ] = None,
-    max_duration: Annotated[
-        float | None, typer.Option(metavar="S", help="stop S seconds after connecting; default: at the end of FILE")
-    ] = None,
-    linger: Annotated[
-        float, typer.Option(metavar="S", help="after the end of FILE, stop once no text has come for S seconds")
-    ] = 3.0,
-    allow_insecure: Annotated[bool, flag("--allow-insecure", help="let plain ws leave this machine")] = False,
-    json: Annotated[bool, flag("--json", help="print one JSON object on stdout instead of the text")] = False,
-    verbose: Verbose = False,
-) -> None:
-    """Print what is said as its text settles, one line a turn. The key comes from $OPENAI_API_KEY only."""
-    from rtc_client.cli.transcribe import TranscribeOptions, run_transcribe
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribeOptions:
+    """The options of the command, as they were typed."""
 
-    options = TranscribeOptions(
-        source=source,
-        base_url=base_url,
-        query=tuple(query or ()),
-        headers=tuple(header or ()),
-        model=model,
-        events=events,
-        max_duration_s=max_duration,
-        linger_s=linger,
-        allow_insecure=allow_insecure,
-        json=json,
+    source: str
+    base_url: str | None
+    query: tuple[str, ...]
+    headers: tuple[str, ...]
+    model: str | None
+    events: Path | None
+    max_duration_s: float | None
+    linger_s: float
+    allow_insecure: bool
+    json: bool
+
+
+def run_transcribe(options: TranscribeOptions, *, verbose: bool) -> int:
+    """Write down what is said, and return the exit status."""
+    if means_device(options.source):
+        hush_libraries()
+    set_up_logging(verbose=verbose)
+    unread = 0
+    try:
+        config, source = config_from(options), source_of(options.source)
+        with events_file(options.events) as wire_log, _page(is_silent=options.json) as page:
+            call = connect(config, source=source, wire_log=wire_log)
+            result, signalled = asyncio.run(_write_down(call, page))
+            unread = page.status
+    except ConfigError as error:
+        result, signalled = failure(error), None
+    status = exit_status(result, signalled=signalled)
+    if (line := error_line(result)) is not None and signalled is None:
+        complain(line)
+    return print_json(result, status) if options.json else status or unread
+
+
+def config_from(options: TranscribeOptions) -> CallConfig:
+    """Return the config that options and environment make.
+
+    Raises:
+        ConfigError: One of them cannot work.
+    """
+    given: dict[str, Any] = {"base_url": options.base_url, "transcription_model": options.model}
+    return CallConfig.from_env(
+        **{"voice": None} | {name: value for name, value in given.items() if value is not None},
+        transport="websocket",
+        mode="transcription",
+        query=tuple(split_pair("--query", "=", item) for item in options.query),
+        headers=dict(header_pair(item) for item in options.headers),
+        max_duration_s=options.max_duration_s,
+        linger_s=options.linger_s,
+        allow_insecure=options.allow_insecure,
     )
-    raise typer.Exit(run_transcribe(options, verbose=verbose))
+
+
+def source_of(name: str) -> Source:
+    """Return what is to be written down.
+
+    Raises:
+        ConfigError: The microphone has no name.
+    """
+    return microphone_named(name) or FileSource(Path(name))
+
+
+class _Page:
+    """What is shown of a transcription: settled texts line by line, and on a terminal the one that is growing."""
+
+    def __init__(self, live: Live | None, *, is_silent: bool) -> None:
+        self._live, self._is_silent = live, is_silent
+        self._told: set[tuple[int, str | None]] = set()
+        self.status = 0
+        """1 when a text could not be delivered."""
+
+    def show(self, call: Call, *, is_over: bool = False) -> None:
+        """Show what is new; once the call is over, also a text that never settled."""
+        growing = ""
+        for entry in call.transcript if not self._is_silent else ():
+            key = entry.at_ms, entry.item_id
+            if key in self._told or not entry.text:
+                continue
+            if entry.final or is_over:
+                self._told.add(key)
+                self._print(printable(entry.text))
+            else:
+                growing = printable(entry.text)
+        if self._live is not None:
+            self._live.update(Text(growing, style="italic dim"), refresh=True)
+
+    def _print(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.print(Text(text))
+        else:
+            self.status = say(text, self.status)
+
+
+@contextmanager
+def _page(*, is_silent: bool) -> Iterator[_Page]:
+    console = Console()
+    if is_silent or not console.is_terminal:
+        yield _Page(None, is_silent=is_silent)
+        return
+    with Live(console=console, refresh_per_second=8, transient=True) as live:
+        yield _Page(live, is_silent=False)
+
+
+async def _write_down(call: Call, page: _Page) -> tuple[CallResult, int | None]:
+    following = asyncio.create_task(_follow(call, page), name="transcribe-follow")
+    try:
+        return await hold(call, (), quiet=True)
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+        page.show(call, is_over=True)
+
+
+async def _follow(call: Call, page: _Page) -> None:
+    with suppress(RtcClientError):  # it is told with the result
+        async for _ in call.events():
+            page.show(call)

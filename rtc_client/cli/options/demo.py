@@ -1,0 +1,22 @@
+"""`rtc-client demo`, as it is typed: its options. Nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtc_client.cli.commands.shared import Verbose, flag
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", help="where the recordings and the report go")] = Path("demo-call"),
+    json: Annotated[bool, flag("--json", help="print one JSON object on stdout")] = False,
+    quiet: Annotated[bool, flag("--quiet", help="no live view and no report")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Call the embedded fake answerer: real HTTP, ICE, DTLS, SRTP, Opus and websocket, all within this machine."""
+    from rtc_client.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(folder, json=json, quiet=quiet, verbose=verbose))
