@@ -1,35 +1,35 @@
 """The public names, each from the room it lives in; `rtc_client` hands them out. No code."""
 
 from rtc_client import sync
-from rtc_client.audio.clips import ClipEncoding, ClipSource, OpusClip, PacketSource
-from rtc_client.audio.composed import EchoAware, GainSource, MixSource, SequenceSource
-from rtc_client.audio.device_choice import AudioDevice
-from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRecord, DeviceRestored
-from rtc_client.audio.devices import find_device, list_devices
-from rtc_client.audio.echo import EchoCancelled
-from rtc_client.audio.echo_settings import EchoSettings
-from rtc_client.audio.echo_warning import EchoHeard
+from rtc_client.audio.devices.microphone import Microphone
+from rtc_client.audio.devices.portaudio import find_device, list_devices
+from rtc_client.audio.devices.reports import DeviceGlitched, DeviceLost, DeviceRecord, DeviceRestored
+from rtc_client.audio.devices.selection import AudioDevice
+from rtc_client.audio.devices.speaker import Speaker
+from rtc_client.audio.echo.config import EchoSettings
+from rtc_client.audio.echo.control import EchoCancelled
+from rtc_client.audio.echo.far_end import PlayedSound
+from rtc_client.audio.echo.warning import EchoHeard
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
-from rtc_client.audio.microphone import Microphone
-from rtc_client.audio.played import PlayedSound
-from rtc_client.audio.recording import OggRecorder, PacketSink
-from rtc_client.audio.sinks import CallbackSink, NullSink, NumpySink, Sink, TeeSink, WavSink
-from rtc_client.audio.sources import (
+from rtc_client.audio.sinks.base import PacketSink, Sink, TimedSink
+from rtc_client.audio.sinks.basic import CallbackSink, NullSink, NumpySink, TeeSink, WavSink
+from rtc_client.audio.sinks.ogg_recorder import OggRecorder
+from rtc_client.audio.sources.base import EchoAware, PacketSource, Source, TimedSource
+from rtc_client.audio.sources.basic import (
     ArraySource,
     FileSource,
     IteratorSource,
     PushSource,
     SilenceSource,
-    Source,
     ToneSource,
     WavSource,
 )
-from rtc_client.audio.speaker import Speaker
-from rtc_client.audio.timed import TimedSink, TimedSource
-from rtc_client.call.call import Call, ToolContext, connect
-from rtc_client.call.equipped import ToolDecorator
-from rtc_client.call.handoffs import HandoffRecord
-from rtc_client.call.notices import (
+from rtc_client.audio.sources.clips import ClipEncoding, ClipSource, OpusClip
+from rtc_client.audio.sources.mixer import GainSource, MixSource, SequenceSource
+from rtc_client.call.call import Call, ToolContext
+from rtc_client.call.cassette_recorder import CassetteRecorder
+from rtc_client.call.connect import connect
+from rtc_client.call.events.local_events import (
     BargedIn,
     CallEnded,
     CallEvent,
@@ -43,23 +43,24 @@ from rtc_client.call.notices import (
     SidebandLost,
     ToolCallEnded,
 )
-from rtc_client.call.recorder import CallRecorder
+from rtc_client.call.events.router import WireFrame
+from rtc_client.call.media.stats import CallStats
+from rtc_client.call.media.streams import AudioChunk, TranscriptChunk
+from rtc_client.call.recording.recorder import CallRecorder
 from rtc_client.call.result import AudioTotals, CallResult, RecordingReport
-from rtc_client.call.router import WireFrame
-from rtc_client.call.stats import CallStats
-from rtc_client.call.streams import AudioChunk, TranscriptChunk
-from rtc_client.call.taping import CassetteRecorder
-from rtc_client.call.tools import OfferedTool, ToolCallRecord
-from rtc_client.call.typed_tool import TypedTool
+from rtc_client.call.tool_decorator import ToolDecorator
+from rtc_client.call.tools.handoffs import HandoffRecord
+from rtc_client.call.tools.tool_calls import OfferedTool, ToolCallRecord
+from rtc_client.call.tools.typed_tool import TypedTool
 from rtc_client.cassette.cassette import Cassette
-from rtc_client.cassette.reference import read as read_cassette
-from rtc_client.cassette.structure import Difference as CassetteDifference
-from rtc_client.cassette.structure import differences as cassette_differences
+from rtc_client.cassette.comparison import Difference as CassetteDifference
+from rtc_client.cassette.comparison import differences as cassette_differences
+from rtc_client.cassette.reference_client import read as read_cassette
 from rtc_client.config import CallConfig, Deadlines, HandoffSettings, IceServer, OpusSettings
 from rtc_client.delegates.command import CommandHandoff
-from rtc_client.delegates.request import HandoffHandler, HandoffRequest, Progress
-from rtc_client.delegates.responses import DelegateTool, OpenAIResponsesHandoff
-from rtc_client.delegates.tool import HandoffTool
+from rtc_client.delegates.handoff_request import HandoffHandler, HandoffRequest, Progress
+from rtc_client.delegates.handoff_tool import HandoffTool
+from rtc_client.delegates.openai_responses import DelegateTool, OpenAIResponsesHandoff
 from rtc_client.errors import (
     AnswererUnreachable,
     AnswerInvalid,
@@ -102,8 +103,12 @@ from rtc_client.errors import (
     WrongThread,
 )
 from rtc_client.keys import ApiKey, ClientSecret
-from rtc_client.protocol.asked import FinishedResponse
-from rtc_client.protocol.audio_settings import (
+from rtc_client.protocol.call_state import CallState, End, EndReason
+from rtc_client.protocol.call_timeline import Timings
+from rtc_client.protocol.delegation.handoff import ActiveEntry
+from rtc_client.protocol.transcript.transcript import Transcript, TranscriptEntry
+from rtc_client.protocol.turns.response_matching import FinishedResponse
+from rtc_client.protocol.wire.audio_settings import (
     AudioFormat,
     AudioInputSettings,
     AudioOutputSettings,
@@ -118,7 +123,7 @@ from rtc_client.protocol.audio_settings import (
     TurnDetection,
     VoiceReference,
 )
-from rtc_client.protocol.commands import (
+from rtc_client.protocol.wire.commands import (
     AppendAudio,
     AppendHandoffOutput,
     CancelResponse,
@@ -134,7 +139,7 @@ from rtc_client.protocol.commands import (
     TruncateItem,
     UpdateSession,
 )
-from rtc_client.protocol.events import (
+from rtc_client.protocol.wire.events import (
     AgentTextDone,
     AgentTranscriptClosed,
     AgentTranscriptDelta,
@@ -189,8 +194,7 @@ from rtc_client.protocol.events import (
     SpeechStopped,
     UnknownEvent,
 )
-from rtc_client.protocol.handoff import ActiveEntry
-from rtc_client.protocol.items import (
+from rtc_client.protocol.wire.items import (
     AudioPart,
     ContentPart,
     FunctionCallItem,
@@ -214,8 +218,8 @@ from rtc_client.protocol.items import (
     OutputText,
     TextPart,
 )
-from rtc_client.protocol.model import UNSET, UnknownModel, UnsetType
-from rtc_client.protocol.responses import (
+from rtc_client.protocol.wire.model import UNSET, UnknownModel, UnsetType
+from rtc_client.protocol.wire.responses import (
     CachedTokens,
     DetectedLanguage,
     ErrorDetail,
@@ -230,8 +234,8 @@ from rtc_client.protocol.responses import (
     TranscriptionUsage,
     Usage,
 )
-from rtc_client.protocol.session import SessionSettings
-from rtc_client.protocol.session_models import (
+from rtc_client.protocol.wire.session import SessionSettings
+from rtc_client.protocol.wire.sessions import (
     PromptReference,
     RealtimeSession,
     Reasoning,
@@ -242,9 +246,7 @@ from rtc_client.protocol.session_models import (
     TranscriptionSession,
     V1Session,
 )
-from rtc_client.protocol.state import CallState, End, EndReason
-from rtc_client.protocol.timeline import Timings
-from rtc_client.protocol.tools import (
+from rtc_client.protocol.wire.tools import (
     ApprovalFilter,
     FunctionChoice,
     FunctionTool,
@@ -253,8 +255,7 @@ from rtc_client.protocol.tools import (
     Tool,
     ToolFilter,
 )
-from rtc_client.protocol.transcript import Transcript, TranscriptEntry
-from rtc_client.signaling.rest import RealtimeApi
+from rtc_client.signaling.realtime_api import RealtimeApi
 
 __all__ = [
     # placing a call

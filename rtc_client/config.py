@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from rtc_client.audio.echo_settings import EchoSettings
+from rtc_client.audio.echo.config import EchoSettings
 from rtc_client.errors import ConfigError
 from rtc_client.keys import ApiKey, ClientSecret, KeyRing, check_api_key
 from rtc_client.protocol import urls
-from rtc_client.protocol.commands import check_text
-from rtc_client.protocol.dialect import Transport, check_mode, version_of, voice_of
-from rtc_client.protocol.handoff import LongOutput, PrefixRule
-from rtc_client.protocol.session import (
+from rtc_client.protocol.delegation.handoff import LongOutput, PrefixRule
+from rtc_client.protocol.wire.commands import check_text
+from rtc_client.protocol.wire.dialect import Transport, check_mode, version_of, voice_of
+from rtc_client.protocol.wire.session import (
     DEFAULT_MODEL,
     DEFAULT_TRANSCRIPTION_MODEL,
     Mode,

@@ -21,7 +21,7 @@ from typing import Final
 import pytest
 from _pytest.runner import runtestprotocol
 
-from rtc_client.audio import pacing
+from rtc_client.audio import ticker as pacing
 from rtc_client.audio.frames import FRAME_S
 
 LATE_S: Final = 0.02

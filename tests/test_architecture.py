@@ -22,7 +22,7 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
 
 LINT = "import sys, importlinter.cli; sys.exit(importlinter.cli.lint_imports(no_cache=True, no_logo=True))"
 
-LONG_FILE_LINES = 400
+LONG_FILE_LINES = 600
 
 
 def module_id(path: Path) -> str:
@@ -57,7 +57,19 @@ def test_every_import_keeps_to_the_contracts() -> None:
 
 # --- that the contracts can fail -------------------------------------------------------------------------------------
 
+SUB_ROOMS = [
+    f"{container.removeprefix('rtc_client.')}.{name}"
+    for contract in CONTRACTS
+    for container in contract.get("containers", [])
+    if container != "rtc_client"
+    for layer in contract["layers"]
+    for name in layer.split(" | ")
+    if name != "pytest_plugin"
+]
+"""What the contracts inside a room name."""
+
 EMPTY_HOUSE = [
+    *(f"{room}.__init__" for room in ("audio", "protocol", "call", "testing", "cli")),
     "__init__",
     "errors",
     "clock",
@@ -67,22 +79,18 @@ EMPTY_HOUSE = [
     *(
         f"{room}.{file}"
         for room in (
-            "protocol",
-            "audio",
             "cassette",
             "signaling",
             "sideband",
             "peer",
             "delegates",
-            "call",
             "sync",
-            "testing",
-            "cli",
+            *SUB_ROOMS,
         )
         for file in ("__init__", "a", "b")
     ),
-    "audio.devices",
-    "delegates.responses",
+    "audio.devices.portaudio",
+    "delegates.openai_responses",
     "testing.pytest_plugin",
 ]
 
@@ -96,59 +104,71 @@ class Trespass:
 
 
 ALLOWED = {
-    "__init__": "from rtc_client.call.a import something",
+    "__init__": "from rtc_client.call.engine.a import something",
     "errors": "import enum",
-    "cli.a": "import typer, rich; from rtc_client.testing import a; from rtc_client.call import b",
-    "sync.a": "from rtc_client.call import a; from rtc_client import config",
-    "call.a": "from rtc_client.peer import a; from rtc_client.signaling import a",
-    "testing.a": "import aiohttp, aiortc, numpy, av; from rtc_client.audio import a; from rtc_client import errors",
+    "cli.commands.a": "import typer, rich; from rtc_client.testing.calls import a; from rtc_client.call import engine",
+    "sync.a": "from rtc_client.call.engine import a; from rtc_client import config",
+    "call.engine.a": "from rtc_client.peer import a; from rtc_client.signaling import a",
+    "testing.calls.a": "import aiohttp, aiortc, numpy, av; from rtc_client.audio.codecs import a",
     "testing.pytest_plugin": "import pytest, pytest_asyncio; from rtc_client import config",
     "signaling.__init__": "import httpx",
     "signaling.a": "import httpx; from rtc_client import config",
-    "sideband.a": "import websockets.asyncio.client; from rtc_client.protocol import a",
-    "delegates.responses": "import openai; from rtc_client.protocol import a",
+    "sideband.a": "import websockets.asyncio.client; from rtc_client.protocol.wire import a",
+    "delegates.openai_responses": "import openai; from rtc_client.protocol.wire import a",
     "peer.a": "import aiortc, aioice, pylibsrtp, numpy, av",
-    "audio.a": "import numpy, av; from rtc_client import clock",
-    "audio.devices": "import sounddevice",
-    "audio.aec": "import pywebrtc_audio",
-    "protocol.a": "import msgspec",
+    "audio.codecs.a": "import numpy, av; from rtc_client import clock",
+    "audio.devices.portaudio": "import sounddevice",
+    "audio.echo.canceller": "import pywebrtc_audio",
+    "protocol.wire.a": "import msgspec",
     "tls": "import certifi",
-    "config": "from rtc_client.protocol import a",
+    "config": "from rtc_client.protocol.wire import a",
 }
 
 TRESPASSES = {
-    "upwards": Trespass({"protocol.a": "from rtc_client import config"}, {"rooms"}),
+    "upwards": Trespass({"protocol.wire.a": "from rtc_client import config"}, {"rooms"}),
     "upwards-from-the-bottom": Trespass({"errors": "from rtc_client import clock"}, {"rooms"}),
     "sideways": Trespass({"signaling.a": "from rtc_client.peer import a"}, {"rooms"}),
-    "sideways-late": Trespass({"audio.a": "def f():\n    from rtc_client.protocol import a"}, {"rooms"}),
+    "sideways-late": Trespass({"audio.codecs.a": "def f():\n    from rtc_client.protocol.wire import a"}, {"rooms"}),
     "a-room-not-in-the-plan": Trespass({"utils": ""}, {"rooms"}),
-    "the-public-names": Trespass({"call.a": "from rtc_client import CallConfig"}, {"facade"}),
+    "the-public-names": Trespass({"call.engine.a": "from rtc_client import CallConfig"}, {"facade"}),
     "a-cycle": Trespass(
-        {"audio.a": "from rtc_client.audio import b", "audio.b": "from rtc_client.audio import a"}, {"cycles"}
+        {
+            "audio.codecs.a": "from rtc_client.audio.codecs import b",
+            "audio.codecs.b": "from rtc_client.audio.codecs import a",
+        },
+        {"cycles"},
     ),
-    "the-fake-uses-the-codec": Trespass({"testing.a": "from rtc_client.protocol import a"}, {"fake"}),
-    "the-fake-uses-the-config": Trespass({"testing.a": "import rtc_client.config"}, {"fake"}),
-    "the-plugin-uses-a-call": Trespass({"testing.pytest_plugin": "from rtc_client.call import a"}, {"fake"}),
-    "the-fake-uses-the-peer": Trespass({"testing.b": "from rtc_client.peer.a import x"}, {"fake"}),
-    "httpx-in-a-call": Trespass({"call.a": "import httpx"}, {"httpx"}),
-    "websockets-in-the-fake": Trespass({"testing.a": "import websockets"}, {"websockets"}),
-    "aiortc-in-audio": Trespass({"audio.a": "from aiortc import MediaStreamTrack"}, {"aiortc"}),
+    "the-fake-uses-the-codec": Trespass({"testing.calls.a": "from rtc_client.protocol.wire import a"}, {"fake"}),
+    "the-fake-uses-the-config": Trespass({"testing.calls.a": "import rtc_client.config"}, {"fake"}),
+    "the-plugin-uses-a-call": Trespass({"testing.pytest_plugin": "from rtc_client.call.engine import a"}, {"fake"}),
+    "the-fake-uses-the-peer": Trespass({"testing.calls.b": "from rtc_client.peer.a import x"}, {"fake"}),
+    "httpx-in-a-call": Trespass({"call.engine.a": "import httpx"}, {"httpx"}),
+    "websockets-in-the-fake": Trespass({"testing.calls.a": "import websockets"}, {"websockets"}),
+    "aiortc-in-audio": Trespass({"audio.codecs.a": "from aiortc import MediaStreamTrack"}, {"aiortc"}),
     "aioice-in-a-call": Trespass({"call.__init__": "import aioice"}, {"aiortc"}),
     "pylibsrtp-in-the-sideband": Trespass({"sideband.a": "import pylibsrtp"}, {"aiortc"}),
     "aiohttp-in-signaling": Trespass({"signaling.a": "import aiohttp"}, {"aiohttp"}),
     "typer-in-the-config": Trespass({"config": "import typer"}, {"typer"}),
-    "rich-in-a-call": Trespass({"call.a": "from rich import print"}, {"typer"}),
-    "numpy-in-the-protocol": Trespass({"protocol.a": "import numpy as np"}, {"samples"}),
-    "av-in-the-command-line": Trespass({"cli.a": "import av"}, {"samples"}),
+    "rich-in-a-call": Trespass({"call.engine.a": "from rich import print"}, {"typer"}),
+    "numpy-in-the-protocol": Trespass({"protocol.wire.a": "import numpy as np"}, {"samples"}),
+    "av-in-the-command-line": Trespass({"cli.commands.a": "import av"}, {"samples"}),
     "numpy-beside-the-public-names": Trespass({"__init__": "import numpy"}, {"samples"}),
     "msgspec-in-the-sideband": Trespass({"sideband.a": "import msgspec"}, {"msgspec"}),
     "openai-in-another-delegate": Trespass({"delegates.a": "from openai import AsyncOpenAI"}, {"openai"}),
-    "a-delegate-uses-a-call": Trespass({"delegates.a": "from rtc_client.call import a"}, {"rooms"}),
-    "the-fake-uses-a-delegate": Trespass({"testing.a": "from rtc_client.delegates import a"}, {"fake"}),
-    "sound-hardware-in-another-file": Trespass({"audio.a": "import sounddevice"}, {"sounddevice"}),
+    "a-delegate-uses-a-call": Trespass({"delegates.a": "from rtc_client.call.engine import a"}, {"rooms"}),
+    "the-fake-uses-a-delegate": Trespass({"testing.calls.a": "from rtc_client.delegates import a"}, {"fake"}),
+    "sound-hardware-in-another-file": Trespass({"audio.codecs.a": "import sounddevice"}, {"sounddevice"}),
     "authorities-in-another-file": Trespass({"signaling.a": "import certifi"}, {"certifi"}),
-    "audio-processing-in-another-file": Trespass({"audio.a": "import pywebrtc_audio"}, {"pywebrtc"}),
-    "pytest-in-the-fake": Trespass({"testing.a": "import pytest"}, {"pytest"}),
+    "audio-processing-in-another-file": Trespass({"audio.codecs.a": "import pywebrtc_audio"}, {"pywebrtc"}),
+    "a-codec-uses-a-device": Trespass({"audio.codecs.a": "from rtc_client.audio.devices import a"}, {"audio"}),
+    "the-vocabulary-uses-the-transcript": Trespass(
+        {"protocol.wire.a": "from rtc_client.protocol.transcript import a"}, {"protocol"}
+    ),
+    "media-use-tools": Trespass({"call.media.a": "from rtc_client.call.tools import a"}, {"call"}),
+    "plain-values-use-the-server": Trespass({"testing.wire.a": "from rtc_client.testing.server import a"}, {"testing"}),
+    "the-console-uses-a-verb": Trespass({"cli.console.a": "from rtc_client.cli.commands import a"}, {"cli"}),
+    "a-file-outside-the-sub-rooms": Trespass({"audio.utils": ""}, {"audio"}),
+    "pytest-in-the-fake": Trespass({"testing.calls.a": "import pytest"}, {"pytest"}),
 }
 
 
@@ -211,13 +231,13 @@ def test_module_says_what_lives_there(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=module_id)
 def test_long_file_says_why(path: Path) -> None:
-    """A file of more than 400 lines gives the reason in its docstring, in a sentence with "400 lines"."""
+    """A file of more than 600 lines gives the reason in its docstring, in a sentence with "600 lines"."""
     text = path.read_text()
     n_lines = len(text.splitlines())
 
     if n_lines > LONG_FILE_LINES:
         docstring = ast.get_docstring(ast.parse(text)) or ""
-        assert re.search(r"400\s+lines", docstring), f"{module_id(path)} has {n_lines} lines, and no word on why"
+        assert re.search(r"600\s+lines", docstring), f"{module_id(path)} has {n_lines} lines, and no word on why"
 
 
 def test_public_names_are_there() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from rtc_client import CallConfig, ConfigError, Deadlines, IceServer
 from rtc_client.config import DEFAULT_BASE_URL
-from rtc_client.protocol.session import V1_VOICES
+from rtc_client.protocol.wire.session import V1_VOICES
 
 KEY = "sk-secret-key-0123456789"
 

@@ -33,7 +33,7 @@ import aiortc.clock
 import pytest
 
 from rtc_client.clock import epoch_s
-from rtc_client.peer import seams
+from rtc_client.peer import aiortc_internals as seams
 from tests.real_time import watched_loop
 
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]

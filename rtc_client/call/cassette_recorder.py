@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from rtc_client.audio.clips import OpusClip
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
-from rtc_client.audio.packets import CLOCK_RATE_HZ
-from rtc_client.audio.sinks import NumpySink, Sink, TeeSink
+from rtc_client.audio.sinks.base import Sink
+from rtc_client.audio.sinks.basic import NumpySink, TeeSink
+from rtc_client.audio.sources.clips import OpusClip
 from rtc_client.call.engine import Engine
-from rtc_client.call.router import WireFrame, WireLog
+from rtc_client.call.events.router import WireFrame, WireLog
 from rtc_client.cassette.cassette import Cassette, Happening, Kind, Sound, sound_of
-from rtc_client.cassette.strip import CALL_ID, SECRET, SESSION_ID, Stripper
+from rtc_client.cassette.redaction import CALL_ID, SECRET, SESSION_ID, Stripper
 from rtc_client.errors import CassetteUnusable
 from rtc_client.protocol import urls
+from rtc_client.protocol.call_state import EndReason
+from rtc_client.protocol.call_timeline import Fact
 from rtc_client.protocol.headers import call_headers, with_extra
-from rtc_client.protocol.session import offered_session
-from rtc_client.protocol.state import EndReason
-from rtc_client.protocol.timeline import Fact
-from rtc_client.signaling.body import json_offer, multipart_offer
+from rtc_client.protocol.wire.session import offered_session
+from rtc_client.signaling.bodies import json_offer, multipart_offer
 
 MAX_FRAMES: Final = 20_000
 MAX_SECONDS: Final = 600

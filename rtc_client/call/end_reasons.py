@@ -15,7 +15,7 @@ from rtc_client.errors import (
     SidebandError,
     SignalingError,
 )
-from rtc_client.protocol.state import End, EndedBy, EndReason
+from rtc_client.protocol.call_state import End, EndedBy, EndReason
 
 log = logging.getLogger(__name__)
 

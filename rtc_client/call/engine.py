@@ -13,56 +13,61 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from rtc_client.audio.device_reports import reporting_to
-from rtc_client.audio.pacing import Ticket, ticker
-from rtc_client.audio.recording import PacketSink
-from rtc_client.audio.sinks import NullSink, Sink
-from rtc_client.audio.sources import Source
-from rtc_client.call.barging import BargeIns
-from rtc_client.call.dial import Legs
-from rtc_client.call.direct import DirectLeg
-from rtc_client.call.echo import with_echo_control
-from rtc_client.call.ends import awaited, end_of, ended, settle
-from rtc_client.call.feed import EventFeed
-from rtc_client.call.handoffs import Handoffs, replies_of
-from rtc_client.call.hardware import DeviceDesk
-from rtc_client.call.holding import prepare_hold
-from rtc_client.call.media import MediaLeg
-from rtc_client.call.notices import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
-from rtc_client.call.recorder import CallRecorder
-from rtc_client.call.responses import Responses
-from rtc_client.call.router import Router, WireLog
-from rtc_client.call.stats import CallStats, snapshot
-from rtc_client.call.streams import Streams
+from rtc_client.audio.devices.reports import reporting_to
+from rtc_client.audio.sinks.base import PacketSink, Sink
+from rtc_client.audio.sinks.basic import NullSink
+from rtc_client.audio.sources.base import Source
+from rtc_client.audio.sources.hold_sound import HoldSound, hold_loop
+from rtc_client.audio.ticker import Ticket, ticker
+from rtc_client.call.end_reasons import awaited, end_of, ended, settle
+from rtc_client.call.events.device_reports import DeviceDesk
+from rtc_client.call.events.event_log import EventFeed
+from rtc_client.call.events.local_events import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
+from rtc_client.call.events.responses import Responses
+from rtc_client.call.events.router import Router, WireLog
+from rtc_client.call.media.audio import Voices
+from rtc_client.call.media.barge_in import BargeIns
+from rtc_client.call.media.echo_wiring import with_echo_control
+from rtc_client.call.media.receiver import Hearing
+from rtc_client.call.media.stats import CallStats, snapshot
+from rtc_client.call.media.streams import Streams
+from rtc_client.call.media.transport import MediaLeg
+from rtc_client.call.media.webrtc import WebRtcLeg
+from rtc_client.call.media.webrtc_setup import Legs
+from rtc_client.call.media.websocket import DirectLeg
+from rtc_client.call.recording.recorder import CallRecorder
 from rtc_client.call.supervisor import Supervisor
-from rtc_client.call.tools import Tools
-from rtc_client.call.voices import Voices
-from rtc_client.call.webrtc import WebRtcLeg
+from rtc_client.call.tools.handoffs import Handoffs, replies_of
+from rtc_client.call.tools.tool_calls import Tools
 from rtc_client.clock import Clock
-from rtc_client.config import CallConfig
-from rtc_client.errors import (
-    AudioError,
-    CallClosed,
-    CallLost,
-    SidebandError,
-)
-from rtc_client.protocol.background import as_handoff, function_tools
-from rtc_client.protocol.events import ErrorEvent, ServerEvent
-from rtc_client.protocol.session import JsonObject
-from rtc_client.protocol.state import CallState, End, EndReason, Input, next_state
-from rtc_client.protocol.timeline import Fact, Timeline
+from rtc_client.config import CallConfig, HandoffSettings
+from rtc_client.errors import AudioError, CallClosed, CallLost, SidebandError
+from rtc_client.protocol.call_state import CallState, End, EndReason, Input, next_state
+from rtc_client.protocol.call_timeline import Fact, Timeline
+from rtc_client.protocol.delegation.background_agent import as_handoff, function_tools
+from rtc_client.protocol.wire.events import ErrorEvent, ServerEvent
+from rtc_client.protocol.wire.session import JsonObject
 from rtc_client.sideband.client import Sideband
 from rtc_client.sideband.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
+
 _TEND_S: Final = 0.2
 """How often it is looked whether a call is over: within a tick, for a wake-up costs as much as three packets."""
+
+
 _LOOK_S: Final = 1.0
 """How often the counters and the peer's reports are looked at."""
+
+
 MAX_SNAPSHOTS: Final = 3_600
 """An hour of statistics, one a second; the oldest go."""
+
+
 _OWN_TASKS_S: Final = 1.5
+
+
 _HEAD_START: Final = 0.2
 """Of the time for the close: so long it is waited for the server to be told, before it sees connections close."""
 
@@ -398,3 +403,14 @@ class Engine:
 
     def _move(self, happened: Input) -> None:
         self.state = next_state(self.state, happened) or self.state
+
+
+async def prepare_hold(settings: HandoffSettings, handoffs: Handoffs, agent: Hearing) -> None:
+    """Let what `settings` name be heard under the agent's voice while a handler is at work; nothing where they do not.
+
+    Raises:
+        AudioFileUnreadable: The file that they name cannot be used.
+    """
+    if settings.hold is not None:
+        loop = await hold_loop(settings.hold)
+        agent.bed = HoldSound(loop, lambda: handoffs.busy_s() > settings.hold_after_s)

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from rtc_client.audio.device_reports import DeviceRecord
-from rtc_client.call.handoffs import HandoffRecord
-from rtc_client.call.stats import CallStats
-from rtc_client.call.tools import ToolCallRecord
-from rtc_client.protocol.state import End
-from rtc_client.protocol.timeline import Timings
-from rtc_client.protocol.transcript import Transcript
+from rtc_client.audio.devices.reports import DeviceRecord
+from rtc_client.call.media.stats import CallStats
+from rtc_client.call.tools.handoffs import HandoffRecord
+from rtc_client.call.tools.tool_calls import ToolCallRecord
+from rtc_client.protocol.call_state import End
+from rtc_client.protocol.call_timeline import Timings
+from rtc_client.protocol.transcript.transcript import Transcript
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from rtc_client.errors import RtcClientError
-from rtc_client.protocol.state import End, EndReason
+from rtc_client.protocol.call_state import End, EndReason
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, cast, get_args
 
-from rtc_client.audio.ogg import OggOpusWriter, read_stream
-from rtc_client.audio.packets import CLOCK_RATE_HZ, MIN_PACKET_SAMPLES, fillers, packet_samples
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, MIN_PACKET_SAMPLES, fillers, packet_samples
+from rtc_client.audio.files.ogg_opus import OggOpusWriter, read_stream
 from rtc_client.errors import CassetteUnusable
 
 JsonObject: TypeAlias = dict[str, object]

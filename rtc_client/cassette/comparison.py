@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from rtc_client.audio.packets import CLOCK_RATE_HZ, SILENT_PACKET, is_dtx
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, SILENT_PACKET, is_dtx
 from rtc_client.cassette.cassette import Cassette, Happening, Sound
 
 Fact: TypeAlias = str | tuple[str, ...]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtc_client.cassette.cassette import KINDS, Cassette, Happening, JsonObject, load, read_json
-from rtc_client.cassette.strip import Stripper
+from rtc_client.cassette.redaction import Stripper
 from rtc_client.errors import CassetteUnusable
 
 

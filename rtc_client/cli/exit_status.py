@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from rtc_client.cli import streams
+from rtc_client.cli.console import stdio as streams
 from rtc_client.errors import (
     CallLost,
     ConfigError,
@@ -15,7 +15,7 @@ from rtc_client.errors import (
     SidebandError,
     SignalingError,
 )
-from rtc_client.protocol.state import End, EndReason
+from rtc_client.protocol.call_state import End, EndReason
 
 if TYPE_CHECKING:  # half a second of imports, which verbs without a call do without
     from rtc_client.call.result import CallResult

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from rtc_client.cli import streams
-from rtc_client.cli.commands import answer, call, cassette, demo, devices, relay, rest, shared, transcribe
+from rtc_client.cli.console import stdio as streams
+from rtc_client.cli.options import answer, call, cassette, demo, devices, relay, rest, shared, transcribe
 
 _UsageError: type[typer.BadParameter] = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "ClickException")
 """Root of what typer raises for options it cannot read: click's own class, or that of the copy inside typer."""
@@ -72,7 +72,7 @@ def _tell_usage_error(message: str) -> int:
     """Say what is wrong on one line, and with `--json` in one object as well; a usage error is always status 2."""
     streams.complain(f"rtc-client: {message}")
     if "--json" in sys.argv:
-        from rtc_client.cli.outcome import print_json, usage_failure
+        from rtc_client.cli.exit_status import print_json, usage_failure
 
         print_json(usage_failure(message), 2)
     return 2

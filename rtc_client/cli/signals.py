@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rtc_client.cli.outcome import INTERRUPTED, TERMINAL_CLOSED, TERMINATED
-from rtc_client.cli.terminal import restore
+from rtc_client.cli.console.terminal import restore
+from rtc_client.cli.exit_status import INTERRUPTED, TERMINAL_CLOSED, TERMINATED
 
 _STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINAL_CLOSED}
 

@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from rtc_client.delegates.program import Program
-from rtc_client.delegates.request import HandoffRequest, Progress
+from rtc_client.delegates.child_process import Program
+from rtc_client.delegates.handoff_request import HandoffRequest, Progress
 from rtc_client.errors import CommandFailed, ConfigError
-from rtc_client.protocol.codec import dump_json
+from rtc_client.protocol.wire.codec import dump_json
 
 CommandInput = Literal["json", "text"]
 CommandOutput = Literal["lines", "whole"]

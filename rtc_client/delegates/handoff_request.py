@@ -9,8 +9,8 @@ from collections.abc import AsyncIterable, Awaitable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
-from rtc_client.delegates.tool import HandoffTool
-from rtc_client.protocol.handoff import ActiveEntry, delegation_input, delegation_text
+from rtc_client.delegates.handoff_tool import HandoffTool
+from rtc_client.protocol.delegation.handoff import ActiveEntry, delegation_input, delegation_text
 
 MAX_STEERING: Final = 16
 """Requests that wait for the handler which they steer; further ones are refused, and the model is told so."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from rtc_client.protocol.codec import dump_json
-from rtc_client.protocol.handoff import approximate_tokens
+from rtc_client.protocol.delegation.handoff import approximate_tokens
+from rtc_client.protocol.wire.codec import dump_json
 
 Item: TypeAlias = dict[str, Any]
 """An input item of the Responses API."""

@@ -10,20 +10,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from rtc_client.delegates.history import (
-    History,
-    Item,
-    resendable,
-    since_compaction,
-    text_of,
-    tool_output,
-    user_message,
-)
-from rtc_client.delegates.request import HandoffRequest, Progress
-from rtc_client.delegates.running import run_anywhere
-from rtc_client.delegates.tool import HandoffTool
+from rtc_client.delegates.handoff_request import HandoffRequest, Progress
+from rtc_client.delegates.handoff_tool import HandoffTool
+from rtc_client.delegates.history import History, Item, resendable, since_compaction, text_of, tool_output, user_message
+from rtc_client.delegates.runner import run_anywhere
 from rtc_client.errors import ConfigError, HandoffFailed
-from rtc_client.protocol.codec import dump_json, load_json
+from rtc_client.protocol.wire.codec import dump_json, load_json
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, M
 from functools import partial
 from typing import Any, Final
 
-from rtc_client.delegates.request import HandoffHandler, HandoffRequest
+from rtc_client.delegates.handoff_request import HandoffHandler, HandoffRequest
 from rtc_client.errors import HandoffFailed
 
 MAX_THREADS: Final = 8

@@ -1,8 +1,7 @@
 """Every private name of aiortc and aioice that this library touches, in one file, each with what it relies on.
 
 Both packages are pinned in pyproject.toml; `check_seams` says in one sentence which name has moved when they are not,
-and `check_fast_seams` what the fast path misses, which then falls back. More than 400 lines, because whoever moves to
-another aiortc must find everything in one place.
+and `check_fast_seams` what the fast path misses, which then falls back.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from aiortc import RTCRtpReceiver, RTCRtpSender
 
-from rtc_client.peer import seams
+from rtc_client.peer import aiortc_internals as seams
 from rtc_client.peer.fastpath import FastPath
 
 

@@ -16,10 +16,10 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from rtc_client.audio.timeline import MediaPacket
-from rtc_client.peer import seams
-from rtc_client.peer.guard import MAX_DATAGRAM_BYTES, IngressGuard
-from rtc_client.peer.inbox import inbox_of_thread
+from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
+from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer.ingress_guard import MAX_DATAGRAM_BYTES, IngressGuard
+from rtc_client.peer.receive_buffer import inbox_of_thread
 from rtc_client.peer.rtcp import MalformedRtcp, ReceivedStream, Reports, is_rtcp
 
 MAX_PAYLOAD_BYTES: Final = 1_300

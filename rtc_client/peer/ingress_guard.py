@@ -16,7 +16,7 @@ from typing import Any, Final
 from aioice.ice import Connection, StunProtocol
 
 from rtc_client.clock import Clock
-from rtc_client.peer import seams
+from rtc_client.peer import aiortc_internals as seams
 
 log = logging.getLogger(__name__)
 

@@ -24,18 +24,17 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtpPacket
 
-from rtc_client.audio.decoded import HalfRate
 from rtc_client.audio.frames import SILENCE, Samples
-from rtc_client.audio.timeline import MediaPacket
+from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, Deadlines, IceServer, MediaPath
 from rtc_client.errors import AnswerInvalid, CallLost, DtlsFailed, IceFailed, MediaError, MediaTimeout
-from rtc_client.peer import seams
+from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer.callbacks import PeerListener
 from rtc_client.peer.counters import PeerCounters
 from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, FastPath
-from rtc_client.peer.guard import IngressGuard
-from rtc_client.peer.listener import PeerListener
-from rtc_client.peer.tracks import CallerTrack
+from rtc_client.peer.ingress_guard import IngressGuard
+from rtc_client.peer.tracks import CallerTrack, HalfRate
 from rtc_client.protocol.sdp import check_answer, for_patient_ice, with_opus_fmtp
 from rtc_client.protocol.urls import is_loopback
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from rtc_client.peer import seams
-from rtc_client.peer.guard import MAX_DATAGRAM_BYTES
+from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer.ingress_guard import MAX_DATAGRAM_BYTES
 
 _READ_BYTES: Final = MAX_DATAGRAM_BYTES + 4
 """More than a datagram may have, so that one that is too long shows."""

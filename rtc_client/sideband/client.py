@@ -18,11 +18,11 @@ from rtc_client.config import CallConfig
 from rtc_client.errors import KeyUnavailable, SidebandClosed, SidebandRejected
 from rtc_client.keys import KeyRing
 from rtc_client.protocol import urls
+from rtc_client.protocol.backoff import delay_s
 from rtc_client.protocol.headers import call_headers, with_extra
 from rtc_client.protocol.redact import one_line
-from rtc_client.protocol.retry import delay_s
+from rtc_client.sideband.handshake import FLUSH_S, HANGUP_CODES, close, closed_by, handshake
 from rtc_client.sideband.outbox import Outbox
-from rtc_client.sideband.socket import FLUSH_S, HANGUP_CODES, close, closed_by, handshake
 
 log = logging.getLogger(__name__)
 

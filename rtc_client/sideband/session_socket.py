@@ -20,8 +20,8 @@ from rtc_client.protocol import urls
 from rtc_client.protocol.headers import call_headers, with_extra
 from rtc_client.protocol.redact import one_line
 from rtc_client.sideband.client import SidebandListener
+from rtc_client.sideband.handshake import FLUSH_S, HANGUP_CODES, close, closed_by, handshake
 from rtc_client.sideband.outbox import AudioLane, Outbox
-from rtc_client.sideband.socket import FLUSH_S, HANGUP_CODES, close, closed_by, handshake
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import zlib
 from typing import Final
 
 from rtc_client.errors import AnswerInvalid
-from rtc_client.protocol.codec import dump_json
-from rtc_client.protocol.session import JsonObject
+from rtc_client.protocol.wire.codec import dump_json
+from rtc_client.protocol.wire.session import JsonObject
 
 MAX_ANSWER_BYTES: Final = 1_000_000
 MAX_ERROR_BYTES: Final = 65_536

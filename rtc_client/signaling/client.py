@@ -13,19 +13,14 @@ import httpx
 
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig
-from rtc_client.errors import (
-    AnswererUnreachable,
-    AnswerInvalid,
-    KeyUnavailable,
-    OfferRejected,
-)
+from rtc_client.errors import AnswererUnreachable, AnswerInvalid, KeyUnavailable, OfferRejected
 from rtc_client.keys import KeyRing
 from rtc_client.protocol import urls
+from rtc_client.protocol.call_id import call_id_from_location
 from rtc_client.protocol.headers import call_headers, with_extra
-from rtc_client.protocol.ids import call_id_from_location
 from rtc_client.protocol.redact import one_line
-from rtc_client.protocol.session import offered_session
-from rtc_client.signaling.body import AnswerText, json_offer, multipart_offer
+from rtc_client.protocol.wire.session import offered_session
+from rtc_client.signaling.bodies import AnswerText, json_offer, multipart_offer
 from rtc_client.signaling.http import (
     Failure,
     is_tls_failure,
@@ -36,7 +31,7 @@ from rtc_client.signaling.http import (
     root_cause,
     with_tries,
 )
-from rtc_client.signaling.quiet import unlogged
+from rtc_client.signaling.log_filter import unlogged
 
 log = logging.getLogger(__name__)
 

@@ -21,11 +21,11 @@ from rtc_client.config import CallConfig
 from rtc_client.errors import AnswerInvalid, ConfigError, RtcClientError
 from rtc_client.keys import KeyRing
 from rtc_client.protocol import urls
-from rtc_client.protocol.codec import load_json
+from rtc_client.protocol.backoff import delay_s
 from rtc_client.protocol.redact import one_line
-from rtc_client.protocol.retry import delay_s
-from rtc_client.signaling.body import MAX_ERROR_BYTES, Unpacker
-from rtc_client.signaling.quiet import unlogged
+from rtc_client.protocol.wire.codec import load_json
+from rtc_client.signaling.bodies import MAX_ERROR_BYTES, Unpacker
+from rtc_client.signaling.log_filter import unlogged
 from rtc_client.tls import shared_context
 
 log = logging.getLogger(__name__)

@@ -22,11 +22,12 @@ from rtc_client.errors import (
     ServiceUnreachable,
 )
 from rtc_client.keys import ApiKey, ClientSecret
-from rtc_client.protocol import rest, urls
+from rtc_client.protocol import urls
+from rtc_client.protocol.call_id import check_call_id
 from rtc_client.protocol.headers import api_headers, with_extra
-from rtc_client.protocol.ids import check_call_id
 from rtc_client.protocol.redact import one_line
-from rtc_client.signaling.body import MAX_ANSWER_BYTES, Unpacker
+from rtc_client.protocol.wire import rest_bodies as rest
+from rtc_client.signaling.bodies import MAX_ANSWER_BYTES, Unpacker
 from rtc_client.signaling.http import (
     Failure,
     is_tls_failure,

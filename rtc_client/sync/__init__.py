@@ -9,6 +9,6 @@ Jupyter, in many threads at once. A program that has an event loop to keep runni
 """
 
 from rtc_client.sync.call import Call, connect
-from rtc_client.sync.rest import RealtimeApi
+from rtc_client.sync.realtime_api import RealtimeApi
 
 __all__ = ["Call", "RealtimeApi", "connect"]

@@ -19,8 +19,8 @@ from weakref import finalize
 from rtc_client.call import call as aio
 from rtc_client.config import CallConfig
 from rtc_client.errors import ConfigError
-from rtc_client.signaling import rest as aio_rest
-from rtc_client.sync.background import Background
+from rtc_client.signaling import realtime_api as aio_rest
+from rtc_client.sync.loop_thread import Background
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

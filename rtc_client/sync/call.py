@@ -1,6 +1,6 @@
 """The sync `connect` and `Call`, with the methods of the async ones. Written by scripts/make-sync: do not edit.
 
-It may pass 400 lines: it says everything that rtc_client/call/call.py says, and nothing else. How waiting is done
+It may pass 600 lines: it says everything that rtc_client/call/call.py says, and nothing else. How waiting is done
 stands in face.py.
 """
 
@@ -12,33 +12,32 @@ from typing import Literal
 
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.pcm import LevelMeter
-from rtc_client.audio.recording import PacketSink
-from rtc_client.audio.sinks import Sink
-from rtc_client.audio.sources import Source
-from rtc_client.call import call as aio
-from rtc_client.call.equipped import Handler, ToolDecorator
-from rtc_client.call.notices import CallEvent
-from rtc_client.call.recorder import CallRecorder
+from rtc_client.audio.sinks.base import PacketSink, Sink
+from rtc_client.audio.sources.base import Source
+from rtc_client.call.call import REPLY_S, Handler
+from rtc_client.call.cassette_recorder import CassetteRecorder
+from rtc_client.call.connect import connect as aio_connect
+from rtc_client.call.events.local_events import CallEvent
+from rtc_client.call.events.router import WireLog
+from rtc_client.call.media.stats import CallStats
+from rtc_client.call.media.streams import AudioChunk, TranscriptChunk
+from rtc_client.call.recording.recorder import CallRecorder
 from rtc_client.call.result import CallResult
-from rtc_client.call.router import WireLog
-from rtc_client.call.stats import CallStats
-from rtc_client.call.streams import AudioChunk, TranscriptChunk
-from rtc_client.call.taping import CassetteRecorder
-from rtc_client.call.tools import OfferedTool
-from rtc_client.call.verbs import REPLY_S
+from rtc_client.call.tool_decorator import ToolDecorator
+from rtc_client.call.tools.tool_calls import OfferedTool
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig
-from rtc_client.delegates.request import HandoffHandler
-from rtc_client.protocol.asked import FinishedResponse
-from rtc_client.protocol.audio_settings import VoiceReference
-from rtc_client.protocol.commands import Command
-from rtc_client.protocol.items import McpApprovalRequestItem
-from rtc_client.protocol.responses import InputItem
-from rtc_client.protocol.session_models import MaxTokens, Modality
-from rtc_client.protocol.state import CallState, EndReason
-from rtc_client.protocol.tools import Tool, ToolChoice
-from rtc_client.protocol.transcript import Transcript
-from rtc_client.sync.face import Face
+from rtc_client.delegates.handoff_request import HandoffHandler
+from rtc_client.protocol.call_state import CallState, EndReason
+from rtc_client.protocol.transcript.transcript import Transcript
+from rtc_client.protocol.turns.response_matching import FinishedResponse
+from rtc_client.protocol.wire.audio_settings import VoiceReference
+from rtc_client.protocol.wire.commands import Command
+from rtc_client.protocol.wire.items import McpApprovalRequestItem
+from rtc_client.protocol.wire.responses import InputItem
+from rtc_client.protocol.wire.sessions import MaxTokens, Modality
+from rtc_client.protocol.wire.tools import Tool, ToolChoice
+from rtc_client.sync.blocking import Face
 
 
 def connect(
@@ -87,7 +86,7 @@ def connect(
         AudioError: On leaving, when a source or sink raised.
     """
     return Call(
-        aio.connect(
+        aio_connect(
             config,
             source=source,
             sink=sink,
@@ -117,6 +116,259 @@ class Call(Face):
             called back.
         CallClosed: A method is called in a child process, after a fork.
     """
+
+    def on_handoff(self, handler: Handler) -> Handler:
+        """Let `handler` do what the agent asks for, and return it: a decorator, before the call is entered.
+
+        It is called with a `HandoffRequest`. It may be a function, a generator, or async; or an object that is called
+        like one, such as `CommandHandoff`, which is entered and left with the call if it is an async context manager.
+        Each text that it returns or yields is sent to the agent. What is not async runs in a thread. It is cancelled
+        after `config.handoffs.limit_s` and when the call ends. An exception is told to the agent in words, those of
+        `HandoffFailed` as they are, and to `events()` as `HandoffEnded`; the call goes on.
+
+        Raises:
+            CallClosed: The call was entered already.
+            ConfigError: It has a handler, or asks for no sideband, by which requests come.
+        """
+        return self._now(self._call.on_handoff, handler)
+
+    @property
+    def tool(self) -> ToolDecorator:
+        """Lets the agent call a typed function: `@call.tool` or `@call.tool(respond=False)`.
+
+        It is for a call that was not entered yet. Which functions can be tools, and what the settings mean, says
+        `TypedTool`. On realtime v2 (`transport="websocket"`) the agent calls it itself, gets the result, and speaks. On
+        v1 it stands in `HandoffRequest.tools`, for the handler. Several may be at work; each is a task of the call,
+        cancelled after its limit and when the call ends, and told of by `ToolCallEnded` and `result.tool_calls`. What
+        a tool raises is told to the model in words, and the call goes on.
+        """
+        return self._now(lambda: self._call.tool)
+
+    @property
+    def call_id(self) -> str | None:
+        """The server's name for this call; None until it was answered, and of a call over a websocket."""
+        return self._now(lambda: self._call.call_id)
+
+    @property
+    def state(self) -> CallState:
+        """Where the call is between dialling and its end."""
+        return self._now(lambda: self._call.state)
+
+    @property
+    def sideband_joined(self) -> bool:
+        """Whether events can flow right now."""
+        return self._now(lambda: self._call.sideband_joined)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since audio could flow; 0 before, and no longer growing once the call is over."""
+        return self._now(lambda: self._call.elapsed_s)
+
+    @property
+    def transcript(self) -> Transcript:
+        """Who said what, so far: a copy, which never changes. What was sent as text by `say` is in it, as `written`."""
+        return self._now(lambda: self._call.transcript)
+
+    def latest_words(self, n_entries: int) -> Transcript:
+        """Return the last `n_entries` of the transcript, for views that redraw often."""
+        return self._now(self._call.latest_words, n_entries)
+
+    @property
+    def levels(self) -> tuple[LevelMeter, LevelMeter]:
+        """The meters of the caller and of the agent."""
+        return self._now(lambda: self._call.levels)
+
+    @property
+    def muted(self) -> bool:
+        """Whether silence is sent instead of the source."""
+        return self._now(lambda: self._call.muted)
+
+    def stats(self) -> CallStats:
+        """Return a snapshot of the media path, under the names and in the units of W3C's webrtc-stats."""
+        return self._now(self._call.stats)
+
+    @property
+    def stats_history(self) -> Sequence[CallStats]:
+        """One snapshot a second, of the last hour."""
+        return self._now(lambda: self._call.stats_history)
+
+    def mute(self) -> None:
+        """Send silence from the next 20 ms on, in every packet. The source runs on; what `play` says is heard."""
+        return self._now(self._call.mute)
+
+    def unmute(self) -> None:
+        """Send the source again."""
+        return self._now(self._call.unmute)
+
+    @property
+    def active_response_id(self) -> str | None:
+        """The response that the server has begun and not ended; None for none. Realtime v1 tells of no responses."""
+        return self._now(lambda: self._call.active_response_id)
+
+    @property
+    def is_responding(self) -> bool:
+        """Whether the agent is at a response, as far as events tell: on v1, whether words of it are still to come.
+
+        Its sound may be heard for longer: over a websocket it comes faster than it is spoken. After a barge-in it is
+        False once the server has confirmed it; on v1, at once.
+        """
+        return self._now(lambda: self._call.is_responding)
+
+    def events(self, *, timeout_s: float | None = None) -> Iterator[CallEvent]:
+        """Yield every event of the call from its first, server events and our own notices, until it is over.
+
+        Any number of readers may run; none can hold the call up. One that falls thousands of events behind
+        skips the oldest, counted in `result.events_skipped`.
+
+        Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit.
+
+        Raises:
+            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
+            TimeoutError: `timeout_s` is over, which alone does not end the call.
+        """
+        return self._read(timeout_s, self._call.events)
+
+    def respond(
+        self,
+        *,
+        modality: Modality | None = None,
+        instructions: str | None = None,
+        temperature: float | None = None,
+        max_output_tokens: MaxTokens | None = None,
+        voice: str | VoiceReference | None = None,
+        metadata: Mapping[str, object] | None = None,
+        tools: Sequence[Tool] | None = None,
+        tool_choice: ToolChoice | None = None,
+        input: Sequence[InputItem] | None = None,
+        conversation: Literal["auto", "none"] | None = None,
+        timeout_s: float = REPLY_S,
+        allow_unproven: bool = False,
+    ) -> FinishedResponse:
+        """Have the agent respond now, and return what the response came to: status, words, items, usage.
+
+        It may have ended as `cancelled`, `incomplete` or `failed`; that is in its `status`, and not raised. One that
+        calls functions is over with the calls: what comes of their results is another response. On realtime v2 it
+        waits for the response before it, behind what was asked for earlier; 32 may wait, who asks for more waits for
+        room.
+
+        Args:
+            modality: Whether the agent speaks (`audio`) or writes (`text`). What is None is as the session has it.
+            instructions: What the agent is told for this response alone.
+            temperature: 0 to 2; GA has dropped it, older models know it.
+            max_output_tokens: A number, or `inf`.
+            voice: A name such as `marin`, or a voice of one's own. No other once the agent has spoken.
+            metadata: At most 15 pairs; they come back with the response. One more is ours, by which it is known again.
+            tools: What the agent may call in this response.
+            tool_choice: `auto`, `none`, `required`, or one tool.
+            input: What the response is to, in place of the conversation.
+            conversation: `none` keeps the response out of the conversation.
+            timeout_s: How long it may take until it is over, seconds, with all waiting.
+            allow_unproven: Ask for it on realtime v1, which is not known to take it. Nothing waits its turn there.
+
+        Raises:
+            InvalidCommand: It cannot be asked for like this, or is not proven on this call's path.
+            CommandRefused: The server answered the request with an error.
+            ResponseTimeout: It was not over within `timeout_s`.
+            CallClosed: The call is over. CallLost if something other than the two parties ended it.
+            SidebandError: The call has no sideband, by policy or because it was given up.
+
+        Cancelled, or after its limit, the request does not leave if it has not yet; else the response goes on, and
+        `barge_in` ends it.
+        """
+        return self._wait(
+            None,
+            self._call.respond,
+            modality=modality,
+            instructions=instructions,
+            temperature=temperature,
+            max_output_tokens=max_output_tokens,
+            voice=voice,
+            metadata=metadata,
+            tools=tools,
+            tool_choice=tool_choice,
+            input=input,
+            conversation=conversation,
+            timeout_s=timeout_s,
+            allow_unproven=allow_unproven,
+        )
+
+    def ask(self, text: str, *, role: Literal["user", "developer"] = "user", timeout_s: float = REPLY_S) -> str:
+        """Say a text, have the agent respond, and return the words of the reply, whether it speaks or writes.
+
+        On realtime v2 they are those of the response that is asked for; if it has none, for it calls a function, or
+        its transcript comes late, they are those of the agent's next turn. On realtime v1, whose agent responds by
+        itself, they are those of the first turn that begins after the text has left; one that was under way is not it.
+        A turn counts once its text has settled, or two seconds after the server said that it is over. Questions of
+        several tasks are asked one behind the other. The sound of the reply may still be heard for a while.
+
+        Args:
+            text: What is asked.
+            role: Who asks, as with `say`.
+            timeout_s: How long it may take in all, seconds.
+
+        Raises:
+            ConfigError: It is no text that can be sent, or nobody would read it.
+            ResponseFailed: The response ended as failed or cancelled; its `text` has what was said until then.
+            CommandRefused: The server answered the request with an error.
+            ResponseTimeout: There was no reply within `timeout_s`.
+            CallClosed: The call is over. CallLost if something other than the two parties ended it.
+            SidebandError: The call has no sideband, by policy or because it was given up.
+        """
+        return self._wait(None, self._call.ask, text, role=role, timeout_s=timeout_s)
+
+    def barge_in(self, *, allow_unproven: bool = False, timeout_s: float | None = None) -> float:
+        """Stop what the agent is saying; return how much of it was at hand and is not heard any more, in seconds.
+
+        Over a websocket its sound is thrown away, and what still comes of the same response with it. On realtime v2
+        the response is cancelled, and the server told how much of each item was really heard. On realtime v1 nobody is
+        known to be able to tell the server: the agent is not heard until it begins anew, which is when the server says
+        so, when words of another turn come, or after a pause: of 0.6 s if it fell silent while the caller spoke or soon
+        after (1.2 s while words of its turn are to come), else of 2 s. What was not heard is marked in the transcript.
+
+        Waits for at most `timeout_s` seconds; None is without limit.
+
+        Args:
+            allow_unproven: On realtime v1 tell the server all the same: `output_audio_buffer.clear` in a WebRTC call,
+                and `response.cancel` where a response is known.
+
+        Raises:
+            ConfigError: There is no agent in a transcription.
+            CallClosed: The call is not up.
+            SidebandError: With `allow_unproven`, the call has no sideband. The agent is silent all the same.
+            TimeoutError: `timeout_s` is over, which alone does not end the call.
+        """
+        return self._wait(timeout_s, self._call.barge_in, allow_unproven=allow_unproven)
+
+    def audio_chunks(self, *, timeout_s: float | None = None) -> Iterator[AudioChunk]:
+        """Yield the sound of the agent from now on, until the call is over: int16, mono, 24 kHz.
+
+        In a WebRTC call every 20 ms as they are played, silence too. Over a websocket the pieces as they come, which
+        is faster than they are heard; none of a response that was barged in on. Any number of readers may run; none
+        can hold the call up. One that falls ten minutes of sound behind loses the oldest, counted in
+        `result.chunks_skipped`. Nothing is kept, nor decoded, before somebody reads.
+
+        Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit.
+
+        Raises:
+            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
+            TimeoutError: `timeout_s` is over, which alone does not end the call.
+        """
+        return self._read(timeout_s, self._call.audio_chunks)
+
+    def transcript_chunks(self, *, timeout_s: float | None = None) -> Iterator[TranscriptChunk]:
+        """Yield pieces of what both voices say, and the settled texts, from now on until the call is over.
+
+        They are as the server tells them; `transcript` has them put in order, without repetitions. Any number of
+        readers may run; none can hold the call up. One that falls a million characters behind loses the oldest,
+        counted in `result.chunks_skipped`.
+
+        Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit.
+
+        Raises:
+            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
+            TimeoutError: `timeout_s` is over, which alone does not end the call.
+        """
+        return self._read(timeout_s, self._call.transcript_chunks)
 
     def say(
         self, text: str, *, role: Literal["user", "developer", "assistant"] = "user", timeout_s: float | None = None
@@ -306,259 +558,6 @@ class Call(Face):
             TimeoutError: `timeout_s` is over, which alone does not end the call.
         """
         return self._wait(timeout_s, self._call.deny, request, reason=reason, allow_unproven=allow_unproven)
-
-    @property
-    def active_response_id(self) -> str | None:
-        """The response that the server has begun and not ended; None for none. Realtime v1 tells of no responses."""
-        return self._now(lambda: self._call.active_response_id)
-
-    @property
-    def is_responding(self) -> bool:
-        """Whether the agent is at a response, as far as events tell: on v1, whether words of it are still to come.
-
-        Its sound may be heard for longer: over a websocket it comes faster than it is spoken. After a barge-in it is
-        False once the server has confirmed it; on v1, at once.
-        """
-        return self._now(lambda: self._call.is_responding)
-
-    def events(self, *, timeout_s: float | None = None) -> Iterator[CallEvent]:
-        """Yield every event of the call from its first, server events and our own notices, until it is over.
-
-        Any number of readers may run; none can hold the call up. One that falls thousands of events behind
-        skips the oldest, counted in `result.events_skipped`.
-
-        Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit.
-
-        Raises:
-            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
-            TimeoutError: `timeout_s` is over, which alone does not end the call.
-        """
-        return self._read(timeout_s, self._call.events)
-
-    def respond(
-        self,
-        *,
-        modality: Modality | None = None,
-        instructions: str | None = None,
-        temperature: float | None = None,
-        max_output_tokens: MaxTokens | None = None,
-        voice: str | VoiceReference | None = None,
-        metadata: Mapping[str, object] | None = None,
-        tools: Sequence[Tool] | None = None,
-        tool_choice: ToolChoice | None = None,
-        input: Sequence[InputItem] | None = None,
-        conversation: Literal["auto", "none"] | None = None,
-        timeout_s: float = REPLY_S,
-        allow_unproven: bool = False,
-    ) -> FinishedResponse:
-        """Have the agent respond now, and return what the response came to: status, words, items, usage.
-
-        It may have ended as `cancelled`, `incomplete` or `failed`; that is in its `status`, and not raised. One that
-        calls functions is over with the calls: what comes of their results is another response. On realtime v2 it
-        waits for the response before it, behind what was asked for earlier; 32 may wait, who asks for more waits for
-        room.
-
-        Args:
-            modality: Whether the agent speaks (`audio`) or writes (`text`). What is None is as the session has it.
-            instructions: What the agent is told for this response alone.
-            temperature: 0 to 2; GA has dropped it, older models know it.
-            max_output_tokens: A number, or `inf`.
-            voice: A name such as `marin`, or a voice of one's own. No other once the agent has spoken.
-            metadata: At most 15 pairs; they come back with the response. One more is ours, by which it is known again.
-            tools: What the agent may call in this response.
-            tool_choice: `auto`, `none`, `required`, or one tool.
-            input: What the response is to, in place of the conversation.
-            conversation: `none` keeps the response out of the conversation.
-            timeout_s: How long it may take until it is over, seconds, with all waiting.
-            allow_unproven: Ask for it on realtime v1, which is not known to take it. Nothing waits its turn there.
-
-        Raises:
-            InvalidCommand: It cannot be asked for like this, or is not proven on this call's path.
-            CommandRefused: The server answered the request with an error.
-            ResponseTimeout: It was not over within `timeout_s`.
-            CallClosed: The call is over. CallLost if something other than the two parties ended it.
-            SidebandError: The call has no sideband, by policy or because it was given up.
-
-        Cancelled, or after its limit, the request does not leave if it has not yet; else the response goes on, and
-        `barge_in` ends it.
-        """
-        return self._wait(
-            None,
-            self._call.respond,
-            modality=modality,
-            instructions=instructions,
-            temperature=temperature,
-            max_output_tokens=max_output_tokens,
-            voice=voice,
-            metadata=metadata,
-            tools=tools,
-            tool_choice=tool_choice,
-            input=input,
-            conversation=conversation,
-            timeout_s=timeout_s,
-            allow_unproven=allow_unproven,
-        )
-
-    def ask(self, text: str, *, role: Literal["user", "developer"] = "user", timeout_s: float = REPLY_S) -> str:
-        """Say a text, have the agent respond, and return the words of the reply, whether it speaks or writes.
-
-        On realtime v2 they are those of the response that is asked for; if it has none, for it calls a function, or
-        its transcript comes late, they are those of the agent's next turn. On realtime v1, whose agent responds by
-        itself, they are those of the first turn that begins after the text has left; one that was under way is not it.
-        A turn counts once its text has settled, or two seconds after the server said that it is over. Questions of
-        several tasks are asked one behind the other. The sound of the reply may still be heard for a while.
-
-        Args:
-            text: What is asked.
-            role: Who asks, as with `say`.
-            timeout_s: How long it may take in all, seconds.
-
-        Raises:
-            ConfigError: It is no text that can be sent, or nobody would read it.
-            ResponseFailed: The response ended as failed or cancelled; its `text` has what was said until then.
-            CommandRefused: The server answered the request with an error.
-            ResponseTimeout: There was no reply within `timeout_s`.
-            CallClosed: The call is over. CallLost if something other than the two parties ended it.
-            SidebandError: The call has no sideband, by policy or because it was given up.
-        """
-        return self._wait(None, self._call.ask, text, role=role, timeout_s=timeout_s)
-
-    def barge_in(self, *, allow_unproven: bool = False, timeout_s: float | None = None) -> float:
-        """Stop what the agent is saying; return how much of it was at hand and is not heard any more, in seconds.
-
-        Over a websocket its sound is thrown away, and what still comes of the same response with it. On realtime v2
-        the response is cancelled, and the server told how much of each item was really heard. On realtime v1 nobody is
-        known to be able to tell the server: the agent is not heard until it begins anew, which is when the server says
-        so, when words of another turn come, or after a pause: of 0.6 s if it fell silent while the caller spoke or soon
-        after (1.2 s while words of its turn are to come), else of 2 s. What was not heard is marked in the transcript.
-
-        Waits for at most `timeout_s` seconds; None is without limit.
-
-        Args:
-            allow_unproven: On realtime v1 tell the server all the same: `output_audio_buffer.clear` in a WebRTC call,
-                and `response.cancel` where a response is known.
-
-        Raises:
-            ConfigError: There is no agent in a transcription.
-            CallClosed: The call is not up.
-            SidebandError: With `allow_unproven`, the call has no sideband. The agent is silent all the same.
-            TimeoutError: `timeout_s` is over, which alone does not end the call.
-        """
-        return self._wait(timeout_s, self._call.barge_in, allow_unproven=allow_unproven)
-
-    def audio_chunks(self, *, timeout_s: float | None = None) -> Iterator[AudioChunk]:
-        """Yield the sound of the agent from now on, until the call is over: int16, mono, 24 kHz.
-
-        In a WebRTC call every 20 ms as they are played, silence too. Over a websocket the pieces as they come, which
-        is faster than they are heard; none of a response that was barged in on. Any number of readers may run; none
-        can hold the call up. One that falls ten minutes of sound behind loses the oldest, counted in
-        `result.chunks_skipped`. Nothing is kept, nor decoded, before somebody reads.
-
-        Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit.
-
-        Raises:
-            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
-            TimeoutError: `timeout_s` is over, which alone does not end the call.
-        """
-        return self._read(timeout_s, self._call.audio_chunks)
-
-    def transcript_chunks(self, *, timeout_s: float | None = None) -> Iterator[TranscriptChunk]:
-        """Yield pieces of what both voices say, and the settled texts, from now on until the call is over.
-
-        They are as the server tells them; `transcript` has them put in order, without repetitions. Any number of
-        readers may run; none can hold the call up. One that falls a million characters behind loses the oldest,
-        counted in `result.chunks_skipped`.
-
-        Each step waits for at most `timeout_s` seconds, and may be tried again after that; None is without limit.
-
-        Raises:
-            RtcClientError: At the end, when the call did not end in good order; the program's own error too.
-            TimeoutError: `timeout_s` is over, which alone does not end the call.
-        """
-        return self._read(timeout_s, self._call.transcript_chunks)
-
-    def on_handoff(self, handler: Handler) -> Handler:
-        """Let `handler` do what the agent asks for, and return it: a decorator, before the call is entered.
-
-        It is called with a `HandoffRequest`. It may be a function, a generator, or async; or an object that is called
-        like one, such as `CommandHandoff`, which is entered and left with the call if it is an async context manager.
-        Each text that it returns or yields is sent to the agent. What is not async runs in a thread. It is cancelled
-        after `config.handoffs.limit_s` and when the call ends. An exception is told to the agent in words, those of
-        `HandoffFailed` as they are, and to `events()` as `HandoffEnded`; the call goes on.
-
-        Raises:
-            CallClosed: The call was entered already.
-            ConfigError: It has a handler, or asks for no sideband, by which requests come.
-        """
-        return self._now(self._call.on_handoff, handler)
-
-    @property
-    def tool(self) -> ToolDecorator:
-        """Lets the agent call a typed function: `@call.tool` or `@call.tool(respond=False)`.
-
-        It is for a call that was not entered yet. Which functions can be tools, and what the settings mean, says
-        `TypedTool`. On realtime v2 (`transport="websocket"`) the agent calls it itself, gets the result, and speaks. On
-        v1 it stands in `HandoffRequest.tools`, for the handler. Several may be at work; each is a task of the call,
-        cancelled after its limit and when the call ends, and told of by `ToolCallEnded` and `result.tool_calls`. What
-        a tool raises is told to the model in words, and the call goes on.
-        """
-        return self._now(lambda: self._call.tool)
-
-    @property
-    def call_id(self) -> str | None:
-        """The server's name for this call; None until it was answered, and of a call over a websocket."""
-        return self._now(lambda: self._call.call_id)
-
-    @property
-    def state(self) -> CallState:
-        """Where the call is between dialling and its end."""
-        return self._now(lambda: self._call.state)
-
-    @property
-    def sideband_joined(self) -> bool:
-        """Whether events can flow right now."""
-        return self._now(lambda: self._call.sideband_joined)
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since audio could flow; 0 before, and no longer growing once the call is over."""
-        return self._now(lambda: self._call.elapsed_s)
-
-    @property
-    def transcript(self) -> Transcript:
-        """Who said what, so far: a copy, which never changes. What was sent as text by `say` is in it, as `written`."""
-        return self._now(lambda: self._call.transcript)
-
-    def latest_words(self, n_entries: int) -> Transcript:
-        """Return the last `n_entries` of the transcript, for views that redraw often."""
-        return self._now(self._call.latest_words, n_entries)
-
-    @property
-    def levels(self) -> tuple[LevelMeter, LevelMeter]:
-        """The meters of the caller and of the agent."""
-        return self._now(lambda: self._call.levels)
-
-    @property
-    def muted(self) -> bool:
-        """Whether silence is sent instead of the source."""
-        return self._now(lambda: self._call.muted)
-
-    def stats(self) -> CallStats:
-        """Return a snapshot of the media path, under the names and in the units of W3C's webrtc-stats."""
-        return self._now(self._call.stats)
-
-    @property
-    def stats_history(self) -> Sequence[CallStats]:
-        """One snapshot a second, of the last hour."""
-        return self._now(lambda: self._call.stats_history)
-
-    def mute(self) -> None:
-        """Send silence from the next 20 ms on, in every packet. The source runs on; what `play` says is heard."""
-        return self._now(self._call.mute)
-
-    def unmute(self) -> None:
-        """Send the source again."""
-        return self._now(self._call.unmute)
 
     def send_handoff_output(self, text: str, *, handoff_id: str | None = None, timeout_s: float | None = None) -> None:
         """Send output by hand: to the handoff of that id, or, without one, as output that answers none.

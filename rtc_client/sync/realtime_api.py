@@ -12,9 +12,9 @@ from typing import Any
 from rtc_client.clock import Clock
 from rtc_client.config import DEFAULT_BASE_URL, CallConfig, Deadlines
 from rtc_client.keys import ApiKey, ClientSecret
-from rtc_client.protocol import rest
-from rtc_client.signaling import rest as aio
-from rtc_client.sync.face import ApiFace
+from rtc_client.protocol.wire import rest_bodies as rest
+from rtc_client.signaling import realtime_api as aio
+from rtc_client.sync.blocking import ApiFace
 
 
 class RealtimeApi(ApiFace):

@@ -1,14 +1,11 @@
 """The public names of the fake answerer, each from its own file; `rtc_client.testing` hands them out. No code."""
 
 from rtc_client.testing.answerer import FakeAnswerer
-from rtc_client.testing.call import AnsweredCall, CallEnd
-from rtc_client.testing.faults import Fault, Faults
-from rtc_client.testing.minted import MintedKey
-from rtc_client.testing.patterns import ANY, CALLER_TEXT, Pattern
-from rtc_client.testing.record import SeenRequest, Violation
-from rtc_client.testing.rehearsal import Rehearsal, rehearse
-from rtc_client.testing.relay import Impairment, Network
-from rtc_client.testing.scenario import (
+from rtc_client.testing.calls.answered_call import AnsweredCall, CallEnd
+from rtc_client.testing.faults.faults import Fault, Faults
+from rtc_client.testing.network.udp_relay import Impairment, Network
+from rtc_client.testing.scenario.rehearsal import Rehearsal, rehearse
+from rtc_client.testing.scenario.scenario import (
     EndCall,
     Expect,
     ExpectHangUp,
@@ -22,8 +19,7 @@ from rtc_client.testing.scenario import (
     StartFault,
     UpdateSession,
 )
-from rtc_client.testing.scenario_file import ScenarioInvalid, load_scenario, parse_scenario
-from rtc_client.testing.script import (
+from rtc_client.testing.scenario.script import (
     AfterCaller,
     AfterMessage,
     AfterPrevious,
@@ -36,9 +32,13 @@ from rtc_client.testing.script import (
     Voice,
     When,
 )
-from rtc_client.testing.sip import SipCall, SipState
-from rtc_client.testing.vad import VadSettings
-from rtc_client.testing.verdict import Outcome, ScenarioFailed, ScenarioReport, StepReport
+from rtc_client.testing.scenario.toml_file import ScenarioInvalid, load_scenario, parse_scenario
+from rtc_client.testing.scenario.verdict import Outcome, ScenarioFailed, ScenarioReport, StepReport
+from rtc_client.testing.server.client_secrets import MintedKey
+from rtc_client.testing.server.sip import SipCall, SipState
+from rtc_client.testing.sound.vad import VadSettings
+from rtc_client.testing.wire.json_patterns import ANY, CALLER_TEXT, Pattern
+from rtc_client.testing.wire.record import SeenRequest, Violation
 
 __all__ = [
     "FakeAnswerer", "AnsweredCall", "CallEnd", "Fault", "Faults", "SeenRequest", "Violation",

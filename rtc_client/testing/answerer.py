@@ -17,29 +17,29 @@ from typing import Final, Self
 from aiohttp import web
 
 from rtc_client.cassette.cassette import Cassette
-from rtc_client.cassette.reference import read
+from rtc_client.cassette.reference_client import read
 from rtc_client.clock import Clock, MonotonicClock
-from rtc_client.testing.call import AnsweredCall, CallEnd
-from rtc_client.testing.cassette_tape import Tape, check_replayable
-from rtc_client.testing.control import Control
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.fault_names import begin_fault
-from rtc_client.testing.faults import Fault, Faults
-from rtc_client.testing.minted import KeyBook, MintedKey
-from rtc_client.testing.offers import PostedOffer
-from rtc_client.testing.record import Record, SeenRequest, Violation
-from rtc_client.testing.relay import Impairment, Network
-from rtc_client.testing.report import report
-from rtc_client.testing.scenario import Scenario, scenario_of
-from rtc_client.testing.script import AgentScript
-from rtc_client.testing.seams import LOOPBACK, Interfaces
-from rtc_client.testing.server import Desk
-from rtc_client.testing.sip import SipCall
-from rtc_client.testing.stalls import Stalls
-from rtc_client.testing.strict import API_PREFIX, BACKEND_PREFIX
-from rtc_client.testing.verdict import ScenarioFailed, ScenarioReport
-from rtc_client.testing.voices import VoiceBox
-from rtc_client.testing.wire_log import WireEntry, WireLog
+from rtc_client.testing.aiortc_internals import LOOPBACK, Interfaces
+from rtc_client.testing.calls.answered_call import AnsweredCall, CallEnd
+from rtc_client.testing.cassette.tape import Tape, check_replayable
+from rtc_client.testing.faults.by_name import begin_fault
+from rtc_client.testing.faults.faults import Fault, Faults
+from rtc_client.testing.network.udp_relay import Impairment, Network
+from rtc_client.testing.rules.requests import API_PREFIX, BACKEND_PREFIX
+from rtc_client.testing.scenario.scenario import Scenario, scenario_of
+from rtc_client.testing.scenario.script import AgentScript
+from rtc_client.testing.scenario.verdict import ScenarioFailed, ScenarioReport
+from rtc_client.testing.scenario.voices import VoiceBox
+from rtc_client.testing.server.client_secrets import KeyBook, MintedKey
+from rtc_client.testing.server.control import Control
+from rtc_client.testing.server.http import Desk
+from rtc_client.testing.server.report import report
+from rtc_client.testing.server.sip import SipCall
+from rtc_client.testing.wire.posted_offer import PostedOffer
+from rtc_client.testing.wire.record import Record, SeenRequest, Violation
+from rtc_client.testing.wire.server_events import JsonObject
+from rtc_client.testing.wire.stalls import Stalls
+from rtc_client.testing.wire.wire_log import WireEntry, WireLog
 
 log = logging.getLogger(__name__)
 

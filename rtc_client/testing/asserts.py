@@ -15,9 +15,9 @@ import numpy as np
 
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.pcm import VOICED_DBFS, level_dbfs
-from rtc_client.testing import sound
-from rtc_client.testing.saving import keep_failure
-from rtc_client.testing.sound import Found, Recording, Stretch
+from rtc_client.testing.saved_audio import keep_failure
+from rtc_client.testing.sound import measures as sound
+from rtc_client.testing.sound.measures import Found, Recording, Stretch
 
 __all__ = [
     "Found", "Recording", "Stretch",

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 from rtc_client.testing.answerer import FakeAnswerer
-from rtc_client.testing.call import AnsweredCall
-from rtc_client.testing.record import Violation
-from rtc_client.testing.saving import Shelf
-from rtc_client.testing.sound import describe
-from rtc_client.testing.verdict import ScenarioFailed
-from rtc_client.testing.wire_log import WireEntry
+from rtc_client.testing.calls.answered_call import AnsweredCall
+from rtc_client.testing.saved_audio import Shelf
+from rtc_client.testing.scenario.verdict import ScenarioFailed
+from rtc_client.testing.sound.measures import describe
+from rtc_client.testing.wire.record import Violation
+from rtc_client.testing.wire.wire_log import WireEntry
 
 MAX_LINES: Final = 60
 """Of the wire of one answerer; the last are the ones that matter."""

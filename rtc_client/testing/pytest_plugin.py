@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
 
-from rtc_client.testing.saving import Shelf, failures_kept_on
+from rtc_client.testing.saved_audio import Shelf, failures_kept_on
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,7 +58,7 @@ class Stage:
             ScenarioInvalid: If the file holds no scenario.
         """
         from rtc_client.testing.answerer import FakeAnswerer
-        from rtc_client.testing.scenario_file import load_scenario
+        from rtc_client.testing.scenario.toml_file import load_scenario
 
         if isinstance(path := arguments.get("scenario"), str | Path):
             arguments["scenario"] = load_scenario(self._folder / path)
@@ -78,7 +78,7 @@ class Stage:
         """Fail the test, once, if a client broke the protocol, or did not meet a scenario as far as that is over."""
         if self.has_failed:
             return
-        from rtc_client.testing.failed_test import scenario_text, violations_text
+        from rtc_client.testing.failure_report import scenario_text, violations_text
 
         violations = [one for answerer in self._judged for one in answerer.violations]
         unmet = [text for answerer in self._checked if (text := scenario_text(answerer, is_over=is_over))]
@@ -99,7 +99,7 @@ class Stage:
             return []
         self._is_told = True
         try:
-            from rtc_client.testing.failed_test import sections
+            from rtc_client.testing.failure_report import sections
 
             return sections(self._answerers, self._shelf, violations=not self._has_blamed)
         except Exception as error:  # noqa: BLE001 - in a hook of pytest it would end the whole run

@@ -71,7 +71,7 @@ def save(samples: Samples, path: Path) -> Path:
     Raises:
         AudioFileUnreadable: If it cannot be written.
     """
-    from rtc_client.audio.wav import write_wav
+    from rtc_client.audio.files.wav import write_wav
 
     write_wav(path, samples)
     return path

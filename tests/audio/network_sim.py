@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, packet_samples
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.jitter import JitterBuffer, JitterConfig
-from rtc_client.audio.packets import CLOCK_RATE_HZ, packet_samples
-from rtc_client.audio.render import Decoder, Renderer
-from rtc_client.audio.slots import JitterCounters, PartKind, Slot
-from rtc_client.audio.timeline import MediaPacket
+from rtc_client.audio.playout.config import JitterCounters
+from rtc_client.audio.playout.jitter_buffer import JitterBuffer, JitterConfig
+from rtc_client.audio.playout.renderer import Decoder, Renderer
+from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
+from rtc_client.audio.playout.slots import PartKind, Slot
 
 SPEECH = bytes([0x78]) + bytes(60)
 """A packet of 20 ms, hybrid, without FEC; what it sounds like matters to nobody who does not decode it."""

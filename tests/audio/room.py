@@ -11,10 +11,10 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import FULL_SCALE, level_dbfs
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 
 Signal: TypeAlias = NDArray[np.float64]
 """Samples before they are rounded: shape `(n_samples,)`, full scale 32768."""

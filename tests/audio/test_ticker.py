@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import pytest
 
-from rtc_client.audio.pacing import CALLS_PER_PHASE, CATCH_UP_TICKS, N_PHASES, Ticker, Ticket, ticker
+from rtc_client.audio.ticker import CALLS_PER_PHASE, CATCH_UP_TICKS, N_PHASES, Ticker, Ticket, ticker
 
 FRAME_S = 0.02
 
@@ -110,7 +110,7 @@ async def test_of_a_stall_half_a_second_is_made_up_for_and_the_rest_skipped(capl
     assert 0.2 < caught_up_s < 0.8
     assert [step for step in steps if step != 1] == [max(steps)]
     assert 8 <= max(steps) <= 12
-    (said,) = [r for r in caplog.records if r.levelno >= logging.WARNING and r.name == "rtc_client.audio.pacing"]
+    (said,) = [r for r in caplog.records if r.levelno >= logging.WARNING and r.name == "rtc_client.audio.ticker"]
     assert said.__dict__["skipped_ms"] == (max(steps) - 1) * 20
     # Back on the old grid: over the stall, index and time agree.
     assert call.at_s[-1] - call.at_s[0] == pytest.approx(call.indices[-1] * FRAME_S, abs=0.05)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import FULL_SCALE, level_dbfs
 from rtc_client.audio.vad import SpeechEdge, VoiceDetector, voice_dbfs
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 
 VOICES = {"caller": CALLER_SPEECH, "agent": AGENT_SPEECH}
 LEAD_S = 2.0

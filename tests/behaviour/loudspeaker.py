@@ -8,9 +8,9 @@ import time
 import numpy as np
 
 from rtc_client import PcmFrame
-from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.lifecycle import OneCall
 from rtc_client.audio.pcm import is_voiced, level_dbfs
-from rtc_client.audio.timed import Tap
+from rtc_client.audio.sinks.base import Tap
 
 
 class Loudspeaker(OneCall):

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtc_client import SAMPLE_RATE_HZ
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import Samples
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 
 AGENT: Final = read_audio(AGENT_SPEECH)
 CALLER: Final = read_audio(CALLER_SPEECH)

@@ -25,11 +25,11 @@ from rtc_client import (
     TeeSink,
     connect,
 )
-from rtc_client.audio.assets import CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.pcm import level_dbfs
-from rtc_client.call.barging import tellers_of
+from rtc_client.call.media.barge_in import tellers_of
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.config import BargeIn
 from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import config_for, until

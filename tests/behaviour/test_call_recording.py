@@ -33,7 +33,7 @@ from rtc_client import (
 )
 from rtc_client.audio.frames import Samples
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, FakeAnswerer, Network, SpokenTurn
-from rtc_client.testing.relay import Impairment
+from rtc_client.testing.network.udp_relay import Impairment
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.recordings import Recorded, cues, events, played, report
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS, SAME, locate, seconds

@@ -30,13 +30,13 @@ from rtc_client import (
     TeeSink,
     connect,
 )
-from rtc_client.audio.assets import CALLER_SPEECH
-from rtc_client.audio.echo_settings import EchoMode
+from rtc_client.audio.echo.config import EchoMode
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.timed import Tap
+from rtc_client.audio.sinks.base import Tap
 from rtc_client.call.call import Call
-from rtc_client.call.dial import Legs
-from rtc_client.call.echo import with_echo_control
+from rtc_client.call.media.echo_wiring import with_echo_control
+from rtc_client.call.media.webrtc_setup import Legs
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.clock import MonotonicClock
 from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, RequestHandoff, Scenario, SpokenTurn
 from tests.behaviour.calls import config_for, until
@@ -117,13 +117,13 @@ async def test_it_is_told_once_that_the_agent_hears_itself(
     answerer: FakeAnswerer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An event, and a line in the log that names the cure; the echo goes out as it was captured."""
-    with caplog.at_level(logging.WARNING, "rtc_client.call.echo"):
+    with caplog.at_level(logging.WARNING, "rtc_client.call.media.echo_wiring"):
         heard, told, call = await in_a_room(answerer, "headphones", seconds=5.5)
 
     (notice,) = told
     assert notice.mode == "headphones"
     assert notice.delay_s == pytest.approx(0.04, abs=0.03)
-    (record,) = [record for record in caplog.records if record.name == "rtc_client.call.echo"]
+    (record,) = [record for record in caplog.records if record.name == "rtc_client.call.media.echo_wiring"]
     assert "--echo aec" in record.getMessage()
     assert vars(record)["call_id"] == call.call_id
     assert locate(AGENT[: 3 * SAMPLE_RATE_HZ], heard).likeness > 0.8  # encoded twice

@@ -24,7 +24,7 @@ from rtc_client import (
     connect,
 )
 from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn
-from rtc_client.testing.fault_kinds import ERRORS
+from rtc_client.testing.faults.effects import ERRORS
 from tests.behaviour.calls import config_for, until
 
 SAYING = AgentScript(turns=[SpokenTurn(text="one two three")], hang_up_when_done=True)

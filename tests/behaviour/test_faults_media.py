@@ -10,7 +10,16 @@ import asyncio
 import numpy as np
 import pytest
 
-from rtc_client import CallLost, CallState, EndReason, MediaTimeout, NoAudioYet, NumpySink, ToneSource, connect
+from rtc_client import (
+    CallLost,
+    CallState,
+    EndReason,
+    MediaTimeout,
+    NoAudioYet,
+    NumpySink,
+    ToneSource,
+    connect,
+)
 from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import config_for, until, until_state
 

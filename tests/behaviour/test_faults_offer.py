@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import pytest
 
-from rtc_client import AnswererUnreachable, AnswerInvalid, CallState, EndReason, OfferRejected, connect
+from rtc_client import (
+    AnswererUnreachable,
+    AnswerInvalid,
+    CallState,
+    EndReason,
+    OfferRejected,
+    connect,
+)
 from rtc_client.testing import FakeAnswerer
 from tests.behaviour.calls import config_for, until_state
 

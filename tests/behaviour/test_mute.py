@@ -14,7 +14,7 @@ import pytest
 from aiortc import RTCRtpReceiver
 
 from rtc_client import FRAME_SAMPLES, ArraySource, NumpySink, ToneSource, connect
-from rtc_client.audio.opus import OpusDecoder
+from rtc_client.audio.codecs.opus import OpusDecoder
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import FakeAnswerer
 from tests.behaviour.calls import config_for, until

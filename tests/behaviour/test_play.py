@@ -23,8 +23,8 @@ from rtc_client import (
     ToneSource,
     connect,
 )
-from rtc_client.audio.assets import CALLER_SPEECH
 from rtc_client.audio.pcm import level_dbfs
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.testing import FakeAnswerer, RequestHandoff, Scenario
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import CALLER_WORDS, SAME, locate

@@ -10,7 +10,15 @@ from dataclasses import asdict, fields
 
 import pytest
 
-from rtc_client import ArraySource, CallClosed, CallResult, Timings, ToneSource, TranscriptEntry, connect
+from rtc_client import (
+    ArraySource,
+    CallClosed,
+    CallResult,
+    Timings,
+    ToneSource,
+    TranscriptEntry,
+    connect,
+)
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import config_for
 from tests.behaviour.speech import CALLER_WORDS

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rtc_client import CallbackSink, FileSource, NumpySink, PcmFrame, TeeSink, WavSink, connect
-from rtc_client.audio.assets import CALLER_SPEECH
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn
 from tests.behaviour.calls import config_for
 from tests.behaviour.speech import AGENT, AGENT_WORDS, CALLER, SAME, cut, locate, seconds

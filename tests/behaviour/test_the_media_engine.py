@@ -30,18 +30,18 @@ from rtc_client import (
     Source,
     connect,
 )
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.codecs.opus import OpusDecoder, has_fec
+from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, Samples
-from rtc_client.audio.opus import OpusDecoder, has_fec
-from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.config import MediaPath
-from rtc_client.peer import seams
+from rtc_client.peer import aiortc_internals as seams
 from rtc_client.peer.peer import Peer
-from rtc_client.protocol.state import End
+from rtc_client.protocol.call_state import End
 from rtc_client.testing import AgentScript, AnsweredCall, AtTime, Clip, FakeAnswerer, SpokenTurn
-from rtc_client.testing.media import AnswererPeer
-from rtc_client.testing.relay import Impairment
+from rtc_client.testing.calls.webrtc_media import AnswererPeer
+from rtc_client.testing.network.udp_relay import Impairment
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import AGENT, AGENT_WORDS, CALLER, CALLER_WORDS, SAME, cut, locate, seconds
 
@@ -122,8 +122,8 @@ async def test_without_libopus_audio_is_left_to_aiortc(
     def unavailable() -> str:
         raise OpusUnavailable("none was found")
 
-    monkeypatch.setattr("rtc_client.call.webrtc.libopus_version", unavailable)
-    monkeypatch.setattr("rtc_client.audio.opus.libopus", unavailable)
+    monkeypatch.setattr("rtc_client.call.media.webrtc.libopus_version", unavailable)
+    monkeypatch.setattr("rtc_client.audio.codecs.opus.libopus", unavailable)
 
     call, heard = await _talk(answerer, config_for(answerer, linger_s=1.0))
 

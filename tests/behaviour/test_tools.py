@@ -1,5 +1,7 @@
 """Promise: what the agent calls is run once, within limits, and answered; whatever becomes of it, the call goes on.
 
+More than 600 lines: one promise, and every way in which a tool can go wrong.
+
 In real time: `test_a_call_does_not_end_by_itself_while_a_tool_is_at_work`.
 """
 
@@ -39,7 +41,7 @@ from rtc_client import (
     connect,
     sync,
 )
-from rtc_client.call.tools import MAX_AT_ONCE, MAX_CALLS
+from rtc_client.call.tools.tool_calls import MAX_AT_ONCE, MAX_CALLS
 from rtc_client.testing import EndCall, Expect, FakeAnswerer, RequestHandoff, Scenario, SendEvent
 from tests.behaviour.calls import API_KEY, config_for, until
 from tests.wire.replay import KEY

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from rtc_client import AgentTranscriptDelta, ArraySource, CallerTranscriptDone, TranscriptEntry, connect
+from rtc_client import (
+    AgentTranscriptDelta,
+    ArraySource,
+    CallerTranscriptDone,
+    TranscriptEntry,
+    connect,
+)
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, VadSettings
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS

@@ -10,7 +10,14 @@ from collections.abc import Callable
 
 import pytest
 
-from rtc_client import AnswererUnreachable, AnswerInvalid, EndReason, MediaTimeout, OfferRejected, connect
+from rtc_client import (
+    AnswererUnreachable,
+    AnswerInvalid,
+    EndReason,
+    MediaTimeout,
+    OfferRejected,
+    connect,
+)
 from rtc_client.testing import FakeAnswerer
 from tests.behaviour.calls import config_for
 

@@ -13,7 +13,7 @@ import pytest
 
 from rtc_client import CommandFault, InvalidCommand, NumpySink, ResponseTimeout, connect
 from rtc_client.testing import AfterMessage, AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
-from rtc_client.testing.scenario import Scenario
+from rtc_client.testing.scenario.scenario import Scenario
 from tests.behaviour.calls import config_for, until
 
 DIRECT: dict[str, Any] = {"transport": "websocket"}

@@ -29,11 +29,11 @@ from rtc_client import (
     WireFrame,
     connect,
 )
-from rtc_client.audio.assets import CALLER_SPEECH
-from rtc_client.audio.files import read_audio
-from rtc_client.call.taping import CassetteRecorder
+from rtc_client.audio.files.reader import read_audio
+from rtc_client.call.cassette_recorder import CassetteRecorder
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
-from rtc_client.testing.scenario import RequestHandoff, Scenario
+from rtc_client.testing.scenario.scenario import RequestHandoff, Scenario
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import AGENT, AGENT_WORDS, CALLER, CALLER_WORDS, SAME, locate, seconds
 

@@ -232,7 +232,7 @@ def _echo(options: argparse.Namespace) -> int:
 
 
 def _devices(options: argparse.Namespace) -> int:
-    from rtc_client.cli.streams import hush_libraries
+    from rtc_client.cli.console.stdio import hush_libraries
     from tests.bench import device_call, device_loop, devices
     from tests.devices.sound_server import NoSoundServer
 

@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 from aiohttp import web
 
-from rtc_client.audio.clips import ClipEncoding, OpusClip
 from rtc_client.audio.frames import FRAME_S
-from rtc_client.testing.offers import read_offer
-from rtc_client.testing.record import SeenRequest
+from rtc_client.audio.sources.clips import ClipEncoding, OpusClip
+from rtc_client.testing.wire.posted_offer import read_offer
+from rtc_client.testing.wire.record import SeenRequest
 from tests.bench.far_side import FarSide
 from tests.bench.speech import endless_speech
 

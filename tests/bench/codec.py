@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 
+from rtc_client.audio.codecs.opus import OpusDecoder, OpusEncoder, Signal
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.opus import OpusDecoder, OpusEncoder, Signal
 from tests.bench.loss import Script
 from tests.bench.quality import judge
 

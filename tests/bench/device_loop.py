@@ -25,7 +25,7 @@ import psutil
 from numpy.typing import NDArray
 
 from rtc_client import DeviceRecord, Microphone, PcmFrame, Speaker
-from rtc_client.audio.devices import StreamCallback
+from rtc_client.audio.devices.portaudio import StreamCallback
 from rtc_client.audio.frames import FRAME_S, SAMPLE_RATE_HZ, Samples
 from tests.bench.stations import Passage, Station, followed
 from tests.devices.sound_server import SoundServer

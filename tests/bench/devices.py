@@ -15,7 +15,7 @@ import numpy as np
 
 from rtc_client import DeviceRecord, Microphone, PcmFrame, Speaker
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES
-from rtc_client.audio.pacing import ticker
+from rtc_client.audio.ticker import ticker
 from tests.bench.device_loop import (
     GOAL_MS,
     MICROPHONE,

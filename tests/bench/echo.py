@@ -18,9 +18,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio import aec
-from rtc_client.audio.echo import EchoControl
-from rtc_client.audio.echo_settings import EchoSettings
+from rtc_client.audio.echo import canceller as aec
+from rtc_client.audio.echo.config import EchoSettings
+from rtc_client.audio.echo.control import EchoControl
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import level_dbfs
 from tests.audio.room import Room, Signal, agent_speech, caller_speech, captured, frames

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 from rtc_client.clock import MonotonicClock
-from rtc_client.protocol.codec import parse_event
+from rtc_client.protocol.wire.codec import parse_event
 from tests.protocol.samples import SAMPLES
 
 Decode: TypeAlias = Callable[[str], object]

@@ -15,14 +15,14 @@ from typing import Any, Final
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from rtc_client.clock import MonotonicClock
-from rtc_client.peer import seams
+from rtc_client.peer import aiortc_internals as seams
 from rtc_client.peer.fastpath import FastPath, PacketReader, PacketWriter
-from rtc_client.peer.guard import IngressGuard
+from rtc_client.peer.ingress_guard import IngressGuard
 from rtc_client.peer.tracks import CallerTrack
 from rtc_client.protocol.sdp import with_opus_fmtp
-from rtc_client.testing.relay import Network, Relay
-from rtc_client.testing.sdp_text import with_dead_candidates
-from rtc_client.testing.seams import Connecting, Gate, close_peer, confine, is_rtp
+from rtc_client.testing.aiortc_internals import Connecting, Gate, close_peer, confine, is_rtp
+from rtc_client.testing.network.udp_relay import Network, Relay
+from rtc_client.testing.wire.sdp_text import with_dead_candidates
 
 _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = struct.Struct("qq")

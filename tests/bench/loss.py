@@ -2,8 +2,6 @@
 
 The far side speaks with our own encoder and hears with our own jitter buffer, so that on the way to the agent it is the
 sender that is judged. Many calls run at a time, each over a network of its own, from a seed.
-
-More than 400 lines: one measurement from the calls to its table.
 """
 
 from __future__ import annotations
@@ -29,13 +27,13 @@ from av import AudioFrame
 
 from rtc_client import ArraySource, CallConfig, NullSink, NumpySink, OpusSettings, connect
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.pacing import ticker
-from rtc_client.call.hearing import Hearing
-from rtc_client.call.speaking import Speaking
+from rtc_client.audio.ticker import ticker
+from rtc_client.call.media.receiver import Hearing
+from rtc_client.call.media.sender import Speaking
 from rtc_client.clock import MonotonicClock
-from rtc_client.testing.offers import read_offer
-from rtc_client.testing.record import SeenRequest
-from rtc_client.testing.relay import Impairment, Network
+from rtc_client.testing.network.udp_relay import Impairment, Network
+from rtc_client.testing.wire.posted_offer import read_offer
+from rtc_client.testing.wire.record import SeenRequest
 from tests.bench.far_side import FarSide
 from tests.bench.quality import Quality, judge
 from tests.bench.speech import utterances

@@ -11,7 +11,7 @@ import sys
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.testing import AgentScript, Clip, FakeAnswerer, SpokenTurn
-from rtc_client.testing.script import AtTime
+from rtc_client.testing.scenario.script import AtTime
 from tests.bench.stations import Station, pulses
 
 EVERY_S = 1.0

@@ -17,11 +17,11 @@ import psutil
 from aiohttp import web
 
 from rtc_client import CallConfig, CallStats, connect
-from rtc_client.audio.clips import ClipEncoding, OpusClip
-from rtc_client.audio.pacing import ticker
-from rtc_client.testing.offers import read_offer
-from rtc_client.testing.record import SeenRequest
-from rtc_client.testing.relay import Impairment, Network
+from rtc_client.audio.sources.clips import ClipEncoding, OpusClip
+from rtc_client.audio.ticker import ticker
+from rtc_client.testing.network.udp_relay import Impairment, Network
+from rtc_client.testing.wire.posted_offer import read_offer
+from rtc_client.testing.wire.record import SeenRequest
 from tests.bench.client import SampleEar
 from tests.bench.far_side import FarSide
 from tests.bench.speech import EndlessSource, endless_speech

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import FULL_SCALE, level_dbfs
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 
 RECORDINGS: Final = Path("/usr/share/pocketsphinx/test/data/librivox")
 """Where Debian's `pocketsphinx-testdata` puts a reading from LibriVox, 16 kHz."""

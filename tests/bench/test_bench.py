@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
-from rtc_client.protocol.codec import parse_event
-from rtc_client.protocol.events import KnownEvent
+from rtc_client.protocol.wire.codec import parse_event
+from rtc_client.protocol.wire.events import KnownEvent
 from tests.audio.room import Room
 from tests.bench import echo, events, soak
 from tests.bench.answerer import lateness_ms

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH, CALLER_TEXT
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.audio.pcm import level_dbfs
+from rtc_client.cli.demo_speech import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH, CALLER_TEXT
 
 
 @pytest.mark.parametrize("path", [CALLER_SPEECH, AGENT_SPEECH])

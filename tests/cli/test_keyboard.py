@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rtc_client.audio.assets import CALLER_SPEECH
-from rtc_client.audio.files import read_audio, write_wav
+from rtc_client.audio.files.reader import read_audio, write_wav
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import until
 from tests.behaviour.recordings import report
@@ -153,7 +153,7 @@ async def test_a_terminal_that_is_closed_hangs_up(answerer: FakeAnswerer, tmp_pa
 
 PROGRAM = """
 import asyncio, sys
-from rtc_client.cli.terminal import keys_to
+from rtc_client.cli.console.terminal import keys_to
 
 async def main():
     pressed = asyncio.Event()

@@ -14,8 +14,15 @@ from typing import Any
 
 import pytest
 
-from rtc_client import ActiveEntry, CommandFailed, CommandHandoff, ConfigError, HandoffRequest, Progress
-from rtc_client.delegates.program import MAX_STDERR_BYTES
+from rtc_client import (
+    ActiveEntry,
+    CommandFailed,
+    CommandHandoff,
+    ConfigError,
+    HandoffRequest,
+    Progress,
+)
+from rtc_client.delegates.child_process import MAX_STDERR_BYTES
 from tests.behaviour.calls import until
 
 pytestmark = pytest.mark.programs

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.capture import CaptureBuffer
+from rtc_client.audio.devices.capture_buffer import CaptureBuffer
+from rtc_client.audio.devices.playback_buffer import PlaybackBuffer
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.audio.playback import PlaybackBuffer
 
 TONE_HZ: Final = 1_000.0
 AMPLITUDE: Final = 10_000.0

@@ -48,7 +48,7 @@ def _running(folder: Path, *, is_bare: bool = False) -> Iterator[SoundServer]:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in server.environment.items():
                 patch.setenv(name, value)
-            from rtc_client.audio.devices import list_devices, look_again
+            from rtc_client.audio.devices.portaudio import list_devices, look_again
 
             look_again()
             names = {device.name for device in list_devices()}

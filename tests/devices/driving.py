@@ -11,10 +11,10 @@ from typing import Final, TypeVar
 import numpy as np
 
 from rtc_client import DeviceRecord, Microphone, PcmFrame, Speaker
-from rtc_client.audio.device_reports import DeviceReport, reporting_to
+from rtc_client.audio.devices.reports import DeviceReport, reporting_to
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.pacing import ticker
-from rtc_client.testing.sound import locate
+from rtc_client.audio.ticker import ticker
+from rtc_client.testing.sound.measures import locate
 
 PULSE_S: Final = 0.002
 PULSE_AMPLITUDE: Final = 20_000

@@ -6,7 +6,7 @@ import pytest
 
 from rtc_client import EchoSettings, Microphone, Speaker, connect
 from rtc_client.testing import AgentScript, Clip, FakeAnswerer, SpokenTurn
-from rtc_client.testing.script import AtTime
+from rtc_client.testing.scenario.script import AtTime
 from tests.behaviour.calls import config_for
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS
 from tests.cli.command import LIMIT_S, run, running

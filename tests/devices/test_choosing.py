@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtc_client import AudioDevice, ConfigError
-from rtc_client.audio.device_choice import chosen
+from rtc_client.audio.devices.selection import chosen
 from tests.cli.command import run
 
 pytestmark = pytest.mark.programs

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtc_client.audio.capture import CaptureBuffer
-from rtc_client.audio.drift import RecentPeak
+from rtc_client.audio.devices.capture_buffer import CaptureBuffer
+from rtc_client.audio.devices.clock_drift import RecentPeak
+from rtc_client.audio.devices.playback_buffer import PlaybackBuffer
+from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, Origin, TwoTracks
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
-from rtc_client.audio.playback import PlaybackBuffer
-from rtc_client.audio.tracks import AGENT, CALLER, Origin, TwoTracks
-from rtc_client.call.recorder import Ear
+from rtc_client.call.recording.recorder import Ear
 from tests.devices.card import Captured, Card, Played, noise_db, ticks, tone
 
 CLICK_S = 20.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rtc_client import EchoSettings, Microphone, Speaker, connect
-from rtc_client.audio import aec
-from rtc_client.audio.echo_settings import EchoMode
+from rtc_client.audio.echo import canceller as aec
+from rtc_client.audio.echo.config import EchoMode
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn
 from tests.behaviour.calls import config_for

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from rtc_client import ConfigError, Microphone
-from rtc_client.audio import device_end, devices
-from rtc_client.audio.device_choice import DeviceUnavailable
-from rtc_client.audio.devices import in_thread
+from rtc_client.audio.devices import portaudio as devices
+from rtc_client.audio.devices import reopening_device as device_end
+from rtc_client.audio.devices.portaudio import in_thread
+from rtc_client.audio.devices.selection import DeviceUnavailable
 
 LIMIT_S = 5.0
 

@@ -8,10 +8,18 @@ import statistics
 import numpy as np
 import pytest
 
-from rtc_client import AudioDevice, DeviceLost, Microphone, Speaker, ToneSource, find_device, list_devices
+from rtc_client import (
+    AudioDevice,
+    DeviceLost,
+    Microphone,
+    Speaker,
+    ToneSource,
+    find_device,
+    list_devices,
+)
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.testing.asserts import assert_stopped_within, assert_tone
-from rtc_client.testing.sound import locate
+from rtc_client.testing.sound.measures import locate
 from tests.behaviour.speech import CALLER_WORDS
 from tests.cli.command import run
 from tests.devices.driving import assert_arrived, driven, likenesses, pulses

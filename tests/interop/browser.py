@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from rtc_client.testing.waiting import Bell
+from rtc_client.testing.wire.bell import Bell
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

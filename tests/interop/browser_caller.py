@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from rtc_client.testing.waiting import Bell
+from rtc_client.testing.wire.bell import Bell
 from tests.interop.browser import SOUND, Chromium, heard_so_often
 from tests.testing.caller import form, post
 

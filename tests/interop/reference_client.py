@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from rtc_client import testing
-from rtc_client.testing.waiting import Bell
+from rtc_client.testing.wire.bell import Bell
 
 # As in the recordings, so that what it sends can be compared byte for byte.
 KEY: Final = "dummy-api-key"

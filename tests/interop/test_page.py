@@ -7,9 +7,17 @@ import json
 
 import pytest
 
-from rtc_client import CallConfig, EndReason, OfferRejected, SilenceSource, ToneSource, UnknownEvent, connect
+from rtc_client import (
+    CallConfig,
+    EndReason,
+    OfferRejected,
+    SilenceSource,
+    ToneSource,
+    UnknownEvent,
+    connect,
+)
 from rtc_client.testing import AgentScript, Expect, FakeAnswerer, Scenario, SpokenTurn, Tone
-from rtc_client.testing.strict import BINARY_FRAME
+from rtc_client.testing.rules.requests import BINARY_FRAME
 from tests.interop.browser import executable
 from tests.interop.page_driver import DrivenPage, driven_page
 

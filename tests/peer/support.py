@@ -15,20 +15,20 @@ from typing import Any, Final, Literal
 from aiortc import RTCDtlsTransport
 
 from rtc_client import CallConfig, Deadlines, IceServer
+from rtc_client.audio.codecs.opus import OpusDecoder, OpusError
+from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
 from rtc_client.audio.frames import SILENCE, Samples
-from rtc_client.audio.opus import OpusDecoder, OpusError
-from rtc_client.audio.pacing import Ticket, ticker
-from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import is_voiced, level_dbfs
-from rtc_client.audio.timeline import MediaPacket
+from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
+from rtc_client.audio.ticker import Ticket, ticker
 from rtc_client.clock import MonotonicClock
 from rtc_client.config import MediaPath
-from rtc_client.peer.listener import PeerListener
+from rtc_client.peer.callbacks import PeerListener
 from rtc_client.peer.peer import Peer
-from rtc_client.testing.media import AnswererPeer
-from rtc_client.testing.script import Tone
-from rtc_client.testing.voices import tone_samples
-from rtc_client.testing.waiting import Bell
+from rtc_client.testing.calls.webrtc_media import AnswererPeer
+from rtc_client.testing.scenario.script import Tone
+from rtc_client.testing.scenario.voices import tone_samples
+from rtc_client.testing.wire.bell import Bell
 
 LOOPBACK: Final = "127.0.0.1"
 PATHS: Final[tuple[MediaPath, ...]] = ("fast", "packets", "plain")

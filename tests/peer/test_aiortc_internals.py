@@ -16,8 +16,8 @@ from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 
 from rtc_client import MediaError
-from rtc_client.peer import seams
-from rtc_client.peer.seams import SeamMoved, check_seams
+from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer.aiortc_internals import SeamMoved, check_seams
 from tests.peer.support import LOOPBACK, Told, a_pair, a_peer, candidates, config
 
 METHODS: list[tuple[type, str]] = [
@@ -192,7 +192,7 @@ async def test_decoded_seams_are_the_only_private_names() -> None:
 
     room = Path(seams.__file__).parent
     for path in sorted(room.glob("*.py")):
-        if path.name == "seams.py":
+        if path.name == "aiortc_internals.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):

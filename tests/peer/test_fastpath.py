@@ -1,6 +1,6 @@
 """Promises of the fast path: what leaves and what arrives past aiortc is what a whole stack would send and take.
 
-More than 400 lines: one path, whose promises share the crafted packets and the two ends below.
+More than 600 lines: one path, whose promises share the crafted packets and the two ends below.
 
 In real time: `test_both_sides_hear_each_other_on_every_path`.
 """
@@ -25,19 +25,19 @@ from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSrPacket, RtpPacket, is_rt
 from pylibsrtp import Session
 
 from rtc_client import AudioError, NumpySink
+from rtc_client.audio.codecs.opus import OpusEncoder
+from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
 from rtc_client.audio.frames import FRAME_SAMPLES
-from rtc_client.audio.opus import OpusEncoder
-from rtc_client.audio.pacing import ticker
-from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import is_voiced, level_dbfs
-from rtc_client.audio.timeline import MediaPacket
-from rtc_client.call.hearing import Hearing
+from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
+from rtc_client.audio.ticker import ticker
+from rtc_client.call.media.receiver import Hearing
 from rtc_client.clock import MonotonicClock
 from rtc_client.config import MediaPath
-from rtc_client.peer import seams
+from rtc_client.peer import aiortc_internals as seams
 from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, MAX_STREAMS, STREAM_IS_OVER_S
-from rtc_client.testing.script import Tone
-from rtc_client.testing.voices import tone_samples
+from rtc_client.testing.scenario.script import Tone
+from rtc_client.testing.scenario.voices import tone_samples
 from tests.peer.support import PATHS, Pair, Told, a_pair
 from tests.peer.test_misbehaving_peer import Sender, copy_of, talking
 

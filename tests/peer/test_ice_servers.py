@@ -17,7 +17,7 @@ import pytest
 from rtc_client import CallConfig, Deadlines, IceServer
 from rtc_client.audio.frames import SILENCE
 from rtc_client.clock import MonotonicClock
-from rtc_client.peer.listener import PeerListener
+from rtc_client.peer.callbacks import PeerListener
 from rtc_client.peer.peer import Peer
 
 _MAGIC_COOKIE = 0x2112A442

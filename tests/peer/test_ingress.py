@@ -13,7 +13,7 @@ from aioice.stun import Class, Message, Method
 
 from rtc_client import CallConfig, CallState, IceServer, NumpySink, ToneSource, connect
 from rtc_client.clock import MonotonicClock
-from rtc_client.peer.guard import MAX_QUEUED
+from rtc_client.peer.ingress_guard import MAX_QUEUED
 from rtc_client.peer.peer import Peer
 from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn, Tone
 from tests.peer.hostile import DROPPED, flood, ipv4

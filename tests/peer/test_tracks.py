@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
-from rtc_client.audio.decoded import HalfRate
 from rtc_client.audio.frames import FRAME_SAMPLES, Samples
-from rtc_client.peer.tracks import CallerTrack
+from rtc_client.peer.tracks import CallerTrack, HalfRate
 
 
 class FakeClock:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client import AnswerInvalid
-from rtc_client.protocol.ids import MAX_CALL_ID_CHARS, call_id_from_location
+from rtc_client.protocol.call_id import MAX_CALL_ID_CHARS, call_id_from_location
 
 UUID = "01a1f79c-9739-7cd3-9161-4945a7bc26f1"
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from rtc_client.protocol.state import TRANSITIONS, CallState, Input, next_state
+from rtc_client.protocol.call_state import TRANSITIONS, CallState, Input, next_state
 
 S, I = CallState, Input  # noqa: E741 - as the table reads
 

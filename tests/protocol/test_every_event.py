@@ -31,9 +31,9 @@ from rtc_client import (
     UpdateSession,
     V1Session,
 )
-from rtc_client.protocol import codec
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.codec import dump_command, dump_event, parse_binary, parse_event
+from rtc_client.protocol.wire import codec
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.codec import dump_command, dump_event, parse_binary, parse_event
 from tests.protocol.samples import BEYOND, GA, ITEM_ID, ITEMS, RESPONSE_ID, SAID, SAMPLES, SESSION, VARIANTS, Sample
 
 ALL = [*SAMPLES.values(), *VARIANTS]

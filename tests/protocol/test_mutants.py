@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client import UnknownEvent
-from rtc_client.protocol.codec import dump_event, parse_event
-from rtc_client.protocol.scribe.feed import note_event, note_sent
-from rtc_client.protocol.scribe.scribe import Scribe
+from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.from_events import note_event, note_sent
+from rtc_client.protocol.wire.codec import dump_event, parse_event
 from tests.protocol.mutants import mutant, torn
 
 

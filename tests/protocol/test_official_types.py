@@ -12,11 +12,11 @@ from openai.types.realtime.realtime_server_event import RealtimeServerEvent as S
 from pydantic import BaseModel
 
 import rtc_client
-from rtc_client.protocol import codec
-from rtc_client.protocol.codec import dump_command
-from rtc_client.protocol.model import Model
+from rtc_client.protocol.wire import codec
+from rtc_client.protocol.wire.codec import dump_command
+from rtc_client.protocol.wire.model import Model
 from tests.protocol.samples import GA, Sample
-from tests.protocol.test_commands import SENT
+from tests.protocol.wire.test_commands import SENT
 
 SDK_EVENTS: Mapping[str, type[BaseModel]] = {
     get_args(kind.model_fields["type"].annotation)[0]: kind for kind in get_args(get_args(SdkServerEvent)[0])

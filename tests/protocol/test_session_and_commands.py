@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client import ConfigError
-from rtc_client.protocol.codec import dump_command, dump_json
-from rtc_client.protocol.commands import CreateMessage, UpdateSession, check_text
 from rtc_client.protocol.headers import call_headers, user_agent, with_extra
-from rtc_client.protocol.session import SessionSettings, offered_session, updated_session
+from rtc_client.protocol.wire.codec import dump_command, dump_json
+from rtc_client.protocol.wire.commands import CreateMessage, UpdateSession, check_text
+from rtc_client.protocol.wire.session import SessionSettings, offered_session, updated_session
 
 AUDIO = {"input": {"format": {"type": "audio/pcm", "rate": 24_000}}, "output": {"voice": "ember"}}
 SETTINGS = SessionSettings(model="m-1", voice="ember", instructions="Be brief.")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.direct import without_sound
+from rtc_client.protocol.backoff import MAX_TRIES, delay_s
+from rtc_client.protocol.call_timeline import PHASES, Fact, Timeline
 from rtc_client.protocol.redact import MAX_CHARS, one_line, printable
-from rtc_client.protocol.retry import MAX_TRIES, delay_s
-from rtc_client.protocol.timeline import PHASES, Fact, Timeline
+from rtc_client.protocol.wire.fast_frames import without_sound
 
 # --- timeline --------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.transcript import Role, Transcript, TranscriptEntry
-from rtc_client.protocol.webvtt import SHOWN_MS
+from rtc_client.protocol.transcript.transcript import Role, Transcript, TranscriptEntry
+from rtc_client.protocol.transcript.webvtt import SHOWN_MS
 
 
 @dataclass(frozen=True)

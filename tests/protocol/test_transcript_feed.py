@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.codec import parse_event
-from rtc_client.protocol.scribe.feed import note_event, note_sent
-from rtc_client.protocol.scribe.scribe import Scribe
-from rtc_client.protocol.transcript import Transcript
+from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.from_events import note_event, note_sent
+from rtc_client.protocol.transcript.transcript import Transcript
+from rtc_client.protocol.wire.codec import parse_event
 from tests.wire.recordings import episode
 
 Happening = tuple[int, dict[str, Any]]

@@ -1,7 +1,5 @@
 """A joined sideband: order, pings, sizes, how it closes, and how it is joined again.
 
-More than 400 lines: one connection, and everything that can pass over it.
-
 In real time: `test_we_ping_and_a_dead_server_is_noticed`.
 """
 

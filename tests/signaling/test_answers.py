@@ -10,16 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from rtc_client import AnswerInvalid, Deadlines
-from tests.signaling.harness import (
-    CALL_ID,
-    KEY,
-    LOCATION,
-    SDP,
-    answer,
-    exchange,
-    send_chunk,
-    send_head,
-)
+from tests.signaling.harness import CALL_ID, KEY, LOCATION, SDP, answer, exchange, send_chunk, send_head
 from tests.wire.server import Request, Wire, WireServer
 
 AT_ONCE = Deadlines(answer_s=5.0)

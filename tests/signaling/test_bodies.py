@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtc_client.signaling.body import json_offer, multipart_offer
+from rtc_client.signaling.bodies import json_offer, multipart_offer
 
 
 def test_boundary_is_never_in_what_it_bounds() -> None:

@@ -1,7 +1,5 @@
 """Which offers are posted again and when, how long an answer may take, and what a refusal is told as.
 
-More than 400 lines: one request, and every way in which its answer can go wrong.
-
 In real time: `test_last_try_has_only_what_is_left`.
 """
 

@@ -1,4 +1,4 @@
-"""Writes rtc_client/sync/call.py and rest.py from the async doors: `python -m tests.sync.faces`, or scripts/make-sync.
+"""Writes sync/call.py and sync/realtime_api.py from the async doors; scripts/make-sync runs it.
 
 Every public method and property of the async `Call`, its bases included, becomes one of the sync `Call`, by its shape:
 a coroutine function waits, an async iterator becomes an iterator, the rest is asked for in the call's thread. What
@@ -22,16 +22,17 @@ from pathlib import Path
 from typing import Final
 
 from rtc_client.call import call as door
-from rtc_client.signaling import rest
+from rtc_client.call import connect as dialling
+from rtc_client.signaling import realtime_api as rest
 
 _SYNC: Final = Path(__file__).parent.parent.parent / "rtc_client" / "sync"
 TARGET: Final = _SYNC / "call.py"
-REST_TARGET: Final = _SYNC / "rest.py"
+REST_TARGET: Final = _SYNC / "realtime_api.py"
 _ITERATORS: Final = ("AsyncIterator", "AsyncGenerator", "AsyncIterable")
 _HEAD: Final = '''\
 """The sync `connect` and `Call`, with the methods of the async ones. Written by scripts/make-sync: do not edit.
 
-It may pass 400 lines: it says everything that rtc_client/call/call.py says, and nothing else. How waiting is done
+It may pass 600 lines: it says everything that rtc_client/call/call.py says, and nothing else. How waiting is done
 stands in face.py.
 """
 
@@ -97,26 +98,26 @@ class UnknownShape(Exception):
 
 def written() -> str:
     """Return the text of rtc_client/sync/call.py, formatted."""
-    module = ast.parse(inspect.getsource(door))
+    module = ast.parse(inspect.getsource(dialling))
     functions = [node for node in module.body if isinstance(node, Function) and node.name == "connect"]
     body = _connect(functions[0]) + "\n\n" + _CLASS + "\n".join(_members())
-    modules = [sys.modules[owner.__module__] for owner in door.Call.__mro__[:-1]]
+    modules = [door, dialling]
     own = {
-        "aio": "from rtc_client.call import call as aio",
-        "Face": "from rtc_client.sync.face import Face",
+        "aio_connect": "from rtc_client.call.connect import connect as aio_connect",
+        "Face": "from rtc_client.sync.blocking import Face",
         "Iterator": "from collections.abc import Iterator",
     }
     return _formatted(_HEAD + _imports(body, own, modules) + "\n\n" + body, TARGET)
 
 
 def rest_written() -> str:
-    """Return the text of rtc_client/sync/rest.py, formatted."""
+    """Return the text of rtc_client/sync/realtime_api.py, formatted."""
     nodes = [node for node in _class_node(rest.RealtimeApi).body if isinstance(node, Function)]
     wanted = [node for node in nodes if node.name == "__init__" or not node.name.startswith("_")]
     body = _REST_CLASS + "\n".join(textwrap.indent(_rest_member(node), "    ") for node in wanted)
     own = {
-        "aio": "from rtc_client.signaling import rest as aio",
-        "ApiFace": "from rtc_client.sync.face import ApiFace",
+        "aio": "from rtc_client.signaling import realtime_api as aio",
+        "ApiFace": "from rtc_client.sync.blocking import ApiFace",
     }
     return _formatted(_REST_HEAD + _imports(body, own, [rest]) + "\n\n" + body, REST_TARGET)
 
@@ -223,7 +224,7 @@ def _refuse_awaitable(name: str, member: object) -> None:
 def _connect(node: Function) -> str:
     return (
         f"def connect({_signature(node.args, [])}) -> Call:\n    {_docstring(node, 'now', with_limit=False)}\n"
-        f"    return Call(aio.connect({', '.join(_arguments(node.args))}), config)\n"
+        f"    return Call(aio_connect({', '.join(_arguments(node.args))}), config)\n"
     )
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from rtc_client import CallConfig, NumpySink, ToneSource, WavSink, connect
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.codecs.opus import OpusDecoder, OpusEncoder
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, PcmFrame, Samples
-from rtc_client.audio.opus import OpusDecoder, OpusEncoder
-from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn, Tone, sound
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
+from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn, Tone
 from rtc_client.testing.asserts import (
     assert_aligned,
     assert_contains,
@@ -29,8 +29,9 @@ from rtc_client.testing.asserts import (
     assert_stopped_within,
     assert_tone,
 )
-from rtc_client.testing.saving import Shelf, failures_kept_on
-from rtc_client.testing.voices import tone_samples
+from rtc_client.testing.saved_audio import Shelf, failures_kept_on
+from rtc_client.testing.scenario.voices import tone_samples
+from rtc_client.testing.sound import measures as sound
 
 AGENT = read_audio(AGENT_SPEECH)
 CALLER = read_audio(CALLER_SPEECH)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from rtc_client.audio.clips import OpusClip
-from rtc_client.audio.packets import SILENT_PACKET
+from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
+from rtc_client.audio.sources.clips import OpusClip
 from rtc_client.cassette.cassette import Cassette, Happening, Sound, load, sound_of
-from rtc_client.cassette.reference import read
-from rtc_client.cassette.strip import Stripper, strip_sdp_line
-from rtc_client.cassette.structure import differences
+from rtc_client.cassette.comparison import differences
+from rtc_client.cassette.redaction import Stripper, strip_sdp_line
+from rtc_client.cassette.reference_client import read
 from rtc_client.errors import CassetteUnusable
 from rtc_client.testing import Tone
-from rtc_client.testing.voices import tone_samples
+from rtc_client.testing.scenario.voices import tone_samples
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 PACKETS = tuple((packet, 960) for packet in OpusClip.from_array(tone_samples(Tone(duration_s=0.1))).packets)

@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed
 
 import rtc_client.testing
 from rtc_client.testing import FakeAnswerer, Faults
-from rtc_client.testing.fault_names import FAULT_NAMES, begin_fault
-from rtc_client.testing.media import AnswererPeer
-from rtc_client.testing.seams import ice_transports
+from rtc_client.testing.aiortc_internals import ice_transports
+from rtc_client.testing.calls.webrtc_media import AnswererPeer
+from rtc_client.testing.faults.by_name import FAULT_NAMES, begin_fault
 from tests.test_readme import Snippet, execute, find_snippets, folder
 from tests.testing.caller import form, joined, post, until
 from tests.testing.conftest import Place

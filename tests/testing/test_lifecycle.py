@@ -16,7 +16,7 @@ from aioice.ice import get_host_addresses
 
 from rtc_client.errors import AudioFileUnreadable
 from rtc_client.testing import AgentScript, AnsweredCall, CallEnd, Clip, FakeAnswerer, SpokenTurn, Tone
-from rtc_client.testing.sdp_text import media_sections
+from rtc_client.testing.wire.sdp_text import media_sections
 from tests.testing.caller import NO_SAMPLES, Caller, form, joined, post, until
 from tests.testing.conftest import Place
 from tests.testing.test_signaling import SDP_OF_A_RECORDING
@@ -124,7 +124,7 @@ async def test_an_agent_that_raises_ends_its_call(answerer: FakeAnswerer, monkey
     def raise_error(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("rtc_client.testing.performance.Performance.tick", raise_error)
+    monkeypatch.setattr("rtc_client.testing.scenario.performance.Performance.tick", raise_error)
     await post(answerer.base_url, *form(SDP_OF_A_RECORDING))
 
     assert await (await answerer.wait_for_call()).ended() is CallEnd.AGENT_FAILED

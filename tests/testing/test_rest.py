@@ -13,8 +13,8 @@ import pytest
 import rtc_client.testing
 from rtc_client.clock import epoch_s
 from rtc_client.testing import CallEnd, FakeAnswerer, SipState
-from rtc_client.testing.minted import KeyBook
-from rtc_client.testing.record import SeenRequest
+from rtc_client.testing.server.client_secrets import KeyBook
+from rtc_client.testing.wire.record import SeenRequest
 from tests.test_readme import Snippet, execute, find_snippets, folder
 from tests.testing.caller import IDENTITY, form, joined, post
 from tests.testing.conftest import Place

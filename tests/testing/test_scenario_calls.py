@@ -13,7 +13,7 @@ import pytest
 
 import rtc_client.testing
 from rtc_client import CallConfig, Deadlines, MediaTimeout, OfferRejected, ToneSource, connect
-from rtc_client.audio.assets import AGENT_SPEECH
+from rtc_client.cli.demo_speech import AGENT_SPEECH
 from rtc_client.testing import (
     CALLER_TEXT,
     AfterCaller,
@@ -34,7 +34,7 @@ from rtc_client.testing import (
     load_scenario,
     rehearse,
 )
-from rtc_client.testing.events import JsonObject
+from rtc_client.testing.wire.server_events import JsonObject
 from tests.behaviour.calls import until
 from tests.test_readme import Snippet, execute, find_snippets, folder
 from tests.testing.caller import compact, joined, post

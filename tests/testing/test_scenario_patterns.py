@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtc_client.testing.patterns import Mismatch, describe, mismatches, show
+from rtc_client.testing.wire.json_patterns import Mismatch, describe, mismatches, show
 
 MESSAGE = {"type": "x", "n": 1, "ok": True, "none": None, "items": [{"text": "hello there", "extra": 1}, 2.5]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from rtc_client.testing import CallEnd, FakeAnswerer
-from rtc_client.testing.sdp_text import media_sections
+from rtc_client.testing.wire.sdp_text import media_sections
 from tests.testing.caller import IDENTITY, NO_SAMPLES, SESSION, Caller, compact, form, joined, post
 from tests.testing.conftest import Place
 

@@ -13,12 +13,12 @@ from websockets.asyncio.client import connect
 
 from rtc_client.clock import MonotonicClock
 from rtc_client.testing import Expect, FakeAnswerer, Scenario, SeenRequest, Violation
-from rtc_client.testing.direct_media import AgentVoice
-from rtc_client.testing.performance import Performance
-from rtc_client.testing.stalls import PERIOD_S, Stalls
-from rtc_client.testing.strict import FIRST_FRAME_LIMIT_S
-from rtc_client.testing.strict_direct import IN_FLIGHT_S, DirectJudge
-from rtc_client.testing.strict_tries import Tries
+from rtc_client.testing.calls.websocket_media import AgentVoice
+from rtc_client.testing.calls.websocket_rules import IN_FLIGHT_S, DirectJudge
+from rtc_client.testing.rules.requests import FIRST_FRAME_LIMIT_S
+from rtc_client.testing.rules.retries import Tries
+from rtc_client.testing.scenario.performance import Performance
+from rtc_client.testing.wire.stalls import PERIOD_S, Stalls
 from tests.testing.caller import IDENTITY, SESSION, compact
 from tests.testing.test_strict_live import placed_call
 

@@ -1,6 +1,6 @@
 """Promises of a running answerer about what it reports: each breach on the wire; if lenient, only what it refused.
 
-In real time: `tests/testing/test_sideband.py::test_a_client_that_does_not_read_holds_up_nobody`.
+In real time: `tests/testing/calls/test_sideband.py::test_a_client_that_does_not_read_holds_up_nobody`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn, Violation
-from rtc_client.testing.strict import FIRST_FRAME_LIMIT_S, LATE_FIRST_FRAME, NOTHING_THERE, UNKNOWN_CALL
+from rtc_client.testing.rules.requests import FIRST_FRAME_LIMIT_S, LATE_FIRST_FRAME, NOTHING_THERE, UNKNOWN_CALL
 from tests.testing.caller import IDENTITY, NO_SAMPLES, SESSION, Caller, compact, form, joined, post
 from tests.testing.conftest import Place
 from tests.testing.test_signaling import SDP_OF_A_RECORDING

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from rtc_client.testing import SeenRequest, Violation
-from rtc_client.testing.events import requested_handoff
-from rtc_client.testing.offers import read_offer
-from rtc_client.testing.strict import (
+from rtc_client.testing.rules.requests import (
     call_id_of,
     check_first_frame,
     check_handshake,
@@ -19,7 +17,9 @@ from rtc_client.testing.strict import (
     check_post,
     check_posted_offer,
 )
-from rtc_client.testing.strict_tries import Tries
+from rtc_client.testing.rules.retries import Tries
+from rtc_client.testing.wire.posted_offer import read_offer
+from rtc_client.testing.wire.server_events import requested_handoff
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 RECORDINGS = sorted(path.stem for path in GOLDEN.glob("*.json"))

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from rtc_client import CallState, ErrorEvent, McpTool, OfferedTool, TypedTool, connect
-from rtc_client.protocol.codec import parse_event
-from rtc_client.protocol.events import fatal_reason
+from rtc_client.protocol.wire.codec import parse_event
+from rtc_client.protocol.wire.events import fatal_reason
 from tests.behaviour.calls import until
 from tests.protocol.mutants import mutant
 from tests.wire.test_direct import config_of, serving

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from rtc_client import CallConfig, ConfigError
-from rtc_client.protocol.session import V1_DEFAULT_VOICE, V1_VOICES, V2_VOICES
+from rtc_client.protocol.wire.session import V1_DEFAULT_VOICE, V1_VOICES, V2_VOICES
 from tests.wire.recordings import GOLDEN, episode, episodes
 from tests.wire.replay import KEY, config_of, replaying
 

@@ -31,7 +31,7 @@ from rtc_client import (
     ToneSource,
     connect,
 )
-from rtc_client.protocol.asked import TAG
+from rtc_client.protocol.turns.response_matching import TAG
 from tests.behaviour.calls import cancel_and_wait, until
 from tests.wire.test_direct import DirectServer, config_of, serving
 

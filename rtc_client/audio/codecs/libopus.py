@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import av
 
-from rtc_client.audio.packets import OpusError
+from rtc_client.audio.codecs.opus_packet import OpusError
 from rtc_client.errors import OpusUnavailable
 
 _STATE, _ADDRESS, _INT, _INT32 = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int32

@@ -15,9 +15,8 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from rtc_client.audio.frames import PTIME_MS, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.libopus import checked, libopus, libopus_version
-from rtc_client.audio.packets import (
+from rtc_client.audio.codecs.libopus import checked, libopus, libopus_version
+from rtc_client.audio.codecs.opus_packet import (
     MAX_PAYLOAD_BYTES,
     OpusError,
     frame_samples,
@@ -25,6 +24,7 @@ from rtc_client.audio.packets import (
     is_dtx,
     packet_samples,
 )
+from rtc_client.audio.frames import PTIME_MS, SAMPLE_RATE_HZ, Samples
 from rtc_client.errors import ConfigError
 
 __all__ = [

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.drift import QUIET, FillControl, RecentPeak, StreamClock
+from rtc_client.audio.devices.clock_drift import QUIET, FillControl, RecentPeak, StreamClock
+from rtc_client.audio.devices.ring_buffer import RingCounts, SampleRing, mixed_down
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.ring import RingCounts, SampleRing, mixed_down
-from rtc_client.audio.varispeed import VariableResampler, blended, ending
+from rtc_client.audio.variable_resampler import VariableResampler, blended, ending
 
 CAPACITY_S: Final = 1.0
 """What a stall of our process may hold up without loss, and more than is made up for (`pacing.CATCH_UP_TICKS`)."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from rtc_client.audio.capture import CaptureBuffer
-from rtc_client.audio.device_choice import Direction
-from rtc_client.audio.device_end import DeviceEnd
-from rtc_client.audio.device_reports import DeviceRole
-from rtc_client.audio.devices import StreamCallback
+from rtc_client.audio.devices.capture_buffer import CaptureBuffer
+from rtc_client.audio.devices.portaudio import StreamCallback
+from rtc_client.audio.devices.reopening_device import DeviceEnd
+from rtc_client.audio.devices.reports import DeviceRole
+from rtc_client.audio.devices.selection import Direction
 from rtc_client.audio.frames import Samples
 
 

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.drift import QUIET, FillControl, RecentPeak, StreamClock
+from rtc_client.audio.devices.clock_drift import QUIET, FillControl, RecentPeak, StreamClock
+from rtc_client.audio.devices.ring_buffer import RingCounts, SampleRing
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.audio.ring import RingCounts, SampleRing
-from rtc_client.audio.varispeed import VariableResampler, blended
+from rtc_client.audio.variable_resampler import VariableResampler, blended
 
 CAPACITY_S: Final = 1.0
 """The agent's sound comes in real time: more than this waits only where a device does not play."""

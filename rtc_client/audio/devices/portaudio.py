@@ -24,7 +24,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.device_choice import AudioDevice, DeviceUnavailable, Direction, channels_of, chosen
+from rtc_client.audio.devices.selection import AudioDevice, DeviceUnavailable, Direction, channels_of, chosen
 from rtc_client.clock import MonotonicClock
 from rtc_client.errors import ConfigError
 

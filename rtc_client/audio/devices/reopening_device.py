@@ -16,18 +16,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.device_choice import AudioDevice, DeviceUnavailable, Direction, channels_of
-from rtc_client.audio.device_reports import (
-    DeviceGlitched,
-    DeviceLost,
-    DeviceRecord,
-    DeviceReport,
-    DeviceRestored,
-    DeviceRole,
-    Reporter,
-    current_reporter,
-)
-from rtc_client.audio.devices import (
+from rtc_client.audio.devices.portaudio import (
     FIND_LIMIT_S,
     LATENCY_S,
     DeviceStream,
@@ -37,8 +26,19 @@ from rtc_client.audio.devices import (
     look_again,
     open_stream,
 )
-from rtc_client.audio.lifetime import OneCall, cancel_and_wait
-from rtc_client.audio.ring import RingCounts
+from rtc_client.audio.devices.reports import (
+    DeviceGlitched,
+    DeviceLost,
+    DeviceRecord,
+    DeviceReport,
+    DeviceRestored,
+    DeviceRole,
+    Reporter,
+    current_reporter,
+)
+from rtc_client.audio.devices.ring_buffer import RingCounts
+from rtc_client.audio.devices.selection import AudioDevice, DeviceUnavailable, Direction, channels_of
+from rtc_client.audio.lifecycle import OneCall, cancel_and_wait
 from rtc_client.clock import MonotonicClock
 from rtc_client.errors import ConfigError
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rtc_client.audio.device_choice import Direction
-from rtc_client.audio.device_end import DeviceEnd
-from rtc_client.audio.device_reports import DeviceRole
-from rtc_client.audio.devices import StreamCallback
+from rtc_client.audio.devices.playback_buffer import PlaybackBuffer
+from rtc_client.audio.devices.portaudio import StreamCallback
+from rtc_client.audio.devices.reopening_device import DeviceEnd
+from rtc_client.audio.devices.reports import DeviceRole
+from rtc_client.audio.devices.selection import Direction
 from rtc_client.audio.frames import PcmFrame
-from rtc_client.audio.playback import PlaybackBuffer
-from rtc_client.audio.timed import Tap
+from rtc_client.audio.sinks.base import Tap
 
 
 class Speaker(DeviceEnd):

@@ -12,9 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from rtc_client.audio.echo_filter import EchoFilter
-from rtc_client.audio.echo_settings import EchoSettings
-from rtc_client.audio.echo_suppressor import DELAY_SAMPLES, EchoSuppressor
+from rtc_client.audio.echo.adaptive_filter import EchoFilter
+from rtc_client.audio.echo.config import EchoSettings
+from rtc_client.audio.echo.residual_suppressor import DELAY_SAMPLES, EchoSuppressor
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.errors import ConfigError
 

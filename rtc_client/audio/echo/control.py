@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from rtc_client.audio.aec import EchoCanceller, is_installed
-from rtc_client.audio.ducking import HANGOVER_FRAMES, Ducking
-from rtc_client.audio.echo_settings import ActiveEchoMode, EchoSettings
-from rtc_client.audio.echo_trace import EchoTrace
-from rtc_client.audio.echo_warning import EchoHeard, EchoWarning
+from rtc_client.audio.echo.canceller import EchoCanceller, is_installed
+from rtc_client.audio.echo.config import ActiveEchoMode, EchoSettings
+from rtc_client.audio.echo.detector import EchoTrace
+from rtc_client.audio.echo.far_end import PlayedSound
+from rtc_client.audio.echo.half_duplex import HANGOVER_FRAMES, Ducking
+from rtc_client.audio.echo.warning import EchoHeard, EchoWarning
 from rtc_client.audio.frames import Samples
-from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.lifecycle import OneCall
 from rtc_client.audio.pcm import FLOOR_DBFS, level_dbfs
-from rtc_client.audio.played import PlayedSound
-from rtc_client.audio.sources import Source
+from rtc_client.audio.sources.base import Source
 
 LEAST_RETURN_LOSS_DB: Final = 20.0
 """By so much mode `aec` makes an echo weaker before it has adapted; 35 to 50 dB then."""

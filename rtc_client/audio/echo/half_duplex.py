@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from rtc_client.audio.echo_trace import EchoTrace
+from rtc_client.audio.echo.detector import EchoTrace
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import FLOOR_DBFS, FULL_SCALE
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from rtc_client.audio.echo_filter import BLOCK_SAMPLES, N_BINS, Left, Real
+from rtc_client.audio.echo.adaptive_filter import BLOCK_SAMPLES, N_BINS, Left, Real
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.pcm import FULL_SCALE
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from rtc_client.audio.echo_settings import ActiveEchoMode
-from rtc_client.audio.echo_trace import EchoTrace
+from rtc_client.audio.echo.config import ActiveEchoMode
+from rtc_client.audio.echo.detector import EchoTrace
 from rtc_client.audio.pcm import FULL_SCALE, VOICED_DBFS
 
 LOOK_FRAMES: Final = 15

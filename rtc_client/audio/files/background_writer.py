@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
 
-from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.lifecycle import OneCall
 
 _GATHERED_S: Final = 1.0
 _GATHERED_ITEMS: Final = 50

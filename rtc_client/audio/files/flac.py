@@ -10,8 +10,8 @@ from typing import BinaryIO, Final, Literal
 import av
 import numpy as np
 
+from rtc_client.audio.files.wav import reason
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.wav import reason
 from rtc_client.errors import AudioFileUnreadable
 
 _HEADER: Final = b"fLaC\x80\x00\x00\x22"

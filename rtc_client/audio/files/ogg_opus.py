@@ -14,9 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Literal, Self
 
-from rtc_client.audio.frames import SAMPLE_RATE_HZ
-from rtc_client.audio.oggpages import FIRST, LAST, MAX_LACINGS, n_lacings, packed_page, stream_packets
-from rtc_client.audio.packets import (
+from rtc_client.audio.codecs.opus_packet import (
     CLOCK_RATE_HZ,
     MIN_PACKET_SAMPLES,
     SILENT_PACKET,
@@ -25,7 +23,9 @@ from rtc_client.audio.packets import (
     frame_bounds,
     packet_samples,
 )
-from rtc_client.audio.wav import reason
+from rtc_client.audio.files.ogg_pages import FIRST, LAST, MAX_LACINGS, n_lacings, packed_page, stream_packets
+from rtc_client.audio.files.wav import reason
+from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.errors import AudioFileUnreadable
 
 VENDOR: Final = "rtc-client"

@@ -14,10 +14,10 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 
+from rtc_client.audio.files.wav import WavWriter, reason, write_wav
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import to_mono_int16
 from rtc_client.audio.resample import Resampler
-from rtc_client.audio.wav import WavWriter, reason, write_wav
 from rtc_client.errors import AudioFileUnreadable, ConfigError
 
 __all__ = ["AudioFileReader", "WavWriter", "read_audio", "write_wav"]

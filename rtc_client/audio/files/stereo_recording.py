@@ -7,13 +7,13 @@ from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 
-from rtc_client.audio.flac import FlacWriter
+from rtc_client.audio.codecs.opus import OpusEncoder
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, SILENT_STEREO_PACKET
+from rtc_client.audio.files.flac import FlacWriter
+from rtc_client.audio.files.ogg_opus import OggOpusWriter
+from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, Loudness, TwoTracks
+from rtc_client.audio.files.wav import WavWriter
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.ogg import OggOpusWriter
-from rtc_client.audio.opus import OpusEncoder
-from rtc_client.audio.packets import CLOCK_RATE_HZ, SILENT_STEREO_PACKET
-from rtc_client.audio.tracks import AGENT, CALLER, Loudness, TwoTracks
-from rtc_client.audio.wav import WavWriter
 
 RecordingFormat: TypeAlias = Literal["ogg", "wav", "flac"]
 FORMATS: Final[tuple[RecordingFormat, ...]] = get_args(RecordingFormat)

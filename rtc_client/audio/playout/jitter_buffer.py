@@ -31,9 +31,7 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
-from rtc_client.audio.arrival import Arrivals
-from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
-from rtc_client.audio.packets import (
+from rtc_client.audio.codecs.opus_packet import (
     CLOCK_RATE_HZ,
     SILENT_PACKET,
     OpusError,
@@ -42,8 +40,11 @@ from rtc_client.audio.packets import (
     is_dtx,
     packet_samples,
 )
-from rtc_client.audio.slots import FADE_END_SAMPLES, JitterConfig, JitterCounters, Part, PartKind, Slot, Urgency
-from rtc_client.audio.timeline import MediaPacket, Timeline
+from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from rtc_client.audio.playout.config import JitterConfig, JitterCounters
+from rtc_client.audio.playout.rtp_unwrapper import MediaPacket, Timeline
+from rtc_client.audio.playout.slots import FADE_END_SAMPLES, Part, PartKind, Slot, Urgency
+from rtc_client.audio.playout.target_delay import Arrivals
 
 __all__ = ["JitterBuffer", "JitterConfig", "JitterCounters", "MediaPacket", "Part", "PartKind", "Slot", "Urgency"]
 

@@ -19,10 +19,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from rtc_client.audio.codecs.opus_packet import OpusError
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.packets import OpusError
-from rtc_client.audio.slots import FADE_END_SAMPLES, FADE_START_SAMPLES, Part, PartKind, Slot, Urgency
-from rtc_client.audio.stretch import fade, insert, insert_quiet, is_quiet, remove, remove_quiet
+from rtc_client.audio.playout.slots import FADE_END_SAMPLES, FADE_START_SAMPLES, Part, PartKind, Slot, Urgency
+from rtc_client.audio.playout.time_stretch import fade, insert, insert_quiet, is_quiet, remove, remove_quiet
 
 _SEAM_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
 _STEP_SAMPLES: Final = SAMPLE_RATE_HZ // 400

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from rtc_client.audio.packets import CLOCK_RATE_HZ
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ
 
 MAX_LATENESS_S: Final = 0.5
 """A packet later than this is not late but on another clock; what the network held up for longer is past use."""

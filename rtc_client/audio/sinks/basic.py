@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import Protocol
 
 import numpy as np
 
-from rtc_client.audio.drained import CallbackSink, WavSink
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.audio.lifetime import OneCall
-from rtc_client.audio.timed import TimedSink
+from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.sinks.base import Sink, TimedSink
+from rtc_client.audio.sinks.callback import CallbackSink
+from rtc_client.audio.sinks.wav_file import WavSink
 from rtc_client.errors import ConfigError
 
 __all__ = ["CallbackSink", "NullSink", "NumpySink", "Sink", "TeeSink", "WavSink"]
-
-
-class Sink(Protocol):
-    """What a call hands the agent's sound to. A sink serves one call, in the thread of its event loop."""
-
-    async def open(self) -> None:
-        """Acquire what is needed to write. If it fails or is cancelled, everything is let go of again.
-
-        Raises:
-            ConfigError: If the sink cannot work, AudioFileUnreadable if that is the fault of a file.
-        """
-        ...
-
-    def write(self, frame: PcmFrame) -> None:
-        """Take the next frame; never blocks. Only between `open` and `aclose`.
-
-        Frames come in order and contiguous, gaps filled with silence; position 0 is the instant the call connected.
-        They may be of any length, and their samples are not to be changed.
-
-        Raises whatever kept an earlier frame from where it was meant to go.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Finish: what was written arrives where it was meant to go. Safe at any time and any number of times.
-
-        Raises what went wrong since the last `write`.
-        """
-        ...
 
 
 class NullSink:

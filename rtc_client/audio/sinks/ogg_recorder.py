@@ -3,41 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
-from rtc_client.audio.ogg import OggOpusWriter
-from rtc_client.audio.packets import CLOCK_RATE_HZ, OpusError
-from rtc_client.audio.saved import SavedFile
-
-
-@runtime_checkable
-class PacketSink(Protocol):
-    """What a call hands the agent's packets to. It serves one call, in the thread of its event loop."""
-
-    async def open(self) -> None:
-        """Acquire what is needed to write. If it fails or is cancelled, everything is let go of again.
-
-        Raises:
-            ConfigError: If the sink cannot work, AudioFileUnreadable if that is the fault of a file.
-        """
-        ...
-
-    def write_packet(self, payload: bytes, position_samples: int) -> None:
-        """Take the next Opus packet, its `payload` as it came; never blocks. Only between `open` and `aclose`.
-
-        `position_samples` says where its sound belongs, at 48 kHz; 0 is the instant the call connected. Packets come
-        in order; where one is missing, none comes.
-
-        Raises whatever kept an earlier packet from where it was meant to go.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Finish: what was written arrives where it was meant to go. Safe at any time and any number of times.
-
-        Raises what went wrong since the last `write_packet`.
-        """
-        ...
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, OpusError
+from rtc_client.audio.files.background_writer import SavedFile
+from rtc_client.audio.files.ogg_opus import OggOpusWriter
 
 
 class OggRecorder(SavedFile[OggOpusWriter, tuple[bytes, int]]):

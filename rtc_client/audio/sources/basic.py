@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.buffer import SampleBuffer
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.lifecycle import OneCall
 from rtc_client.audio.pcm import FULL_SCALE, to_mono_int16
-from rtc_client.audio.pumped import FileSource, IteratorSource, WavSource
 from rtc_client.audio.resample import Resampler, resample
+from rtc_client.audio.sample_buffer import SampleBuffer
+from rtc_client.audio.sources.base import Source
+from rtc_client.audio.sources.read_ahead import FileSource, IteratorSource, WavSource
 from rtc_client.errors import ConfigError
 
 __all__ = [
@@ -29,43 +30,9 @@ __all__ = [
     "WavSource",
 ]
 
+
 LOUDEST_TONE_DBFS: Final = -3.1
 """A sine cannot be louder without clipping; its peak is 3.01 dB above its level."""
-
-
-class Source(Protocol):
-    """What a call asks for 20 ms of sound, fifty times a second.
-
-    A source serves one call. Except where a source says otherwise, all of it belongs to the thread of the event loop.
-    """
-
-    async def open(self) -> None:
-        """Acquire what is needed to read. If it fails or is cancelled, everything is let go of again.
-
-        Raises:
-            ConfigError: If the source cannot work, AudioFileUnreadable if that is the fault of a file.
-        """
-        ...
-
-    def read(self) -> Samples | None:
-        """Return exactly `FRAME_SAMPLES` samples, or None when nothing is ready or nothing will come any more.
-
-        Never blocks. The samples are not to be changed. Raises whatever the producer raised, once everything that
-        it produced before has been read; from then on every read raises it.
-        """
-        ...
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing will come any more; always False for endless sources.
-
-        The last frame is filled up with silence. A source that failed has not ended: its `read` raises.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of everything. Safe at any time and any number of times; cancelling it stops only the waiting."""
-        ...
 
 
 class SilenceSource:

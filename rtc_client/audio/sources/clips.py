@@ -7,32 +7,78 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, Self, runtime_checkable
+from typing import Any, Final, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio import encoded
-from rtc_client.audio.encoded import ClipEncoding
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.codecs.opus import OpusDecoder, OpusEncoder, OpusError, Signal
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, frame_bounds
+from rtc_client.audio.files.ogg_opus import OggOpusWriter, read_stream
+from rtc_client.audio.files.reader import read_audio
+from rtc_client.audio.files.wav import reason
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.lifetime import OneCall
-from rtc_client.audio.ogg import OggOpusWriter, read_stream
-from rtc_client.audio.opus import OpusDecoder, OpusError
-from rtc_client.audio.packets import CLOCK_RATE_HZ, frame_bounds
+from rtc_client.audio.lifecycle import OneCall
 from rtc_client.audio.pcm import to_mono_int16
 from rtc_client.audio.resample import resample
-from rtc_client.audio.sources import Source
-from rtc_client.audio.wav import reason
+from rtc_client.audio.sources.base import PacketSource
 from rtc_client.errors import AudioFileUnreadable, ConfigError
 
 __all__ = ["ClipEncoding", "ClipSource", "OpusClip", "PacketSource"]
 
+
 _KEY: Final = "RTC_CLIENT_CLIP"
+
+
 _KEY_VERSION: Final = 1
 """To be raised when the same sound and settings come to be encoded otherwise."""
+
+
 _TICKS: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
+
+
 _PACKET_SAMPLES: Final = FRAME_SAMPLES * _TICKS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipEncoding:
+    """How a clip is encoded; as `OpusEncoder`, but slower and better, for it is done once.
+
+    A clip cannot follow the loss of a call, so it carries FEC for `loss_ratio` from the start; 0 leaves it out.
+    """
+
+    bit_rate: int = 32_000
+    """Bits per second."""
+    complexity: int = 10
+    """0 to 10: quality for processor time."""
+    loss_ratio: float = 0.05
+    """The loss that the FEC in it is made for, 0 to 1."""
+    signal: Signal = "voice"
+    """What the encoder is told to expect: voice, music, or anything."""
+
+
+def _encode(samples: Samples, encoding: ClipEncoding) -> tuple[tuple[bytes, ...], int]:
+    """Return the packets of int16 samples, shape `(n_samples,)`, and by how many samples they come out late.
+
+    The last packet is filled up with silence, and there are enough of them for every sample to come out.
+
+    Raises:
+        ConfigError: If a setting is out of its range.
+        OpusUnavailable: If no usable libopus is found.
+    """
+    encoder = OpusEncoder(
+        bit_rate=encoding.bit_rate,
+        complexity=encoding.complexity,
+        fec=encoding.loss_ratio > 0,
+        loss_ratio=encoding.loss_ratio,
+        signal=encoding.signal,
+    )
+    late_samples = encoder.lookahead_samples
+    rest_samples = late_samples + -(len(samples) + late_samples) % FRAME_SAMPLES
+    frames = np.pad(samples, (0, rest_samples)).reshape(-1, FRAME_SAMPLES)
+    return tuple(encoder.encode(frame) for frame in frames), late_samples
 
 
 class OpusClip:
@@ -170,23 +216,11 @@ class OpusClip:
                 if kept._key == key:
                     return kept
         sound = samples()
-        packets, lookahead_samples = encoded.packets(sound, encoding)
+        packets, lookahead_samples = _encode(sound, encoding)
         clip = cls(packets, len(sound), lookahead_samples, key)
         if cache is not None:
             clip.save(cache)
         return clip
-
-
-@runtime_checkable
-class PacketSource(Source, Protocol):
-    """A source whose sound is encoded already: who sends packets takes them as they are, and need not encode."""
-
-    def read_packet(self) -> bytes | None:
-        """Return the next Opus packet, of exactly 20 ms, or None when nothing will come any more; in place of `read`.
-
-        Never blocks.
-        """
-        ...
 
 
 class ClipSource(OneCall):

@@ -12,10 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from rtc_client.audio.composed import Fader, mix
-from rtc_client.audio.files import AudioFileReader
+from rtc_client.audio.files.reader import AudioFileReader
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import FULL_SCALE, is_voiced, level_dbfs
+from rtc_client.audio.sources.mixer import Fader, mix
 
 MAX_FILE_S: Final = 300.0
 """Of a longer file so much is played again and again: 14 MB."""

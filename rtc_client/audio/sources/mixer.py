@@ -7,45 +7,22 @@ from __future__ import annotations
 
 import math
 from contextlib import AsyncExitStack
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.buffer import SampleBuffer
 from rtc_client.audio.frames import FRAME_SAMPLES, Samples
-from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.lifecycle import OneCall
 from rtc_client.audio.pcm import FLOOR_DBFS, FULL_SCALE
-from rtc_client.audio.sources import Source
-from rtc_client.audio.timed import TimedSource
+from rtc_client.audio.sample_buffer import SampleBuffer
+from rtc_client.audio.sources.base import EchoAware, Source, captured_s_of, echo_dbfs_of
 from rtc_client.errors import ConfigError
 
 __all__ = ["EchoAware", "GainSource", "MixSource", "SequenceSource"]
 
+
 MAX_GAIN_DB: Final = 40.0
-
-
-@runtime_checkable
-class EchoAware(Protocol):
-    """A source, a microphone beside a loudspeaker, that knows what of its sound is our own.
-
-    It is not asked for by anything but the voice detection of a barge-in (`vad.py`).
-    """
-
-    @property
-    def echo_dbfs(self) -> float:
-        """Up to which level the frame that `read` returned last may be the agent's echo; `FLOOR_DBFS` for none."""
-        ...
-
-
-def echo_dbfs_of(source: Source) -> float:
-    """Return the level up to which what a source read last may be echo; `FLOOR_DBFS` where it does not know."""
-    return source.echo_dbfs if isinstance(source, EchoAware) else FLOOR_DBFS
-
-
-def captured_s_of(source: Source) -> float | None:
-    """Return when what a source read last was captured, monotonic seconds; None where it was not, or nobody knows."""
-    return source.captured_s if isinstance(source, TimedSource) else None
 
 
 class _Composed(OneCall):

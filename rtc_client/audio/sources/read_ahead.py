@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from rtc_client.audio.buffer import SampleBuffer
-from rtc_client.audio.files import AudioFileReader
+from rtc_client.audio.files.reader import AudioFileReader
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.audio.lifetime import OneCall, cancel_and_wait
+from rtc_client.audio.lifecycle import OneCall, cancel_and_wait
 from rtc_client.audio.pcm import to_mono_int16
 from rtc_client.audio.resample import Resampler
+from rtc_client.audio.sample_buffer import SampleBuffer
 from rtc_client.errors import ConfigError
 
 

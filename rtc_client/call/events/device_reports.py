@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rtc_client.audio.device_reports import DeviceRecord, DeviceReport
-from rtc_client.call.notices import Notice
+from rtc_client.audio.devices.reports import DeviceRecord, DeviceReport
+from rtc_client.call.events.local_events import Notice
 
 
 class DeviceDesk:

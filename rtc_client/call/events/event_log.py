@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
 
-from rtc_client.call.notices import CallEvent
+from rtc_client.call.events.local_events import CallEvent
 
 CAPACITY_EVENTS: Final = 4_096
 CAPACITY_BYTES: Final = 64 * 2**20

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRestored
-from rtc_client.audio.echo_warning import EchoHeard
-from rtc_client.delegates.request import HandoffRequest
-from rtc_client.protocol.events import ServerEvent
-from rtc_client.protocol.state import End
+from rtc_client.audio.devices.reports import DeviceGlitched, DeviceLost, DeviceRestored
+from rtc_client.audio.echo.warning import EchoHeard
+from rtc_client.delegates.handoff_request import HandoffRequest
+from rtc_client.protocol.call_state import End
+from rtc_client.protocol.wire.events import ServerEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,15 +13,15 @@ from dataclasses import replace
 from typing import Any, Final
 
 from rtc_client.errors import CommandRefused, ResponseFailed, ResponseTimeout
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.asked import AskedResponses, FinishedResponse, create_response
-from rtc_client.protocol.commands import CreateResponse
-from rtc_client.protocol.direct import asked_response
 from rtc_client.protocol.redact import one_line
-from rtc_client.protocol.responses import ResponseParameters
-from rtc_client.protocol.scribe.scribe import Scribe
-from rtc_client.protocol.sequence import is_already_active
-from rtc_client.protocol.transcript import TranscriptEntry
+from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.transcript import TranscriptEntry
+from rtc_client.protocol.turns.response_matching import AskedResponses, FinishedResponse, create_response
+from rtc_client.protocol.turns.response_queue import is_already_active
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.commands import CreateResponse
+from rtc_client.protocol.wire.fast_frames import asked_response
+from rtc_client.protocol.wire.responses import ResponseParameters
 
 MAX_WAITING: Final = 32
 """Requests that are under way or wait their turn; who asks for more waits for room."""

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from rtc_client.call.feed import EventFeed
-from rtc_client.call.notices import SidebandJoined, SidebandLost
+from rtc_client.call.events.event_log import EventFeed
+from rtc_client.call.events.local_events import SidebandJoined, SidebandLost
 from rtc_client.clock import Clock
 from rtc_client.errors import SidebandClosed
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.codec import load_json, parse_binary, parse_event
-from rtc_client.protocol.scribe.feed import note_event, note_sent
-from rtc_client.protocol.scribe.scribe import Scribe
-from rtc_client.protocol.timeline import Fact, Timeline
+from rtc_client.protocol.call_timeline import Fact, Timeline
+from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.from_events import note_event, note_sent
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.codec import load_json, parse_binary, parse_event
 
 log = logging.getLogger(__name__)
 

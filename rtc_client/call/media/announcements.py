@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from rtc_client.audio.composed import Fader, mix
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, Samples
-from rtc_client.audio.sources import Source
-from rtc_client.audio.varispeed import ending
+from rtc_client.audio.sources.base import Source
+from rtc_client.audio.sources.mixer import Fader, mix
+from rtc_client.audio.variable_resampler import ending
 from rtc_client.errors import CallClosed, RtcClientError, SourceFailed
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ
-from rtc_client.audio.recording import PacketSink
-from rtc_client.audio.sinks import Sink
-from rtc_client.audio.sources import SilenceSource, Source
-from rtc_client.call.hearing import Hearing, RecordingSink
-from rtc_client.call.speaking import Speaking, what
+from rtc_client.audio.sinks.base import PacketSink, Sink
+from rtc_client.audio.sources.base import Source
+from rtc_client.audio.sources.basic import SilenceSource
+from rtc_client.call.media.receiver import Hearing, RecordingSink
+from rtc_client.call.media.sender import Speaking, what
 from rtc_client.clock import Clock
 from rtc_client.config import MediaPath, OpusSettings
 from rtc_client.errors import AudioError, SinkFailed

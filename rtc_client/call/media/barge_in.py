@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.vad import SpeechEdge, VoiceDetector
-from rtc_client.call.media import MediaLeg
-from rtc_client.call.notices import BargedIn, BargeInTeller, CallEvent
-from rtc_client.call.responses import Responses
-from rtc_client.call.router import Router
-from rtc_client.call.voices import Voices
+from rtc_client.call.events.local_events import BargedIn, BargeInTeller, CallEvent
+from rtc_client.call.events.responses import Responses
+from rtc_client.call.events.router import Router
+from rtc_client.call.media.audio import Voices
+from rtc_client.call.media.transport import MediaLeg
 from rtc_client.config import CallConfig
-from rtc_client.protocol.codec import dump_command
-from rtc_client.protocol.commands import CancelResponse
-from rtc_client.protocol.events import ServerEvent, SpeechStarted, SpeechStopped
+from rtc_client.protocol.wire.codec import dump_command
+from rtc_client.protocol.wire.commands import CancelResponse
+from rtc_client.protocol.wire.events import ServerEvent, SpeechStarted, SpeechStopped
 from rtc_client.sideband.outbox import Outbox
 
 

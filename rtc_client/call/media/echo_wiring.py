@@ -6,15 +6,15 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, TypeGuard, runtime_checkable
 
-from rtc_client.audio.echo import CapturingSource, EchoCancelled
-from rtc_client.audio.echo_settings import EchoSettings
-from rtc_client.audio.echo_warning import EchoHeard
-from rtc_client.audio.played import PlayedSound
-from rtc_client.audio.recording import PacketSink
-from rtc_client.audio.sinks import Sink, players
-from rtc_client.audio.sources import SilenceSource, Source
-from rtc_client.audio.timed import TimedSource, add_tap
-from rtc_client.call.dial import Legs
+from rtc_client.audio.echo.config import EchoSettings
+from rtc_client.audio.echo.control import CapturingSource, EchoCancelled
+from rtc_client.audio.echo.far_end import PlayedSound
+from rtc_client.audio.echo.warning import EchoHeard
+from rtc_client.audio.sinks.base import PacketSink, Sink, add_tap
+from rtc_client.audio.sinks.basic import players
+from rtc_client.audio.sources.base import Source, TimedSource
+from rtc_client.audio.sources.basic import SilenceSource
+from rtc_client.call.media.webrtc_setup import Legs
 
 log = logging.getLogger(__name__)
 

@@ -12,18 +12,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from rtc_client.audio.codecs.opus import OpusDecoder, OpusEncoder
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
-from rtc_client.audio.hold import HoldSound
-from rtc_client.audio.jitter import JitterBuffer, MediaPacket, PartKind
-from rtc_client.audio.opus import OpusDecoder, OpusEncoder
-from rtc_client.audio.packets import CLOCK_RATE_HZ
 from rtc_client.audio.pcm import LevelMeter, is_voiced, is_voiced_mean_square, level_dbfs
-from rtc_client.audio.playout import Playout
-from rtc_client.audio.recording import PacketSink
-from rtc_client.audio.render import Renderer
-from rtc_client.audio.sinks import NullSink, Sink, TeeSink, players
-from rtc_client.call.hush import Hush
-from rtc_client.call.speaking import what
+from rtc_client.audio.playout.decoded_playout import Playout
+from rtc_client.audio.playout.jitter_buffer import JitterBuffer, MediaPacket, PartKind
+from rtc_client.audio.playout.renderer import Renderer
+from rtc_client.audio.sinks.base import PacketSink, Sink
+from rtc_client.audio.sinks.basic import NullSink, TeeSink, players
+from rtc_client.audio.sources.hold_sound import HoldSound
+from rtc_client.call.media.output_gate import Hush
+from rtc_client.call.media.sender import what
 from rtc_client.clock import Clock
 from rtc_client.errors import AudioError, SinkFailed
 

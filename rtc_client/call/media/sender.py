@@ -9,15 +9,14 @@ import math
 from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar
 
-from rtc_client.audio.clips import PacketSource
-from rtc_client.audio.composed import echo_dbfs_of
+from rtc_client.audio.codecs.opus import OpusEncoder
+from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, PcmFrame, Samples
-from rtc_client.audio.opus import OpusEncoder
-from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import LevelMeter, is_digital_silence
-from rtc_client.audio.sinks import NullSink, Sink, TeeSink
-from rtc_client.audio.sources import Source
-from rtc_client.call.inserted import Insertions
+from rtc_client.audio.sinks.base import Sink
+from rtc_client.audio.sinks.basic import NullSink, TeeSink
+from rtc_client.audio.sources.base import PacketSource, Source, echo_dbfs_of
+from rtc_client.call.media.announcements import Insertions
 from rtc_client.clock import Clock
 from rtc_client.config import OpusSettings
 from rtc_client.errors import AudioError, SinkFailed, SourceFailed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from rtc_client.audio.jitter import JitterBuffer
+from rtc_client.audio.playout.jitter_buffer import JitterBuffer
 from rtc_client.peer.counters import PeerCounters
 
 _NAMES: Final = {

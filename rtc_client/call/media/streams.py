@@ -13,9 +13,9 @@ from typing import Final, Generic, TypeVar
 from weakref import WeakSet
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.call.hearing import Hearing
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.transcript import Role
+from rtc_client.call.media.receiver import Hearing
+from rtc_client.protocol.transcript.transcript import Role
+from rtc_client.protocol.wire import events as ev
 
 AUDIO_CAPACITY_S: Final = 600.0
 """Ten minutes of speech, 29 MB: over a websocket a whole response may come at once."""

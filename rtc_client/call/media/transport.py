@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeAlias
 
 from rtc_client.peer.counters import PeerCounters
-from rtc_client.protocol.state import Input
+from rtc_client.protocol.call_state import Input
 
 Stage: TypeAlias = Callable[[int], None]
 """What the clockwork calls every 20 ms, with the number of periods since the call connected."""

@@ -9,20 +9,20 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
+from rtc_client.audio.codecs.opus import libopus_version
 from rtc_client.audio.frames import FRAME_S
-from rtc_client.audio.opus import libopus_version
-from rtc_client.call.dial import Legs, dial
-from rtc_client.call.media import Stage, Tend
-from rtc_client.call.router import Router
-from rtc_client.call.voices import Voices
+from rtc_client.call.events.router import Router
+from rtc_client.call.media.audio import Voices
+from rtc_client.call.media.transport import Stage, Tend
+from rtc_client.call.media.webrtc_setup import Legs, dial
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, MediaPath
 from rtc_client.errors import OpusUnavailable
+from rtc_client.peer.callbacks import PeerListener
 from rtc_client.peer.counters import PeerCounters
-from rtc_client.peer.listener import PeerListener
 from rtc_client.peer.peer import Peer
-from rtc_client.protocol.state import Input
-from rtc_client.protocol.timeline import Fact, Timeline
+from rtc_client.protocol.call_state import Input
+from rtc_client.protocol.call_timeline import Fact, Timeline
 from rtc_client.sideband.client import Sideband
 from rtc_client.sideband.outbox import Outbox
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, MediaPath
 from rtc_client.errors import SignalingError
-from rtc_client.peer.listener import PeerListener
+from rtc_client.peer.callbacks import PeerListener
 from rtc_client.peer.peer import Peer
-from rtc_client.protocol.codec import dump_command
-from rtc_client.protocol.commands import UpdateSession
-from rtc_client.protocol.state import Input
-from rtc_client.protocol.timeline import Fact, Timeline
+from rtc_client.protocol.call_state import Input
+from rtc_client.protocol.call_timeline import Fact, Timeline
+from rtc_client.protocol.wire.codec import dump_command
+from rtc_client.protocol.wire.commands import UpdateSession
 from rtc_client.sideband.client import Sideband, SidebandListener
 from rtc_client.sideband.outbox import Outbox
 from rtc_client.signaling.client import Signaling, open_signaling

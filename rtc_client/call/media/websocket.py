@@ -12,28 +12,29 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from rtc_client.audio.deltas import DeltaDecoder, DeltaEncoder
+from rtc_client.audio.codecs.base64_pcm import DeltaDecoder, DeltaEncoder
 from rtc_client.audio.frames import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE_HZ
-from rtc_client.audio.said import SaidItem, SaidQueue
-from rtc_client.call.media import Stage, Tend
-from rtc_client.call.responses import Responses
-from rtc_client.call.router import Router
-from rtc_client.call.streams import AudioChunk, Streams
-from rtc_client.call.voices import Voices
+from rtc_client.audio.playout.speech_queue import SaidItem, SaidQueue
+from rtc_client.call.events.responses import Responses
+from rtc_client.call.events.router import Router
+from rtc_client.call.media.audio import Voices
+from rtc_client.call.media.streams import AudioChunk, Streams
+from rtc_client.call.media.transport import Stage, Tend
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig
 from rtc_client.errors import SidebandClosed
 from rtc_client.peer.counters import PeerCounters
-from rtc_client.protocol import background, direct
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.codec import dump_command
-from rtc_client.protocol.commands import Command, TruncateItem, UpdateSession
-from rtc_client.protocol.sequence import ResponseSequence
-from rtc_client.protocol.session import JsonObject
-from rtc_client.protocol.state import Input
-from rtc_client.protocol.timeline import Fact, Timeline
-from rtc_client.sideband.direct import DirectSocket
+from rtc_client.protocol.call_state import Input
+from rtc_client.protocol.call_timeline import Fact, Timeline
+from rtc_client.protocol.delegation import background_agent as background
+from rtc_client.protocol.turns.response_queue import ResponseSequence
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire import fast_frames as direct
+from rtc_client.protocol.wire.codec import dump_command
+from rtc_client.protocol.wire.commands import Command, TruncateItem, UpdateSession
+from rtc_client.protocol.wire.session import JsonObject
 from rtc_client.sideband.outbox import AudioLane, Outbox
+from rtc_client.sideband.session_socket import DirectSocket
 
 FRAMES_A_MESSAGE: Final = 2
 """40 ms: half the messages of 20 ms, and no more delay than a packet of Opus often has."""

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, TextIO, TypeAlias
 
-from rtc_client.audio.call_recording import FORMATS, CallAudioFile, RecordingFormat
+from rtc_client.audio.files.stereo_recording import FORMATS, CallAudioFile, RecordingFormat
+from rtc_client.audio.files.wav import reason
 from rtc_client.audio.frames import Samples
-from rtc_client.audio.wav import reason
 from rtc_client.call.result import CallResult
 from rtc_client.errors import ConfigError
-from rtc_client.protocol.captions import captions
-from rtc_client.protocol.codec import dump_json
+from rtc_client.protocol.transcript.captions import captions
+from rtc_client.protocol.wire.codec import dump_json
 
 Item: TypeAlias = tuple[int, int, Samples] | str | CallResult
 """What a voice said, with its position in samples; a line about an event; what the call is so far."""

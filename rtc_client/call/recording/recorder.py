@@ -12,21 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from rtc_client.audio.call_recording import FORMATS, RecordingFormat
+from rtc_client.audio.files.background_writer import SavedFile
+from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, HeldBack, Origin, Shift
+from rtc_client.audio.files.stereo_recording import FORMATS, RecordingFormat
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
-from rtc_client.audio.recording import PacketSink
-from rtc_client.audio.saved import SavedFile
-from rtc_client.audio.sinks import NullSink, Sink, players
-from rtc_client.audio.timed import TimedSource
-from rtc_client.audio.tracks import AGENT, CALLER, HeldBack, Origin, Shift
-from rtc_client.call.notices import RecordingEnded
-from rtc_client.call.recording_folder import Item, RecordingFolder, words_of
+from rtc_client.audio.sinks.base import PacketSink, Sink
+from rtc_client.audio.sinks.basic import NullSink, players
+from rtc_client.audio.sources.base import TimedSource
+from rtc_client.call.events.local_events import RecordingEnded
+from rtc_client.call.events.router import WireFrame, WireLog
+from rtc_client.call.recording.folder import Item, RecordingFolder, words_of
 from rtc_client.call.result import CallResult, RecordingReport
-from rtc_client.call.router import WireFrame, WireLog
 from rtc_client.clock import Clock
 from rtc_client.errors import ConfigError
-from rtc_client.protocol.codec import dump_json
-from rtc_client.protocol.direct import without_sound
+from rtc_client.protocol.wire.codec import dump_json
+from rtc_client.protocol.wire.fast_frames import without_sound
 
 R = TypeVar("R")
 SAVE_SAMPLES: Final = SAMPLE_RATE_HZ // 4

@@ -14,19 +14,19 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, su
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rtc_client.call.notices import CallEvent, HandoffEnded, HandoffFate, HandoffOutcome, HandoffReceived
+from rtc_client.call.events.local_events import CallEvent, HandoffEnded, HandoffFate, HandoffOutcome, HandoffReceived
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, HandoffSettings
-from rtc_client.delegates.request import HandoffHandler, HandoffRequest, Progress
-from rtc_client.delegates.running import Runner
-from rtc_client.delegates.tool import HandoffTool
+from rtc_client.delegates.handoff_request import HandoffHandler, HandoffRequest, Progress
+from rtc_client.delegates.handoff_tool import HandoffTool
+from rtc_client.delegates.runner import Runner
 from rtc_client.errors import CallClosed, HandoffFailed, RtcClientError
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.background import V2Replies
-from rtc_client.protocol.codec import dump_command
-from rtc_client.protocol.commands import Command
-from rtc_client.protocol.handoff import ActiveTranscript, HandoffReplies, V1Replies
+from rtc_client.protocol.delegation.background_agent import V2Replies
+from rtc_client.protocol.delegation.handoff import ActiveTranscript, HandoffReplies, V1Replies
 from rtc_client.protocol.redact import one_line
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.codec import dump_command
+from rtc_client.protocol.wire.commands import Command
 
 log = logging.getLogger(__name__)
 

@@ -16,24 +16,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from rtc_client.call.notices import CallEvent, ToolCallEnded, ToolOutcome
-from rtc_client.call.typed_tool import TypedTool
+from rtc_client.call.events.local_events import CallEvent, ToolCallEnded, ToolOutcome
+from rtc_client.call.tools.typed_tool import TypedTool
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig
-from rtc_client.delegates.running import Runner
-from rtc_client.delegates.tool import HandoffTool
+from rtc_client.delegates.handoff_tool import HandoffTool
+from rtc_client.delegates.runner import Runner
 from rtc_client.errors import CallClosed, ConfigError, InvalidArguments, RtcClientError
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.background import answered
-from rtc_client.protocol.calling import CallingResponses
-from rtc_client.protocol.codec import dump_command, dump_json, load_json
-from rtc_client.protocol.command_checks import check_tool
-from rtc_client.protocol.commands import CreateResponse
-from rtc_client.protocol.items import FunctionCallItem
-from rtc_client.protocol.model import JsonObject, to_json
+from rtc_client.protocol.delegation.background_agent import answered
+from rtc_client.protocol.delegation.tool_schema import dump_result
 from rtc_client.protocol.redact import one_line
-from rtc_client.protocol.signature import dump_result
-from rtc_client.protocol.tools import FunctionTool, McpTool
+from rtc_client.protocol.turns.tool_follow_up import CallingResponses
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.codec import dump_command, dump_json, load_json
+from rtc_client.protocol.wire.command_rules import check_tool
+from rtc_client.protocol.wire.commands import CreateResponse
+from rtc_client.protocol.wire.items import FunctionCallItem
+from rtc_client.protocol.wire.model import JsonObject, to_json
+from rtc_client.protocol.wire.tools import FunctionTool, McpTool
 
 log = logging.getLogger(__name__)
 

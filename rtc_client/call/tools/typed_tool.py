@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rtc_client.errors import ConfigError
-from rtc_client.protocol.background import BACKGROUND_AGENT, REMAIN_SILENT
-from rtc_client.protocol.signature import Signature, read_signature
-from rtc_client.protocol.tools import FunctionTool
+from rtc_client.protocol.delegation.background_agent import BACKGROUND_AGENT, REMAIN_SILENT
+from rtc_client.protocol.delegation.tool_schema import Signature, read_signature
+from rtc_client.protocol.wire.tools import FunctionTool
 
 DEFAULT_LIMIT_S: Final = 30.0
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT
-from rtc_client.cli.options import frequency_hz, set_up_logging
-from rtc_client.cli.outcome import INTERNAL_ERROR, SCENARIO_NOT_MET, USAGE
+from rtc_client.cli.commands.parsing import frequency_hz, set_up_logging
+from rtc_client.cli.console.stdio import complain, say
+from rtc_client.cli.demo_speech import AGENT_SPEECH, AGENT_TEXT
+from rtc_client.cli.exit_status import INTERNAL_ERROR, SCENARIO_NOT_MET, USAGE
 from rtc_client.cli.signals import on_signals
-from rtc_client.cli.streams import complain, say
 from rtc_client.errors import ConfigError
 from rtc_client.testing import (
     AfterCaller,

@@ -10,34 +10,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rtc_client.audio.call_recording import RecordingFormat
-from rtc_client.audio.composed import SequenceSource
-from rtc_client.audio.echo_settings import EchoMode, EchoSettings
-from rtc_client.audio.files import AudioFileReader
-from rtc_client.audio.sinks import Sink, WavSink
-from rtc_client.audio.sources import FileSource, SilenceSource, Source, ToneSource
-from rtc_client.call.call import Call, connect
-from rtc_client.call.recorder import CallRecorder
+from rtc_client.audio.echo.config import EchoMode, EchoSettings
+from rtc_client.audio.files.reader import AudioFileReader
+from rtc_client.audio.files.stereo_recording import RecordingFormat
+from rtc_client.audio.sinks.base import Sink
+from rtc_client.audio.sinks.basic import WavSink
+from rtc_client.audio.sources.base import Source
+from rtc_client.audio.sources.basic import FileSource, SilenceSource, ToneSource
+from rtc_client.audio.sources.mixer import SequenceSource
+from rtc_client.call.call import Call
+from rtc_client.call.cassette_recorder import CassetteRecorder
+from rtc_client.call.connect import connect
+from rtc_client.call.events.router import WireFrame, WireLog
+from rtc_client.call.recording.recorder import CallRecorder
 from rtc_client.call.result import CallResult
-from rtc_client.call.router import WireFrame, WireLog
-from rtc_client.call.taping import CassetteRecorder
 from rtc_client.cassette.cassette import check_replaceable
-from rtc_client.cli.controls import ControlOptions, Controls
-from rtc_client.cli.hardware import means_device, microphone_named, speaker_named
-from rtc_client.cli.options import frequency_hz, header_pair, set_up_logging, split_pair, text_or_file
-from rtc_client.cli.outcome import INTERNAL_ERROR, error_line, exit_status, failure, print_json
+from rtc_client.cli.commands.device_names import means_device, microphone_named, speaker_named
+from rtc_client.cli.commands.parsing import frequency_hz, header_pair, set_up_logging, split_pair, text_or_file
+from rtc_client.cli.console.controls import ControlOptions, Controls
+from rtc_client.cli.console.live_view import watching
+from rtc_client.cli.console.stdio import complain, hush_libraries, say
+from rtc_client.cli.console.terminal import is_terminal
+from rtc_client.cli.exit_status import INTERNAL_ERROR, error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
-from rtc_client.cli.streams import complain, hush_libraries, say
-from rtc_client.cli.terminal import is_terminal
-from rtc_client.cli.view import watching
 from rtc_client.config import CallConfig, HandoffSettings
 from rtc_client.delegates.command import CommandHandoff
-from rtc_client.delegates.request import HandoffHandler
-from rtc_client.delegates.responses import OpenAIResponsesHandoff
+from rtc_client.delegates.handoff_request import HandoffHandler
+from rtc_client.delegates.openai_responses import OpenAIResponsesHandoff
 from rtc_client.errors import CassetteUnusable, ConfigError, RtcClientError
-from rtc_client.protocol.codec import dump_json
-from rtc_client.protocol.state import EndReason
-from rtc_client.protocol.transcript import Transcript
+from rtc_client.protocol.call_state import EndReason
+from rtc_client.protocol.transcript.transcript import Transcript
+from rtc_client.protocol.wire.codec import dump_json
 
 _EXPORTS: Final[dict[str, Callable[[Transcript], str]]] = {
     ".txt": Transcript.as_text,

@@ -6,10 +6,10 @@ import json as json_format
 from pathlib import Path
 from typing import Final
 
-from rtc_client.cassette.reference import read
-from rtc_client.cassette.structure import Difference, differences
-from rtc_client.cli.outcome import USAGE
-from rtc_client.cli.streams import complain, say
+from rtc_client.cassette.comparison import Difference, differences
+from rtc_client.cassette.reference_client import read
+from rtc_client.cli.console.stdio import complain, say
+from rtc_client.cli.exit_status import USAGE
 from rtc_client.errors import ConfigError
 
 DIFFERENT: Final = 1

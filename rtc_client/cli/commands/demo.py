@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH, CALLER_TEXT
-from rtc_client.audio.sinks import WavSink
-from rtc_client.audio.sources import FileSource
-from rtc_client.call.call import connect
-from rtc_client.call.recorder import CallRecorder
+from rtc_client.audio.sinks.basic import WavSink
+from rtc_client.audio.sources.basic import FileSource
+from rtc_client.call.connect import connect
+from rtc_client.call.recording.recorder import CallRecorder
 from rtc_client.call.result import CallResult
-from rtc_client.cli.call import hold, tell
-from rtc_client.cli.options import set_up_logging
-from rtc_client.cli.outcome import as_json, exit_status, failure
-from rtc_client.cli.streams import complain
+from rtc_client.cli.commands.call import hold, tell
+from rtc_client.cli.commands.parsing import set_up_logging
+from rtc_client.cli.console.stdio import complain
+from rtc_client.cli.demo_speech import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH, CALLER_TEXT
+from rtc_client.cli.exit_status import as_json, exit_status, failure
 from rtc_client.config import CallConfig
-from rtc_client.delegates.request import HandoffRequest, Progress
+from rtc_client.delegates.handoff_request import HandoffRequest, Progress
 from rtc_client.errors import ConfigError
 from rtc_client.testing import AfterCaller, Clip, FakeAnswerer, RequestHandoff, Scenario, SpokenTurn
 

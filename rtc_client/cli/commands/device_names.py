@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtc_client.audio.microphone import Microphone
-from rtc_client.audio.speaker import Speaker
+from rtc_client.audio.devices.microphone import Microphone
+from rtc_client.audio.devices.speaker import Speaker
 from rtc_client.errors import ConfigError
 
 

@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from rtc_client.audio.device_choice import AudioDevice, DeviceUnavailable, Direction
-from rtc_client.audio.devices import FIND_LIMIT_S, in_thread, list_devices, usable_rates
-from rtc_client.audio.microphone import Microphone
-from rtc_client.audio.pacing import ticker
+from rtc_client.audio.devices.microphone import Microphone
+from rtc_client.audio.devices.portaudio import FIND_LIMIT_S, in_thread, list_devices, usable_rates
+from rtc_client.audio.devices.selection import AudioDevice, DeviceUnavailable, Direction
 from rtc_client.audio.pcm import LevelMeter, is_voiced
-from rtc_client.cli import streams
-from rtc_client.cli.options import set_up_logging
-from rtc_client.cli.outcome import COMPLETED, status_of
+from rtc_client.audio.ticker import ticker
+from rtc_client.cli.commands.parsing import set_up_logging
+from rtc_client.cli.console import stdio as streams
+from rtc_client.cli.exit_status import COMPLETED, status_of
 from rtc_client.cli.signals import on_signals
 from rtc_client.errors import ConfigError
 

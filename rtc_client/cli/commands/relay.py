@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from rtc_client.cli.options import set_up_logging
-from rtc_client.cli.outcome import INTERNAL_ERROR, USAGE
+from rtc_client.cli.commands.parsing import set_up_logging
+from rtc_client.cli.console.stdio import complain, say
+from rtc_client.cli.exit_status import INTERNAL_ERROR, USAGE
 from rtc_client.cli.signals import on_signals
-from rtc_client.cli.streams import complain, say
 from rtc_client.errors import ConfigError
-from rtc_client.testing.relay import Impairment, LaneCounters, Network
-from rtc_client.testing.relay_proxy import RelayProxy, is_loopback
+from rtc_client.testing.network.http_proxy import RelayProxy, is_loopback
+from rtc_client.testing.network.udp_relay import Impairment, LaneCounters, Network
 
 _REFRESH_S: Final = 0.5
 _ROWS: Final = 12

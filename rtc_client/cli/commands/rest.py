@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rtc_client.cli import streams
-from rtc_client.cli.options import header_pair, set_up_logging, split_pair, text_or_file
-from rtc_client.cli.outcome import status_of
+from rtc_client.cli.commands.parsing import header_pair, set_up_logging, split_pair, text_or_file
+from rtc_client.cli.console import stdio as streams
+from rtc_client.cli.exit_status import status_of
 from rtc_client.errors import ConfigError, RequestRejected, RtcClientError
-from rtc_client.signaling.rest import RealtimeApi
+from rtc_client.signaling.realtime_api import RealtimeApi
 
 _NO_SECRET: Final = {"value": None, "expires_at": None, "session": None}
 

@@ -13,14 +13,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from rtc_client.audio.sources import FileSource, Source
-from rtc_client.call.call import Call, connect
+from rtc_client.audio.sources.base import Source
+from rtc_client.audio.sources.basic import FileSource
+from rtc_client.call.call import Call
+from rtc_client.call.connect import connect
 from rtc_client.call.result import CallResult
-from rtc_client.cli.call import events_file, hold
-from rtc_client.cli.hardware import means_device, microphone_named
-from rtc_client.cli.options import header_pair, set_up_logging, split_pair
-from rtc_client.cli.outcome import error_line, exit_status, failure, print_json
-from rtc_client.cli.streams import complain, hush_libraries, say
+from rtc_client.cli.commands.call import events_file, hold
+from rtc_client.cli.commands.device_names import means_device, microphone_named
+from rtc_client.cli.commands.parsing import header_pair, set_up_logging, split_pair
+from rtc_client.cli.console.stdio import complain, hush_libraries, say
+from rtc_client.cli.exit_status import error_line, exit_status, failure, print_json
 from rtc_client.config import CallConfig
 from rtc_client.errors import ConfigError, RtcClientError
 from rtc_client.protocol.redact import printable

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rtc_client.audio.sources import FileSource
+from rtc_client.audio.sources.basic import FileSource
 from rtc_client.call.call import Call
-from rtc_client.cli.keys import HeldKey, KeyReader, Line
+from rtc_client.cli.console.key_input import HeldKey, KeyReader, Line
 from rtc_client.clock import MonotonicClock
 from rtc_client.errors import CallClosed, RtcClientError
 

@@ -16,11 +16,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rtc_client.audio.device_reports import DeviceGlitched, DeviceLost, DeviceRestored
-from rtc_client.audio.echo_warning import EchoHeard
+from rtc_client.audio.devices.reports import DeviceGlitched, DeviceLost, DeviceRestored
+from rtc_client.audio.echo.warning import EchoHeard
 from rtc_client.audio.pcm import LevelMeter, is_voiced
 from rtc_client.call.call import Call
-from rtc_client.call.notices import (
+from rtc_client.call.events.local_events import (
     BargedIn,
     CallEvent,
     HandoffEnded,
@@ -31,14 +31,14 @@ from rtc_client.call.notices import (
     SidebandAbandoned,
     SidebandLost,
 )
-from rtc_client.call.stats import CallStats
-from rtc_client.cli.controls import Controls
-from rtc_client.cli.streams import complain
-from rtc_client.cli.terminal import keys_to
+from rtc_client.call.media.stats import CallStats
+from rtc_client.cli.console.controls import Controls
+from rtc_client.cli.console.stdio import complain
+from rtc_client.cli.console.terminal import keys_to
 from rtc_client.errors import RtcClientError
+from rtc_client.protocol.call_state import CallState
 from rtc_client.protocol.redact import printable
-from rtc_client.protocol.state import CallState
-from rtc_client.protocol.transcript import TranscriptEntry
+from rtc_client.protocol.transcript.transcript import TranscriptEntry
 
 _REFRESH_S: Final = 0.1
 _BAR_CELLS: Final = 30

@@ -1,1 +1,1 @@
-"""The commands as they are typed: one file each says its options and hands them to the file that does the work."""
+"""What is typed: the options of each verb."""

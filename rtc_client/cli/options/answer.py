@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtc_client.cli.commands.shared import Verbose, flag
+from rtc_client.cli.options.shared import Verbose, flag
 
 EPILOG = (
     "exit status: 0 ended by POST /_shutdown, 1 internal error, 2 usage, 6 a call did not meet the scenario, "
@@ -39,7 +39,7 @@ def answer(
     It names base_url, where calls are placed, and page_url, where people watch them. GET /_report tells all that
     came over the wire, POST /_shutdown ends it.
     """
-    from rtc_client.cli.answer import AnswerOptions, run_answer
+    from rtc_client.cli.commands.answer import AnswerOptions, run_answer
 
     options = AnswerOptions(port, host, voice, text, caller_text, scenario, cassette, lenient)
     raise typer.Exit(run_answer(options, verbose=verbose))

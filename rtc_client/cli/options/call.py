@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rtc_client.cli.commands.shared import BaseUrl, Header, Query, Verbose, flag
+from rtc_client.cli.options.shared import BaseUrl, Header, Query, Verbose, flag
 
 
 class TransportChoice(StrEnum):
@@ -144,7 +144,7 @@ def call(
     verbose: Verbose = False,
 ) -> None:
     """Place one voice call and report what it was. The key comes from $OPENAI_API_KEY only."""
-    from rtc_client.cli.call import CallOptions, run_call
+    from rtc_client.cli.commands.call import CallOptions, run_call
 
     options = CallOptions(
         base_url=base_url,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtc_client.cli.commands.shared import flag
+from rtc_client.cli.options.shared import flag
 
 DIFF_EPILOG = "exit status: 0 no difference, 1 they differ, 2 one of them cannot be read"
 
@@ -19,7 +19,7 @@ def diff(
     json: Annotated[bool, flag("--json", help="print one JSON object on stdout")] = False,
 ) -> None:
     """Tell how two recorded calls differ in structure: not in ids, times, addresses, keys or words."""
-    from rtc_client.cli.cassette import run_diff
+    from rtc_client.cli.commands.cassette import run_diff
 
     raise typer.Exit(run_diff(a, b, sequence=sequence, json=json))
 
@@ -29,6 +29,6 @@ def convert(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the cassette goes")],
 ) -> None:
     """Make a cassette of a recording of the reference client; it has no sound."""
-    from rtc_client.cli.cassette import run_convert
+    from rtc_client.cli.commands.cassette import run_convert
 
     raise typer.Exit(run_convert(recording, folder))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtc_client.cli.commands.shared import Verbose, flag
+from rtc_client.cli.options.shared import Verbose, flag
 
 
 def demo(
@@ -17,6 +17,6 @@ def demo(
     verbose: Verbose = False,
 ) -> None:
     """Call the embedded fake answerer: real HTTP, ICE, DTLS, SRTP, Opus and websocket, all within this machine."""
-    from rtc_client.cli.demo import run_demo
+    from rtc_client.cli.commands.demo import run_demo
 
     raise typer.Exit(run_demo(folder, json=json, quiet=quiet, verbose=verbose))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rtc_client.cli.commands.shared import Verbose, flag
+from rtc_client.cli.options.shared import Verbose, flag
 
 EPILOG = "exit status: 0 done, 1 internal error, 2 usage (also what is not installed)"
 
@@ -18,7 +18,7 @@ def devices(
     verbose: Verbose = False,
 ) -> None:
     """List microphones and speakers, for --in mic:NAME and --out speaker:NAME, and at which rates they open."""
-    from rtc_client.cli.devices import DevicesOptions, run_devices
+    from rtc_client.cli.commands.devices import DevicesOptions, run_devices
 
     options = DevicesOptions(meter=meter or meter_for is not None, meter_for_s=meter_for, json=json)
     raise typer.Exit(run_devices(options, verbose=verbose))

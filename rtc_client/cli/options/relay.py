@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rtc_client.cli.commands.shared import Verbose, flag
+from rtc_client.cli.options.shared import Verbose, flag
 
 EPILOG = (
     "An option without UP/DOWN is for both directions; up is from the caller to the agent. "
@@ -47,7 +47,7 @@ def relay(
     Callers use its base_url in place of the answerer's. GET /_report tells what has passed, POST /_blackout cuts the
     lines, POST /_shutdown ends it.
     """
-    from rtc_client.cli.relay import RelayOptions, run_relay
+    from rtc_client.cli.commands.relay import RelayOptions, run_relay
 
     options = RelayOptions(
         to=to,

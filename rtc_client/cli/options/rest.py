@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rtc_client.cli.commands.shared import BaseUrl, Header, Query, Verbose, flag
+from rtc_client.cli.options.shared import BaseUrl, Header, Query, Verbose, flag
 
 EPILOG = "exit status: 0 done, 1 internal error, 2 usage (also no key), 3 refused or no answer, 130 interrupted"
 
@@ -21,7 +21,7 @@ def hangup(
     verbose: Verbose = False,
 ) -> None:
     """Hang up a call by its id, whoever placed it. The key comes from $OPENAI_API_KEY only."""
-    from rtc_client.cli.rest import RestOptions, run_hangup
+    from rtc_client.cli.commands.rest import RestOptions, run_hangup
 
     options = RestOptions(
         base_url=base_url,
@@ -48,7 +48,7 @@ def secret(
     verbose: Verbose = False,
 ) -> None:
     """Print a new ephemeral key for a browser, a device or a call. Our own key comes from $OPENAI_API_KEY only."""
-    from rtc_client.cli.rest import RestOptions, run_secret
+    from rtc_client.cli.commands.rest import RestOptions, run_secret
 
     options = RestOptions(
         base_url=base_url,

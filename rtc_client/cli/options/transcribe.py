@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtc_client.cli.commands.shared import BaseUrl, Header, Query, Verbose, flag
+from rtc_client.cli.options.shared import BaseUrl, Header, Query, Verbose, flag
 
 
 def transcribe(
@@ -30,7 +30,7 @@ def transcribe(
     verbose: Verbose = False,
 ) -> None:
     """Print what is said as its text settles, one line a turn. The key comes from $OPENAI_API_KEY only."""
-    from rtc_client.cli.transcribe import TranscribeOptions, run_transcribe
+    from rtc_client.cli.commands.transcribe import TranscribeOptions, run_transcribe
 
     options = TranscribeOptions(
         source=source,

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rtc_client.protocol.codec import load_json
-from rtc_client.protocol.commands import Command, CreateItem, CreateMessage, CreateResponse
-from rtc_client.protocol.events import HandoffRequested, ItemDone, ServerEvent
-from rtc_client.protocol.handoff import LongOutput, output_texts
-from rtc_client.protocol.items import FunctionCallItem, FunctionCallOutputItem
-from rtc_client.protocol.session import JsonObject
+from rtc_client.protocol.delegation.handoff import LongOutput, output_texts
+from rtc_client.protocol.wire.codec import load_json
+from rtc_client.protocol.wire.commands import Command, CreateItem, CreateMessage, CreateResponse
+from rtc_client.protocol.wire.events import HandoffRequested, ItemDone, ServerEvent
+from rtc_client.protocol.wire.items import FunctionCallItem, FunctionCallOutputItem
+from rtc_client.protocol.wire.session import JsonObject
 
 BACKGROUND_AGENT: Final = "background_agent"
 REMAIN_SILENT: Final = "remain_silent"

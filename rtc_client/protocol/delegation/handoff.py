@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias
 
-from rtc_client.protocol.commands import AppendHandoffOutput, Command, check_text
+from rtc_client.protocol.wire.commands import AppendHandoffOutput, Command, check_text
 
 OUTPUT_PREFIX: Final = '"Agent Final Message":\n\n'
 """Stands before what answers a handoff, quotes included."""

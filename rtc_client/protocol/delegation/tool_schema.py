@@ -17,8 +17,8 @@ from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin, get_t
 import msgspec
 
 from rtc_client.errors import ConfigError, InvalidArguments, ToolFailed
-from rtc_client.protocol.docstring import Docstring, read_docstring
-from rtc_client.protocol.model import JsonObject
+from rtc_client.protocol.delegation.docstring import Docstring, read_docstring
+from rtc_client.protocol.wire.model import JsonObject
 
 NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """Names that the API allows."""

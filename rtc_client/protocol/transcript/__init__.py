@@ -1,1 +1,1 @@
-"""Who said what in a call, written down from pieces of text and news of items; pure."""
+"""Who said what: entries made from events, their order, and their exports."""

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from rtc_client.protocol.scribe.ledger import MAX_ID_CHARS, Ledger, recalled
-from rtc_client.protocol.scribe.loose import LooseEntries
-from rtc_client.protocol.scribe.record import Record, alike
-from rtc_client.protocol.transcript import Role, Transcript, TranscriptEntry
+from rtc_client.protocol.transcript.entries_without_id import LooseEntries
+from rtc_client.protocol.transcript.entry_draft import Record, alike
+from rtc_client.protocol.transcript.entry_store import MAX_ID_CHARS, Ledger, recalled
+from rtc_client.protocol.transcript.transcript import Role, Transcript, TranscriptEntry
 
 _MAX_SENT: Final = 64
 

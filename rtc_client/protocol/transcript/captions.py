@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from itertools import islice, pairwise
 from typing import Final, TypeAlias
 
-from rtc_client.protocol.transcript import Transcript, TranscriptEntry
-from rtc_client.protocol.webvtt import Cue, webvtt
+from rtc_client.protocol.transcript.transcript import Transcript, TranscriptEntry
+from rtc_client.protocol.transcript.webvtt import Cue, webvtt
 
 Span: TypeAlias = tuple[int, int]
 """From and to, in milliseconds from position 0 of the recording."""

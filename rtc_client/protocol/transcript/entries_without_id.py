@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final
 
-from rtc_client.protocol.scribe.ledger import Ledger
-from rtc_client.protocol.scribe.record import Record
-from rtc_client.protocol.transcript import Role
+from rtc_client.protocol.transcript.entry_draft import Record
+from rtc_client.protocol.transcript.entry_store import Ledger
+from rtc_client.protocol.transcript.transcript import Role
 
 _MAX_SOFT: Final = 8
 """Interjections of the other voice that one turn survives."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rtc_client.protocol.transcript import Role
+from rtc_client.protocol.transcript.transcript import Role
 
 
 class Part:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, TypeVar
 
-from rtc_client.protocol.scribe.chain import Link, in_order
-from rtc_client.protocol.scribe.record import Part, Record, Speech
-from rtc_client.protocol.transcript import Role
+from rtc_client.protocol.transcript.entry_draft import Part, Record, Speech
+from rtc_client.protocol.transcript.item_order import Link, in_order
+from rtc_client.protocol.transcript.transcript import Role
 
 MAX_CHARS: Final = 1_000_000
 """An hour of fast speech is about 60,000 characters. What exceeds this bound is counted, not kept."""

@@ -7,10 +7,12 @@ from typing import Final
 
 import msgspec
 
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.background import BACKEND_PREFIX, USER_PREFIX
-from rtc_client.protocol.commands import CreateItem
-from rtc_client.protocol.items import (
+from rtc_client.protocol.delegation.background_agent import BACKEND_PREFIX, USER_PREFIX
+from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.transcript import Role
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.commands import CreateItem
+from rtc_client.protocol.wire.items import (
     AudioPart,
     ContentPart,
     InputAudio,
@@ -21,8 +23,6 @@ from rtc_client.protocol.items import (
     OutputText,
     TextPart,
 )
-from rtc_client.protocol.scribe.scribe import Scribe
-from rtc_client.protocol.transcript import Role
 
 _VOICES: Final[dict[str, Role]] = {"user": "caller", "assistant": "agent"}
 """What a developer or the system says is nobody's words: such items are links of the chain and no more."""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from rtc_client.protocol.redact import printable
-from rtc_client.protocol.webvtt import Cue, webvtt
+from rtc_client.protocol.transcript.webvtt import Cue, webvtt
 
 Role: TypeAlias = Literal["caller", "agent"]
 

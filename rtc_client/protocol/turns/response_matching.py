@@ -13,9 +13,9 @@ from typing import Final
 from msgspec import structs
 
 from rtc_client.errors import CommandFault, InvalidCommand
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.commands import CreateResponse
-from rtc_client.protocol.items import (
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.commands import CreateResponse
+from rtc_client.protocol.wire.items import (
     AudioPart,
     FunctionCallItem,
     Item,
@@ -24,7 +24,7 @@ from rtc_client.protocol.items import (
     OutputText,
     TextPart,
 )
-from rtc_client.protocol.responses import Response, ResponseParameters, Usage
+from rtc_client.protocol.wire.responses import Response, ResponseParameters, Usage
 
 TAG: Final = "rtc_client_request"
 """The key of the metadata under which a response repeats the id of its request."""

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from rtc_client.protocol.events import ErrorEvent
+from rtc_client.protocol.wire.events import ErrorEvent
 
 _CODE: Final = "conversation_already_has_active_response"
 _WORDS: Final = "Conversation already has an active response"

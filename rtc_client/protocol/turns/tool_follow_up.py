@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.items import Item, McpApprovalRequestItem, McpCallItem
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.items import Item, McpApprovalRequestItem, McpCallItem
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from rtc_client.protocol.model import UNSET, Model, Tagged, UnsetType
+from rtc_client.protocol.wire.model import UNSET, Model, Tagged, UnsetType
 
 
 class PcmFormat(Tagged, frozen=True, kw_only=True, tag="audio/pcm", omit_defaults=False):

@@ -9,11 +9,11 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from rtc_client.errors import CommandFault, InvalidCommand
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.commands import AppendAudio, Command, CreateMessage, UpdateSession
-from rtc_client.protocol.model import JsonObject, Model, Tagged, read
-from rtc_client.protocol.session import SessionSettings, updated_session
-from rtc_client.protocol.session_models import RealtimeSession, TranscriptionSession
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.commands import AppendAudio, Command, CreateMessage, UpdateSession
+from rtc_client.protocol.wire.model import JsonObject, Model, Tagged, read
+from rtc_client.protocol.wire.session import SessionSettings, updated_session
+from rtc_client.protocol.wire.sessions import RealtimeSession, TranscriptionSession
 
 
 def parse_event(text: str) -> ev.ServerEvent:

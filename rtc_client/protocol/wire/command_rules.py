@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from typing import Final
 
 from rtc_client.errors import CommandFault, InvalidCommand
-from rtc_client.protocol.audio_settings import (
+from rtc_client.protocol.wire.audio_settings import (
     AudioFormat,
     AudioInputSettings,
     AudioOutputSettings,
     PcmFormat,
     ServerVad,
 )
-from rtc_client.protocol.items import Item, ItemReference, MessageItem
-from rtc_client.protocol.model import UnknownModel
-from rtc_client.protocol.responses import InputItem, ResponseParameters
-from rtc_client.protocol.session_models import RealtimeSession, RetentionRatio, TranscriptionSession
-from rtc_client.protocol.tools import McpTool, Tool
+from rtc_client.protocol.wire.items import Item, ItemReference, MessageItem
+from rtc_client.protocol.wire.model import UnknownModel
+from rtc_client.protocol.wire.responses import InputItem, ResponseParameters
+from rtc_client.protocol.wire.sessions import RealtimeSession, RetentionRatio, TranscriptionSession
+from rtc_client.protocol.wire.tools import McpTool, Tool
 
 MAX_AUDIO_BYTES: Final = 15 * 2**20
 """What one `input_audio_buffer.append` may hold, decoded."""

@@ -10,12 +10,12 @@ import base64
 from typing import Literal, TypeAlias
 
 from rtc_client.errors import CommandFault, ConfigError, InvalidCommand
-from rtc_client.protocol import command_checks as checks
-from rtc_client.protocol.items import Item
-from rtc_client.protocol.model import Model, Tagged
-from rtc_client.protocol.responses import ResponseParameters
-from rtc_client.protocol.session import SessionSettings
-from rtc_client.protocol.session_models import RealtimeSession, TranscriptionSession
+from rtc_client.protocol.wire import command_rules as checks
+from rtc_client.protocol.wire.items import Item
+from rtc_client.protocol.wire.model import Model, Tagged
+from rtc_client.protocol.wire.responses import ResponseParameters
+from rtc_client.protocol.wire.session import SessionSettings
+from rtc_client.protocol.wire.sessions import RealtimeSession, TranscriptionSession
 
 
 class _Command(Tagged, frozen=True, kw_only=True):

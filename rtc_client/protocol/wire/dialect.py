@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias, get_args
 
 from rtc_client.errors import ConfigError
-from rtc_client.protocol.session import DEFAULT_VOICES, VOICES, Mode, OutputModality
+from rtc_client.protocol.wire.session import DEFAULT_VOICES, VOICES, Mode, OutputModality
 
 Transport: TypeAlias = Literal["webrtc", "websocket"]
 

@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from rtc_client.protocol.events_base import (
-    KnownEvent,
-    ServerEvent,
-    UnknownEvent,
-)
-from rtc_client.protocol.events_conversation import (
+from rtc_client.protocol.wire.events_base import KnownEvent, ServerEvent, UnknownEvent
+from rtc_client.protocol.wire.events_conversation import (
     CallerTranscriptClosed,
     CallerTranscriptDelta,
     CallerTranscriptDone,
@@ -43,7 +39,7 @@ from rtc_client.protocol.events_conversation import (
     SpeechStarted,
     SpeechStopped,
 )
-from rtc_client.protocol.events_response import (
+from rtc_client.protocol.wire.events_response import (
     AgentTextDone,
     AgentTranscriptClosed,
     AgentTranscriptDelta,
@@ -68,7 +64,7 @@ from rtc_client.protocol.events_response import (
     ResponseCreated,
     ResponseDone,
 )
-from rtc_client.protocol.model import RawEvent
+from rtc_client.protocol.wire.model import RawEvent
 
 __all__ = [
     "AgentTextDone",

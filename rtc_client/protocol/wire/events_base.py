@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-from rtc_client.protocol.model import Model, RawEvent
+from rtc_client.protocol.wire.model import Model, RawEvent
 
 UnknownWhy: TypeAlias = Literal[
     "unknown type", "unexpected shape", "no type", "not an object", "malformed JSON", "binary frame"

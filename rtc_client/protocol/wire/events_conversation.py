@@ -10,11 +10,11 @@ from typing import Annotated, Final
 
 from msgspec import Meta, field
 
-from rtc_client.protocol.events_base import KnownEvent
-from rtc_client.protocol.items import Item
-from rtc_client.protocol.model import JsonObject
-from rtc_client.protocol.responses import DetectedLanguage, ErrorDetail, LogProb, RateLimit, TranscriptionUsage
-from rtc_client.protocol.session_models import Session
+from rtc_client.protocol.wire.events_base import KnownEvent
+from rtc_client.protocol.wire.items import Item
+from rtc_client.protocol.wire.model import JsonObject
+from rtc_client.protocol.wire.responses import DetectedLanguage, ErrorDetail, LogProb, RateLimit, TranscriptionUsage
+from rtc_client.protocol.wire.sessions import Session
 
 _U32: Final = Meta(ge=0, lt=2**32)
 _U16: Final = Meta(ge=0, lt=2**16)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from msgspec import field
 
-from rtc_client.protocol.events_base import KnownEvent
-from rtc_client.protocol.items import ContentPart, Item
-from rtc_client.protocol.responses import Response
+from rtc_client.protocol.wire.events_base import KnownEvent
+from rtc_client.protocol.wire.items import ContentPart, Item
+from rtc_client.protocol.wire.responses import Response
 
 
 class _ResponseEvent(KnownEvent, frozen=True, kw_only=True):

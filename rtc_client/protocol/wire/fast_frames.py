@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rtc_client.protocol.codec import load_json
+from rtc_client.protocol.wire.codec import load_json
 
 APPEND_AUDIO: Final = '{"type":"input_audio_buffer.append","audio":"'
 

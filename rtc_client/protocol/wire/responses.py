@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 
 from msgspec.structs import force_setattr
 
-from rtc_client.protocol.audio_settings import AudioFormat, AudioInputSettings, AudioOutputSettings
-from rtc_client.protocol.items import (
+from rtc_client.protocol.wire.audio_settings import AudioFormat, AudioInputSettings, AudioOutputSettings
+from rtc_client.protocol.wire.items import (
     FunctionCallItem,
     FunctionCallOutputItem,
     Item,
@@ -21,9 +21,9 @@ from rtc_client.protocol.items import (
     McpListToolsItem,
     MessageItem,
 )
-from rtc_client.protocol.model import JsonObject, Model
-from rtc_client.protocol.session_models import MaxTokens, Modality, PromptReference, Reasoning
-from rtc_client.protocol.tools import Tool, ToolChoice
+from rtc_client.protocol.wire.model import JsonObject, Model
+from rtc_client.protocol.wire.sessions import MaxTokens, Modality, PromptReference, Reasoning
+from rtc_client.protocol.wire.tools import Tool, ToolChoice
 
 InputItem: TypeAlias = (
     MessageItem

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
 from rtc_client.errors import ConfigError, ResponseInvalid
-from rtc_client.protocol.codec import dump_json, load_json
-from rtc_client.protocol.command_checks import check_session
-from rtc_client.protocol.model import JsonObject, to_json
-from rtc_client.protocol.session_models import RealtimeSession, TranscriptionSession
+from rtc_client.protocol.wire.codec import dump_json, load_json
+from rtc_client.protocol.wire.command_rules import check_session
+from rtc_client.protocol.wire.model import JsonObject, to_json
+from rtc_client.protocol.wire.sessions import RealtimeSession, TranscriptionSession
 
 AnySession: TypeAlias = RealtimeSession | TranscriptionSession | Mapping[str, object]
 """A session as a value, which is checked in full, or as a JSON object, of which only the type is."""

@@ -10,9 +10,9 @@ from typing import Literal, TypeAlias
 
 from msgspec.structs import force_setattr
 
-from rtc_client.protocol.audio_settings import AudioInputSettings, AudioSettings
-from rtc_client.protocol.model import JsonObject, Model, Tagged
-from rtc_client.protocol.tools import Tool, ToolChoice
+from rtc_client.protocol.wire.audio_settings import AudioInputSettings, AudioSettings
+from rtc_client.protocol.wire.model import JsonObject, Model, Tagged
+from rtc_client.protocol.wire.tools import Tool, ToolChoice
 
 Modality: TypeAlias = Literal["audio", "text"]
 MaxTokens: TypeAlias = int | Literal["inf"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from rtc_client.protocol.model import JsonObject, Model, Tagged, UnknownModel
+from rtc_client.protocol.wire.model import JsonObject, Model, Tagged, UnknownModel
 
 
 class FunctionTool(Tagged, frozen=True, kw_only=True, tag="function"):

@@ -1,7 +1,6 @@
 """One call as its answerer lives it: both legs, the scripted agent, and what a test may ask and do.
 
 The decisions of the agent are `performance.py`'s, the sound is `media.py`'s, the websocket `sideband.py`'s.
-It has more than 400 lines, for it is all that a test sees of a call; most methods are one line.
 """
 
 from __future__ import annotations
@@ -18,33 +17,33 @@ from rtc_client.audio.pcm import level_dbfs
 from rtc_client.cassette.cassette import Cassette
 from rtc_client.clock import Clock
 from rtc_client.errors import CassetteUnusable
-from rtc_client.testing import events
-from rtc_client.testing.call_faults import CallFaults
-from rtc_client.testing.cassette import cassette_of
-from rtc_client.testing.cassette_play import play
-from rtc_client.testing.cassette_tape import Tape
-from rtc_client.testing.conversation import Conversation, Said
-from rtc_client.testing.direct import Direct
-from rtc_client.testing.direct_media import DirectPeer
-from rtc_client.testing.event_leg import EventLeg
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.fault_names import ANSWERER_WIDE, begin_fault
-from rtc_client.testing.faults import Fault, Faults
-from rtc_client.testing.levels import FrameLevels
-from rtc_client.testing.media import AnswererPeer
-from rtc_client.testing.offers import PostedOffer
-from rtc_client.testing.performance import Act, BeginFault, EndFault, HangUp, Performance, Speak, Tell
-from rtc_client.testing.record import Record, SeenRequest
-from rtc_client.testing.relay import Network, Relay
-from rtc_client.testing.scenario import Scenario
-from rtc_client.testing.script import Echo, Voice
-from rtc_client.testing.sdp_text import with_dead_candidates
-from rtc_client.testing.seams import Interfaces
-from rtc_client.testing.sideband import Sideband
-from rtc_client.testing.strict_direct import is_v1
-from rtc_client.testing.verdict import Outcome, ScenarioReport
-from rtc_client.testing.voices import VoiceBox
-from rtc_client.testing.waiting import Bell
+from rtc_client.testing.aiortc_internals import Interfaces
+from rtc_client.testing.calls.call_faults import CallFaults
+from rtc_client.testing.calls.conversation import Conversation, Said
+from rtc_client.testing.calls.event_leg import EventLeg
+from rtc_client.testing.calls.sideband import Sideband
+from rtc_client.testing.calls.webrtc_media import AnswererPeer
+from rtc_client.testing.calls.websocket_call import Direct
+from rtc_client.testing.calls.websocket_media import DirectPeer
+from rtc_client.testing.calls.websocket_rules import is_v1
+from rtc_client.testing.cassette.playback import play
+from rtc_client.testing.cassette.recording import cassette_of
+from rtc_client.testing.cassette.tape import Tape
+from rtc_client.testing.faults.by_name import ANSWERER_WIDE, begin_fault
+from rtc_client.testing.faults.faults import Fault, Faults
+from rtc_client.testing.network.udp_relay import Network, Relay
+from rtc_client.testing.scenario.performance import Act, BeginFault, EndFault, HangUp, Performance, Speak, Tell
+from rtc_client.testing.scenario.scenario import Scenario
+from rtc_client.testing.scenario.script import Echo, Voice
+from rtc_client.testing.scenario.verdict import Outcome, ScenarioReport
+from rtc_client.testing.scenario.voices import VoiceBox
+from rtc_client.testing.sound.levels import FrameLevels
+from rtc_client.testing.wire import server_events as events
+from rtc_client.testing.wire.bell import Bell
+from rtc_client.testing.wire.posted_offer import PostedOffer
+from rtc_client.testing.wire.record import Record, SeenRequest
+from rtc_client.testing.wire.sdp_text import with_dead_candidates
+from rtc_client.testing.wire.server_events import JsonObject
 
 log = logging.getLogger(__name__)
 

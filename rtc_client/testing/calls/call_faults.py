@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtc_client.testing.direct_media import DirectPeer
-from rtc_client.testing.event_leg import EventLeg
-from rtc_client.testing.fault_kinds import ERRORS, BlockDtls, ExpireSession, SendError, StopAudio, Vanish
-from rtc_client.testing.faults import Fault, Faults
-from rtc_client.testing.media import AnswererPeer
+from rtc_client.testing.calls.event_leg import EventLeg
+from rtc_client.testing.calls.webrtc_media import AnswererPeer
+from rtc_client.testing.calls.websocket_media import DirectPeer
+from rtc_client.testing.faults.effects import ERRORS, BlockDtls, ExpireSession, SendError, StopAudio, Vanish
+from rtc_client.testing.faults.faults import Fault, Faults
 
 
 class CallFaults:

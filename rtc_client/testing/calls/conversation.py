@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from rtc_client.testing.events import JsonObject, text_of
+from rtc_client.testing.wire.server_events import JsonObject, text_of
 
 MAX_ENTRIES: Final = 1_000
 

@@ -12,18 +12,19 @@ from contextlib import suppress
 from typing import Final
 
 from rtc_client.clock import Clock
-from rtc_client.testing import events, strict
-from rtc_client.testing.cassette_play import play
-from rtc_client.testing.cassette_tape import Tape
-from rtc_client.testing.conversation import Conversation
-from rtc_client.testing.direct import Direct
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.fault_kinds import LoseSideband
-from rtc_client.testing.faults import Fault
-from rtc_client.testing.record import Violation
-from rtc_client.testing.sideband import Sideband
-from rtc_client.testing.spoiling import Spoiler
-from rtc_client.testing.waiting import Bell
+from rtc_client.testing.calls.conversation import Conversation
+from rtc_client.testing.calls.sideband import Sideband
+from rtc_client.testing.calls.websocket_call import Direct
+from rtc_client.testing.cassette.playback import play
+from rtc_client.testing.cassette.tape import Tape
+from rtc_client.testing.faults.effects import LoseSideband
+from rtc_client.testing.faults.event_corruption import Spoiler
+from rtc_client.testing.faults.faults import Fault
+from rtc_client.testing.rules import requests as strict
+from rtc_client.testing.wire import server_events as events
+from rtc_client.testing.wire.bell import Bell
+from rtc_client.testing.wire.record import Violation
+from rtc_client.testing.wire.server_events import JsonObject
 
 log = logging.getLogger(__name__)
 

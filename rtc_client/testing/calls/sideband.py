@@ -11,7 +11,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from rtc_client.testing.wire_log import Direction, WireLog
+from rtc_client.testing.wire.wire_log import Direction, WireLog
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 SEND_LIMIT_S: Final = 5.0

@@ -19,11 +19,7 @@ from av.stream import Stream
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import FLOOR_DBFS, level_dbfs
 from rtc_client.clock import Clock
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.hearing import CLOCK_RATE_HZ, EchoLine, HeardAudio
-from rtc_client.testing.levels import FrameLevels
-from rtc_client.testing.sdp_text import with_opus_parameters
-from rtc_client.testing.seams import (
+from rtc_client.testing.aiortc_internals import (
     Connecting,
     Gate,
     Interfaces,
@@ -33,6 +29,10 @@ from rtc_client.testing.seams import (
     ice_transports,
     stop_asking_consent,
 )
+from rtc_client.testing.sound.heard_audio import CLOCK_RATE_HZ, EchoLine, HeardAudio
+from rtc_client.testing.sound.levels import FrameLevels
+from rtc_client.testing.wire.sdp_text import with_opus_parameters
+from rtc_client.testing.wire.server_events import JsonObject
 
 log = logging.getLogger(__name__)
 

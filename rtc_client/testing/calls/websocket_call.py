@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from rtc_client.clock import Clock
-from rtc_client.testing.direct_media import DirectPeer
-from rtc_client.testing.events import JsonObject, parse_object
-from rtc_client.testing.strict_direct import DirectJudge
-from rtc_client.testing.vad import VadSettings
+from rtc_client.testing.calls.websocket_media import DirectPeer
+from rtc_client.testing.calls.websocket_rules import DirectJudge
+from rtc_client.testing.sound.vad import VadSettings
+from rtc_client.testing.wire.server_events import JsonObject, parse_object
 
 _APPEND: Final = '{"type":"input_audio_buffer.append"'
 _BACKEND: Final = "[BACKEND] "

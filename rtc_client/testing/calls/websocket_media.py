@@ -16,10 +16,10 @@ import numpy as np
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import FLOOR_DBFS, level_dbfs
 from rtc_client.clock import Clock
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.hearing import EchoLine
-from rtc_client.testing.levels import FrameLevels
-from rtc_client.testing.vad import SpeechEdge, VadSettings, VoiceActivity
+from rtc_client.testing.sound.heard_audio import EchoLine
+from rtc_client.testing.sound.levels import FrameLevels
+from rtc_client.testing.sound.vad import SpeechEdge, VadSettings, VoiceActivity
+from rtc_client.testing.wire.server_events import JsonObject
 
 DELTA_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 """100 ms a delta, one delta in 20 ms: an agent speaks five times faster than he is heard."""

@@ -11,11 +11,19 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from rtc_client.testing import strict
-from rtc_client.testing.direct_media import AgentVoice
-from rtc_client.testing.events import JsonObject, parse_object, requested_handoff
-from rtc_client.testing.record import SeenRequest, Violation
-from rtc_client.testing.shapes import SESSION_UPDATE, VOICES, Shape, has_repeated_key, is_compact, is_unescaped, misfits
+from rtc_client.testing.calls.websocket_media import AgentVoice
+from rtc_client.testing.rules import requests as strict
+from rtc_client.testing.wire.json_shapes import (
+    SESSION_UPDATE,
+    VOICES,
+    Shape,
+    has_repeated_key,
+    is_compact,
+    is_unescaped,
+    misfits,
+)
+from rtc_client.testing.wire.record import SeenRequest, Violation
+from rtc_client.testing.wire.server_events import JsonObject, parse_object, requested_handoff
 
 MAX_AUDIO_BYTES: Final = 15 * 1024 * 1024
 IN_FLIGHT_S: Final = 0.25

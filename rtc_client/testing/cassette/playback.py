@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, assert_never
 
-from rtc_client.testing.cassette_tape import CloseSideband, EndCall, Tape, TellFrame
-from rtc_client.testing.events import JsonObject, parse_object
+from rtc_client.testing.cassette.tape import CloseSideband, EndCall, Tape, TellFrame
+from rtc_client.testing.wire.server_events import JsonObject, parse_object
 
 
 class Leg(Protocol):

@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-from rtc_client.audio.clips import OpusClip
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ
 from rtc_client.audio.frames import Samples
-from rtc_client.audio.packets import CLOCK_RATE_HZ
+from rtc_client.audio.sources.clips import OpusClip
 from rtc_client.cassette.cassette import Cassette, Happening, Sound, sound_of
-from rtc_client.cassette.reference import frame_fields
-from rtc_client.cassette.strip import Stripper
+from rtc_client.cassette.redaction import Stripper
+from rtc_client.cassette.reference_client import frame_fields
 from rtc_client.errors import CassetteUnusable
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.record import SeenRequest
-from rtc_client.testing.wire_log import WireEntry
+from rtc_client.testing.wire.record import SeenRequest
+from rtc_client.testing.wire.server_events import JsonObject
+from rtc_client.testing.wire.wire_log import WireEntry
 
 _FRAME: Final = CLOCK_RATE_HZ // 50
 

@@ -13,13 +13,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from rtc_client.audio.packets import CLOCK_RATE_HZ, is_dtx
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, is_dtx
 from rtc_client.cassette.cassette import Cassette, Happening, Sound
-from rtc_client.cassette.strip import CALL_ID, SESSION_ID
-from rtc_client.cassette.structure import Facts, frame_name, shape_facts
+from rtc_client.cassette.comparison import Facts, frame_name, shape_facts
+from rtc_client.cassette.redaction import CALL_ID, SESSION_ID
 from rtc_client.errors import CassetteUnusable
-from rtc_client.testing.cassette import frame_text
-from rtc_client.testing.record import Violation
+from rtc_client.testing.cassette.recording import frame_text
+from rtc_client.testing.wire.record import Violation
 
 SECTION: Final = "cassette"
 """Stands where other violations have a section of the protocol notes."""

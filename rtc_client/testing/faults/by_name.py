@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Final
 
-from rtc_client.testing.fault_kinds import Headers
-from rtc_client.testing.faults import Fault, Faults
+from rtc_client.testing.faults.effects import Headers
+from rtc_client.testing.faults.faults import Fault, Faults
 
 FAULT_NAMES: Final = tuple(
     name

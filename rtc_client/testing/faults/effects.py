@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from rtc_client.testing.events import JsonObject
+from rtc_client.testing.wire.server_events import JsonObject
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 

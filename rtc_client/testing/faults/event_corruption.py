@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Final, assert_never
 
-from rtc_client.testing import events
-from rtc_client.testing.fault_kinds import SpoilEvents
-from rtc_client.testing.faults import Fault
+from rtc_client.testing.faults.effects import SpoilEvents
+from rtc_client.testing.faults.faults import Fault
+from rtc_client.testing.wire import server_events as events
 
 GROUP: Final = 3
 """Events that change places with each other."""

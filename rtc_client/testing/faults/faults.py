@@ -18,8 +18,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, TypeAlias, TypeVar
 
-from rtc_client.testing import sdp_text
-from rtc_client.testing.fault_kinds import (
+from rtc_client.testing.faults.effects import (
     ERRORS,
     BlockDtls,
     CallFault,
@@ -40,6 +39,7 @@ from rtc_client.testing.fault_kinds import (
     StopAudio,
     Vanish,
 )
+from rtc_client.testing.wire import sdp_text
 
 LIMIT: Final = 10_000
 """Faults waiting at once, of each kind."""

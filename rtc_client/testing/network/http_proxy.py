@@ -33,11 +33,11 @@ from aiohttp import (
 )
 
 from rtc_client.clock import Clock, MonotonicClock
-from rtc_client.testing.events import JsonObject, parse_object
-from rtc_client.testing.foreign import error, guarded
-from rtc_client.testing.relay import Network, Relay
-from rtc_client.testing.sdp_text import with_dead_candidates
-from rtc_client.testing.seams import LOOPBACK
+from rtc_client.testing.aiortc_internals import LOOPBACK
+from rtc_client.testing.network.udp_relay import Network, Relay
+from rtc_client.testing.wire.origin_check import error, guarded
+from rtc_client.testing.wire.sdp_text import with_dead_candidates
+from rtc_client.testing.wire.server_events import JsonObject, parse_object
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Final, TypeAlias
 
-from rtc_client.testing.sdp_text import udp_address, with_only_candidate
-from rtc_client.testing.seams import LOOPBACK, is_rtp
+from rtc_client.testing.aiortc_internals import LOOPBACK, is_rtp
+from rtc_client.testing.wire.sdp_text import udp_address, with_only_candidate
 
 MAX_DATAGRAM_BYTES: Final = 65_536
 MAX_FLOWS: Final = 16

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from rtc_client.testing.sdp_text import MediaSection, media_sections
+from rtc_client.testing.wire.sdp_text import MediaSection, media_sections
 
 _PROTOCOL: Final = "UDP/TLS/RTP/SAVPF"
 _UFRAG: Final = re.compile(r"[A-Za-z0-9+/]{4,256}")

@@ -12,10 +12,9 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from rtc_client.testing.events import ANSWER_PREFIX, JsonObject, parse_object
-from rtc_client.testing.offers import PostedOffer
-from rtc_client.testing.record import SeenRequest, Violation
-from rtc_client.testing.shapes import (
+from rtc_client.testing.rules.offer_sdp import check_offer
+from rtc_client.testing.rules.rest import check_headers as check_rest_headers
+from rtc_client.testing.wire.json_shapes import (
     COMMANDS,
     POSTED_SESSION,
     SESSION_UPDATE,
@@ -25,8 +24,9 @@ from rtc_client.testing.shapes import (
     is_unescaped,
     misfits,
 )
-from rtc_client.testing.strict_rest import check_headers as check_rest_headers
-from rtc_client.testing.strict_sdp import check_offer
+from rtc_client.testing.wire.posted_offer import PostedOffer
+from rtc_client.testing.wire.record import SeenRequest, Violation
+from rtc_client.testing.wire.server_events import ANSWER_PREFIX, JsonObject, parse_object
 
 API_PREFIX: Final = "/v1"
 BACKEND_PREFIX: Final = "/backend-api/codex"

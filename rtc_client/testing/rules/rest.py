@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from rtc_client.testing.events import JsonObject, parse_object
-from rtc_client.testing.record import SeenRequest, Violation
+from rtc_client.testing.wire.record import SeenRequest, Violation
+from rtc_client.testing.wire.server_events import JsonObject, parse_object
 
 SECTION: Final = "REST"
 MIN_LIFE_S: Final = 10

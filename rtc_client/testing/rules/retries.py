@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
-from rtc_client.testing.record import SeenRequest, Violation
+from rtc_client.testing.wire.record import SeenRequest, Violation
 
 MAX_TRIES: Final = 5
 DELAYS_S: Final = (0.2, 0.4, 0.8, 1.6)

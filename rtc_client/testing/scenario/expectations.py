@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from rtc_client.testing import scenario as sc
-from rtc_client.testing.events import ANSWER_PREFIX
-from rtc_client.testing.mailbox import Mailbox, Message
-from rtc_client.testing.patterns import Pattern, describe
-from rtc_client.testing.verdict import Outcome, StepReport, type_of
+from rtc_client.testing.scenario import scenario as sc
+from rtc_client.testing.scenario.mailbox import Mailbox, Message
+from rtc_client.testing.scenario.verdict import Outcome, StepReport, type_of
+from rtc_client.testing.wire.json_patterns import Pattern, describe
+from rtc_client.testing.wire.server_events import ANSWER_PREFIX
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.patterns import Mismatch, Pattern, fits, mismatches
+from rtc_client.testing.wire.json_patterns import Mismatch, Pattern, fits, mismatches
+from rtc_client.testing.wire.server_events import JsonObject
 
 LIMIT: Final = 10_000
 """Messages kept; the older half is forgotten when there are more."""

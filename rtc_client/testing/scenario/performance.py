@@ -12,16 +12,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias, assert_never
 
-from rtc_client.testing import events
-from rtc_client.testing import scenario as sc
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.expectations import Expectations
-from rtc_client.testing.mailbox import Mailbox
-from rtc_client.testing.pacing import pace_words
-from rtc_client.testing.patterns import describe, fits
-from rtc_client.testing.script import AfterCaller, AfterMessage, AfterPrevious, AtTime, Pause, SpokenTurn, Voice
-from rtc_client.testing.vad import SpeechEdge, VoiceActivity
-from rtc_client.testing.verdict import Outcome, ScenarioReport, StepReport
+from rtc_client.testing.scenario import scenario as sc
+from rtc_client.testing.scenario.expectations import Expectations
+from rtc_client.testing.scenario.mailbox import Mailbox
+from rtc_client.testing.scenario.script import (
+    AfterCaller,
+    AfterMessage,
+    AfterPrevious,
+    AtTime,
+    Pause,
+    SpokenTurn,
+    Voice,
+)
+from rtc_client.testing.scenario.verdict import Outcome, ScenarioReport, StepReport
+from rtc_client.testing.scenario.word_timing import pace_words
+from rtc_client.testing.sound.vad import SpeechEdge, VoiceActivity
+from rtc_client.testing.wire import server_events as events
+from rtc_client.testing.wire.json_patterns import describe, fits
+from rtc_client.testing.wire.server_events import JsonObject
 
 CALLER_WORD_S: Final = 0.3
 """While the caller is heard speaking, one word of `caller_text` is told each 0.3 s (200 words a minute)."""

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from rtc_client.audio.frames import FRAME_S
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.performance import Act, BeginFault, EndFault, HangUp, Performance, Speak, Tell
-from rtc_client.testing.scenario import Scenario
-from rtc_client.testing.script import Voice
-from rtc_client.testing.verdict import ScenarioReport
-from rtc_client.testing.voices import VoiceBox
+from rtc_client.testing.scenario.performance import Act, BeginFault, EndFault, HangUp, Performance, Speak, Tell
+from rtc_client.testing.scenario.scenario import Scenario
+from rtc_client.testing.scenario.script import Voice
+from rtc_client.testing.scenario.verdict import ScenarioReport
+from rtc_client.testing.scenario.voices import VoiceBox
+from rtc_client.testing.wire.server_events import JsonObject
 
 SPEECH_DBFS: Final = -20.0
 SILENCE_DBFS: Final = -90.0

@@ -14,10 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from rtc_client.testing.events import JsonObject, dump
-from rtc_client.testing.fault_names import check_fault
-from rtc_client.testing.patterns import ANY, CALLER_TEXT, Pattern, check_pattern
-from rtc_client.testing.script import (
+from rtc_client.testing.faults.by_name import check_fault
+from rtc_client.testing.scenario.script import (
     AfterMessage,
     AfterPrevious,
     AgentScript,
@@ -27,7 +25,9 @@ from rtc_client.testing.script import (
     check_seconds,
     is_endless,
 )
-from rtc_client.testing.vad import VadSettings
+from rtc_client.testing.sound.vad import VadSettings
+from rtc_client.testing.wire.json_patterns import ANY, CALLER_TEXT, Pattern, check_pattern
+from rtc_client.testing.wire.server_events import JsonObject, dump
 
 EXPECTED_WITHIN_S: Final = 5.0
 NEXT: Final = AfterPrevious()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from rtc_client.audio.frames import Samples
-from rtc_client.testing.patterns import Pattern, check_pattern
-from rtc_client.testing.vad import VadSettings
+from rtc_client.testing.sound.vad import VadSettings
+from rtc_client.testing.wire.json_patterns import Pattern, check_pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from rtc_client.errors import ConfigError
-from rtc_client.testing import scenario as sc
-from rtc_client.testing.patterns import ANY, CALLER_TEXT, Pattern
-from rtc_client.testing.script import (
+from rtc_client.testing.scenario import scenario as sc
+from rtc_client.testing.scenario.script import (
     AfterCaller,
     AfterMessage,
     AfterPrevious,
@@ -30,9 +29,10 @@ from rtc_client.testing.script import (
     Voice,
     When,
 )
-from rtc_client.testing.toml_lines import find_lines
-from rtc_client.testing.toml_tables import Place, Problem, TableReader, hint, is_number, listed
-from rtc_client.testing.vad import VadSettings
+from rtc_client.testing.scenario.toml_lines import find_lines
+from rtc_client.testing.scenario.toml_tables import Place, Problem, TableReader, hint, is_number, listed
+from rtc_client.testing.sound.vad import VadSettings
+from rtc_client.testing.wire.json_patterns import ANY, CALLER_TEXT, Pattern
 
 T = TypeVar("T")
 

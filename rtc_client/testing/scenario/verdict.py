@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
 
-from rtc_client.testing import scenario as sc
-from rtc_client.testing.patterns import Mismatch, describe, show
-from rtc_client.testing.script import (
+from rtc_client.testing.scenario import scenario as sc
+from rtc_client.testing.scenario.script import (
     AfterCaller,
     AfterMessage,
     AfterPrevious,
@@ -20,6 +19,7 @@ from rtc_client.testing.script import (
     Tone,
     When,
 )
+from rtc_client.testing.wire.json_patterns import Mismatch, describe, show
 
 
 class Outcome(Enum):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
-from rtc_client.testing.scenario import Scenario
-from rtc_client.testing.script import Clip, Echo, SpokenTurn, Tone, Voice
+from rtc_client.testing.scenario.scenario import Scenario
+from rtc_client.testing.scenario.script import Clip, Echo, SpokenTurn, Tone, Voice
 
 
 def tone_samples(tone: Tone) -> Samples:

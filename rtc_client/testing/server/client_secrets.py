@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rtc_client.clock import Clock, epoch_s
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.record import SeenRequest
+from rtc_client.testing.wire.record import SeenRequest
+from rtc_client.testing.wire.server_events import JsonObject
 
 MAX_KEPT: Final = 10_000
 """Keys remembered of each kind; the oldest are forgotten."""

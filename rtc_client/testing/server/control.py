@@ -14,14 +14,14 @@ from typing import Final
 
 from aiohttp import web
 
-from rtc_client.testing.call import AnsweredCall
-from rtc_client.testing.events import JsonObject, parse_object
-from rtc_client.testing.fault_desk import FaultDesk, menu
-from rtc_client.testing.faults import Faults
-from rtc_client.testing.foreign import error, guarded
-from rtc_client.testing.page import Feed, Page
-from rtc_client.testing.record import Record
-from rtc_client.testing.report import report
+from rtc_client.testing.calls.answered_call import AnsweredCall
+from rtc_client.testing.faults.faults import Faults
+from rtc_client.testing.server.faults import FaultDesk, menu
+from rtc_client.testing.server.page import Feed, Page
+from rtc_client.testing.server.report import report
+from rtc_client.testing.wire.origin_check import error, guarded
+from rtc_client.testing.wire.record import Record
+from rtc_client.testing.wire.server_events import JsonObject, parse_object
 
 TICK_S: Final = 0.2
 """Between two pieces of news to an open page."""

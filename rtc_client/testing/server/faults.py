@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from rtc_client.testing.call import AnsweredCall
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.fault_kinds import ERRORS
-from rtc_client.testing.fault_names import ANSWERER_WIDE, FAULT_NAMES, begin_fault
-from rtc_client.testing.faults import Fault, Faults
+from rtc_client.testing.calls.answered_call import AnsweredCall
+from rtc_client.testing.faults.by_name import ANSWERER_WIDE, FAULT_NAMES, begin_fault
+from rtc_client.testing.faults.effects import ERRORS
+from rtc_client.testing.faults.faults import Fault, Faults
+from rtc_client.testing.wire.server_events import JsonObject
 
 MAX_RUNNING: Final = 256
 

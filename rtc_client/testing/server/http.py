@@ -13,21 +13,22 @@ from typing import Final, TypeAlias, assert_never
 
 from aiohttp import web
 
-from rtc_client.testing import strict, strict_direct
-from rtc_client.testing.call import AnsweredCall, CallEnd
-from rtc_client.testing.control import Control, is_control
-from rtc_client.testing.fault_kinds import ChangeAnswer, ChangeLocation, ChangeSdp, Drop, Hold, PostFault, Refuse
-from rtc_client.testing.faults import Faults
-from rtc_client.testing.media import OfferUnusable
-from rtc_client.testing.minted import KeyBook
-from rtc_client.testing.offers import PostedOffer, read_offer
-from rtc_client.testing.record import Record, SeenRequest, Violation
-from rtc_client.testing.replies import error_answer, refused
-from rtc_client.testing.rest_desk import RestDesk, hold
-from rtc_client.testing.sideband import Sideband
-from rtc_client.testing.sip import SipCall
-from rtc_client.testing.strict_tries import Tries
-from rtc_client.testing.wire_log import REDACTED, WireEntry, body_fields
+from rtc_client.testing.calls import websocket_rules as strict_direct
+from rtc_client.testing.calls.answered_call import AnsweredCall, CallEnd
+from rtc_client.testing.calls.sideband import Sideband
+from rtc_client.testing.calls.webrtc_media import OfferUnusable
+from rtc_client.testing.faults.effects import ChangeAnswer, ChangeLocation, ChangeSdp, Drop, Hold, PostFault, Refuse
+from rtc_client.testing.faults.faults import Faults
+from rtc_client.testing.rules import requests as strict
+from rtc_client.testing.rules.retries import Tries
+from rtc_client.testing.server.client_secrets import KeyBook
+from rtc_client.testing.server.control import Control, is_control
+from rtc_client.testing.server.replies import error_answer, refused
+from rtc_client.testing.server.rest import RestDesk, hold
+from rtc_client.testing.server.sip import SipCall
+from rtc_client.testing.wire.posted_offer import PostedOffer, read_offer
+from rtc_client.testing.wire.record import Record, SeenRequest, Violation
+from rtc_client.testing.wire.wire_log import REDACTED, WireEntry, body_fields
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
-from rtc_client.testing.call import AnsweredCall
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.fault_desk import FaultDesk, menu
-from rtc_client.testing.record import Record
-from rtc_client.testing.report import card, meter, violation_json
-from rtc_client.testing.wire_log import WireEntry
+from rtc_client.testing.calls.answered_call import AnsweredCall
+from rtc_client.testing.server.faults import FaultDesk, menu
+from rtc_client.testing.server.report import card, meter, violation_json
+from rtc_client.testing.wire.record import Record
+from rtc_client.testing.wire.server_events import JsonObject
+from rtc_client.testing.wire.wire_log import WireEntry
 
 TURNS_SHOWN: Final = 60
 ENTRIES_AT_FIRST: Final = 400

@@ -6,7 +6,7 @@ import json
 
 from aiohttp import web
 
-from rtc_client.testing.fault_kinds import Drop, Refuse
+from rtc_client.testing.faults.effects import Drop, Refuse
 
 
 def refused(request: web.Request, fault: Refuse | Drop) -> web.StreamResponse:

@@ -11,12 +11,12 @@ from dataclasses import asdict
 from typing import Final
 
 from rtc_client.audio.pcm import FLOOR_DBFS
-from rtc_client.testing.call import AnsweredCall
-from rtc_client.testing.conversation import MAX_ENTRIES
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.levels import FrameLevels
-from rtc_client.testing.record import Record, Violation
-from rtc_client.testing.relay import LaneCounters
+from rtc_client.testing.calls.answered_call import AnsweredCall
+from rtc_client.testing.calls.conversation import MAX_ENTRIES
+from rtc_client.testing.network.udp_relay import LaneCounters
+from rtc_client.testing.sound.levels import FrameLevels
+from rtc_client.testing.wire.record import Record, Violation
+from rtc_client.testing.wire.server_events import JsonObject
 
 CLOCK_RATE_HZ: Final = 48_000
 

@@ -13,15 +13,15 @@ from typing import Final
 
 from aiohttp import web
 
-from rtc_client.testing import strict_rest
-from rtc_client.testing.call import AnsweredCall
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.fault_kinds import Drop, Hold, Refuse
-from rtc_client.testing.faults import Faults
-from rtc_client.testing.minted import KeyBook
-from rtc_client.testing.record import Record, SeenRequest, Violation
-from rtc_client.testing.replies import error_answer, refused
-from rtc_client.testing.sip import SipCall, SipState
+from rtc_client.testing.calls.answered_call import AnsweredCall
+from rtc_client.testing.faults.effects import Drop, Hold, Refuse
+from rtc_client.testing.faults.faults import Faults
+from rtc_client.testing.rules import rest as strict_rest
+from rtc_client.testing.server.client_secrets import KeyBook
+from rtc_client.testing.server.replies import error_answer, refused
+from rtc_client.testing.server.sip import SipCall, SipState
+from rtc_client.testing.wire.record import Record, SeenRequest, Violation
+from rtc_client.testing.wire.server_events import JsonObject
 
 DEFAULT_LIFE_S: Final = 600
 """Of a key that was minted without saying how long it shall live."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from rtc_client.testing.events import JsonObject
+from rtc_client.testing.wire.server_events import JsonObject
 
 
 class SipState(Enum):

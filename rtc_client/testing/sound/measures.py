@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import FLOOR_DBFS, FULL_SCALE, VOICED_DBFS, level_dbfs, to_mono_int16
 

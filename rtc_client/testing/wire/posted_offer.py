@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from rtc_client.testing.events import JsonObject, parse_object
-from rtc_client.testing.record import SeenRequest
+from rtc_client.testing.wire.record import SeenRequest
+from rtc_client.testing.wire.server_events import JsonObject, parse_object
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from rtc_client.testing.stalls import Stalls
-from rtc_client.testing.waiting import Bell
-from rtc_client.testing.wire_log import WireLog
+from rtc_client.testing.wire.bell import Bell
+from rtc_client.testing.wire.stalls import Stalls
+from rtc_client.testing.wire.wire_log import WireLog
 
 LIMIT: Final = 10_000
 """Entries kept of each kind; a test double that runs for days stays small."""

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 from rtc_client.clock import Clock
-from rtc_client.testing.events import JsonObject
+from rtc_client.testing.wire.server_events import JsonObject
 
 MAX_ENTRIES: Final = 20_000
 MAX_CHARACTERS: Final = 32_000_000

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.audio.deltas import DeltaDecoder, DeltaEncoder
+from rtc_client.audio.codecs.base64_pcm import DeltaDecoder, DeltaEncoder
 from rtc_client.audio.frames import SAMPLE_RATE_HZ
-from rtc_client.audio.sources import ToneSource
+from rtc_client.audio.sources.basic import ToneSource
 
 
 def text(samples: np.ndarray[tuple[int, ...], np.dtype[np.int16]]) -> str:

@@ -1,7 +1,4 @@
-"""Promises of Opus: speech comes through, FEC and concealment do what they say, and no bytes bring it down.
-
-More than 400 lines: one codec, both of whose halves are tried on the same speech.
-"""
+"""Promises of Opus: speech comes through, FEC and concealment do what they say, and no bytes bring it down."""
 
 from __future__ import annotations
 
@@ -21,11 +18,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rtc_client.audio import libopus
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.files import read_audio
-from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, Samples
-from rtc_client.audio.opus import (
+from rtc_client.audio.codecs import libopus
+from rtc_client.audio.codecs.opus import (
     MAX_PAYLOAD_BYTES,
     OpusDecoder,
     OpusEncoder,
@@ -36,7 +30,10 @@ from rtc_client.audio.opus import (
     libopus_version,
     packet_samples,
 )
-from rtc_client.audio.packets import frame_bounds, frame_samples
+from rtc_client.audio.codecs.opus_packet import frame_bounds, frame_samples
+from rtc_client.audio.files.reader import read_audio
+from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, Samples
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 from rtc_client.errors import ConfigError, OpusUnavailable
 
 SILK_STEREO_20_MS = 0b01001_1_00
@@ -572,9 +569,8 @@ def test_the_systems_library_is_the_second_choice(monkeypatch: pytest.MonkeyPatc
 
 
 def test_importing_loads_no_libopus() -> None:
-    code = (
-        "import rtc_client.audio.opus, rtc_client.audio.libopus as o; raise SystemExit(o.libopus.cache_info().currsize)"
-    )
+    imports = "import rtc_client.audio.codecs.opus, rtc_client.audio.codecs.libopus as o"
+    code = f"{imports}; raise SystemExit(o.libopus.cache_info().currsize)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

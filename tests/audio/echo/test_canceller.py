@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtc_client.audio import aec
-from rtc_client.audio.aec import EchoCanceller
-from rtc_client.audio.echo import EchoControl
-from rtc_client.audio.echo_filter import EchoFilter
-from rtc_client.audio.echo_settings import EchoSettings
-from rtc_client.audio.echo_suppressor import DELAY_SAMPLES, EchoSuppressor
+from rtc_client.audio.echo import canceller as aec
+from rtc_client.audio.echo.adaptive_filter import EchoFilter
+from rtc_client.audio.echo.canceller import EchoCanceller
+from rtc_client.audio.echo.config import EchoSettings
+from rtc_client.audio.echo.control import EchoControl
+from rtc_client.audio.echo.residual_suppressor import DELAY_SAMPLES, EchoSuppressor
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import level_dbfs
 from tests.audio.room import Room, Signal, agent_speech, caller_speech, captured, frames

@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from rtc_client.audio.echo import EchoCancelled, chosen_mode
-from rtc_client.audio.echo_settings import EchoMode, EchoSettings
-from rtc_client.audio.echo_warning import EchoHeard
+from rtc_client.audio.echo.config import EchoMode, EchoSettings
+from rtc_client.audio.echo.control import EchoCancelled, chosen_mode
+from rtc_client.audio.echo.far_end import PlayedSound
+from rtc_client.audio.echo.warning import EchoHeard
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import level_dbfs
-from rtc_client.audio.played import PlayedSound
 from rtc_client.errors import ConfigError
 from tests.audio.room import Room, agent_speech, caller_speech, captured, frames
 

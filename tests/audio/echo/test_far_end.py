@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rtc_client.audio.echo.far_end import CAPACITY_S, MAX_LEAD_S, SLACK_S, PlayedSound
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.audio.played import CAPACITY_S, MAX_LEAD_S, SLACK_S, PlayedSound
 
 T0_S = 5_000.0
 

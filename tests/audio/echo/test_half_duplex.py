@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtc_client.audio.ducking import ATTACK_S, DUCKED_DB, HANGOVER_FRAMES, RELEASE_FRAMES, Ducking
-from rtc_client.audio.echo_trace import EchoTrace
+from rtc_client.audio.echo.detector import EchoTrace
+from rtc_client.audio.echo.half_duplex import ATTACK_S, DUCKED_DB, HANGOVER_FRAMES, RELEASE_FRAMES, Ducking
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import FLOOR_DBFS, level_dbfs
 from tests.audio.room import Room, agent_speech, caller_speech, captured, frames

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtc_client.audio.echo_trace import EchoTrace
-from rtc_client.audio.echo_warning import EchoHeard, EchoWarning
+from rtc_client.audio.echo.detector import EchoTrace
+from rtc_client.audio.echo.warning import EchoHeard, EchoWarning
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from tests.audio.room import Room, agent_speech, caller_speech, captured, frames
 

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.codecs.opus import OpusEncoder, OpusError
+from rtc_client.audio.codecs.opus_packet import MIN_PACKET_SAMPLES, SILENT_PACKET, frame_bounds, packet_samples
+from rtc_client.audio.files.ogg_opus import VENDOR, OggOpusWriter, read_ogg_opus, read_stream
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.ogg import VENDOR, OggOpusWriter, read_ogg_opus, read_stream
-from rtc_client.audio.opus import OpusEncoder, OpusError
-from rtc_client.audio.packets import MIN_PACKET_SAMPLES, SILENT_PACKET, frame_bounds, packet_samples
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 from rtc_client.errors import AudioFileUnreadable
 
 PTIME_SAMPLES = 960
@@ -220,7 +220,7 @@ def test_a_malformed_packet_is_refused_and_moves_nothing(speech: list[bytes], tm
 def test_a_killed_writer_leaves_a_file_that_plays_up_to_the_last_second(tmp_path: Path) -> None:
     path = tmp_path / "a.ogg"
     code = (
-        "import sys, time; from rtc_client.audio.ogg import OggOpusWriter; w = OggOpusWriter(sys.argv[1])\n"
+        "import sys, time; from rtc_client.audio.files.ogg_opus import OggOpusWriter; w = OggOpusWriter(sys.argv[1])\n"
         "for i in range(333): w.write(b'\\xf8\\xff\\xfe')\n"
         "print('written', flush=True); time.sleep(60)"
     )

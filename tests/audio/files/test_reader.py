@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtc_client.audio.files import AudioFileReader, WavWriter, read_audio, write_wav
+from rtc_client.audio.files.reader import AudioFileReader, WavWriter, read_audio, write_wav
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.errors import AudioFileUnreadable

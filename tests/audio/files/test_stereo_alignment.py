@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, PATIENCE_SAMPLES, Loudness, Origin, Shift, TwoTracks
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.tracks import AGENT, CALLER, PATIENCE_SAMPLES, Loudness, Origin, Shift, TwoTracks
 
 
 def sound(n_samples: int, value: int = 1) -> Samples:

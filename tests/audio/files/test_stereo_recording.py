@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.call_recording import FORMATS, CallAudioFile, RecordingFormat
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.codecs.opus_packet import SILENT_STEREO_PACKET
+from rtc_client.audio.files.ogg_opus import read_stream
+from rtc_client.audio.files.reader import read_audio
+from rtc_client.audio.files.stereo_alignment import AGENT, CALLER
+from rtc_client.audio.files.stereo_recording import FORMATS, CallAudioFile, RecordingFormat
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.ogg import read_stream
-from rtc_client.audio.packets import SILENT_STEREO_PACKET
 from rtc_client.audio.pcm import level_dbfs
-from rtc_client.audio.tracks import AGENT, CALLER
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 from rtc_client.errors import AudioFileUnreadable
 from tests.behaviour.recordings import played
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.audio.playout import Playout
+from rtc_client.audio.playout.decoded_playout import Playout
 
 ORIGIN_S = 1000.0
 PATIENCE_SAMPLES = round(0.4 * SAMPLE_RATE_HZ)

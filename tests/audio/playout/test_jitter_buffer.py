@@ -1,7 +1,4 @@
-"""Promises of the jitter buffer: a slot for every pop, whatever comes; sound in order and in time; holes bridged.
-
-More than 400 lines: one buffer, and every odd stream it has to bear.
-"""
+"""Promises of the jitter buffer: a slot for every pop, whatever comes; sound in order and in time; holes bridged."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES
-from rtc_client.audio.jitter import JitterBuffer, JitterConfig
-from rtc_client.audio.packets import SILENT_PACKET
-from rtc_client.audio.slots import FADE_END_SAMPLES, PartKind, Slot, Urgency
-from rtc_client.audio.timeline import MediaPacket
+from rtc_client.audio.playout.jitter_buffer import JitterBuffer, JitterConfig
+from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
+from rtc_client.audio.playout.slots import FADE_END_SAMPLES, PartKind, Slot, Urgency
 from tests.audio.network_sim import SPEECH, SPEECH_WITH_FEC, Heard, Network, Sent, listen, stream
 
 DECODE, FEC, CONCEAL, COMFORT, SILENCE = PartKind

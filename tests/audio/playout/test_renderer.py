@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.codecs.opus import OpusDecoder, OpusEncoder, is_dtx
+from rtc_client.audio.codecs.opus_packet import OpusError
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.jitter import JitterBuffer
-from rtc_client.audio.opus import OpusDecoder, OpusEncoder, is_dtx
-from rtc_client.audio.packets import OpusError
 from rtc_client.audio.pcm import level_dbfs
-from rtc_client.audio.render import Renderer
-from rtc_client.audio.slots import Part, PartKind, Slot, Urgency
+from rtc_client.audio.playout.jitter_buffer import JitterBuffer
+from rtc_client.audio.playout.renderer import Renderer
+from rtc_client.audio.playout.slots import Part, PartKind, Slot, Urgency
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 from tests.audio.network_sim import Heard, Network, Sent, listen, stream
 
 DECODE, FEC, CONCEAL, COMFORT, SILENT = PartKind

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.said import SaidQueue
+from rtc_client.audio.playout.speech_queue import SaidQueue
 
 
 def sound(n_samples: int, first: int = 1) -> Samples:

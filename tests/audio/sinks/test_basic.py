@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rtc_client.audio.files.wav import WavWriter
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
-from rtc_client.audio.sinks import CallbackSink, NullSink, NumpySink, Sink, TeeSink, WavSink
-from rtc_client.audio.wav import WavWriter
+from rtc_client.audio.sinks.base import Sink
+from rtc_client.audio.sinks.basic import CallbackSink, NullSink, NumpySink, TeeSink, WavSink
 from rtc_client.errors import AudioFileUnreadable, ConfigError
 
 

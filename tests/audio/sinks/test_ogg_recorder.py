@@ -13,12 +13,13 @@ import av
 import numpy as np
 import pytest
 
-from rtc_client.audio.assets import CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
+from rtc_client.audio.files.ogg_opus import OggOpusWriter, read_ogg_opus
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.ogg import OggOpusWriter, read_ogg_opus
-from rtc_client.audio.packets import SILENT_PACKET
-from rtc_client.audio.recording import OggRecorder, PacketSink
+from rtc_client.audio.sinks.base import PacketSink
+from rtc_client.audio.sinks.ogg_recorder import OggRecorder
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.errors import AudioFileUnreadable, ConfigError
 
 PTIME_SAMPLES = 960
@@ -80,7 +81,7 @@ async def test_gaps_are_kept_in_time(speech: list[bytes], tmp_path: Path) -> Non
 
 
 def whole(payloads: list[bytes]) -> Samples:
-    from rtc_client.audio.opus import OpusDecoder
+    from rtc_client.audio.codecs.opus import OpusDecoder
 
     decoder = OpusDecoder()
     return np.concatenate([decoder.decode(payload) for payload in payloads])
@@ -122,7 +123,7 @@ def test_a_killed_process_leaves_all_but_the_last_second(ptime_ms: int, tmp_path
     path = tmp_path / "a.ogg"
     code = f"""
 import asyncio, sys, time
-from rtc_client.audio.recording import OggRecorder
+from rtc_client.audio.sinks.ogg_recorder import OggRecorder
 async def main():
     recorder = OggRecorder(sys.argv[1])
     await recorder.open()

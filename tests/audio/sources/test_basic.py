@@ -1,7 +1,4 @@
-"""Promises of the sources: what they say, when they end, how they fail, and that nothing of them outlives the call.
-
-More than 400 lines: every kind of source keeps the same promises.
-"""
+"""Promises of the sources: what they say, when they end, how they fail, and that nothing of them outlives the call."""
 
 from __future__ import annotations
 
@@ -15,20 +12,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtc_client.audio.assets import CALLER_SPEECH
-from rtc_client.audio.files import read_audio, write_wav
+from rtc_client.audio.files.reader import read_audio, write_wav
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame, Samples
 from rtc_client.audio.pcm import level_dbfs
-from rtc_client.audio.sources import (
+from rtc_client.audio.sources.base import Source
+from rtc_client.audio.sources.basic import (
     ArraySource,
     FileSource,
     IteratorSource,
     PushSource,
     SilenceSource,
-    Source,
     ToneSource,
     WavSource,
 )
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.errors import AudioFileUnreadable, ConfigError
 
 

@@ -11,15 +11,16 @@ import av
 import numpy as np
 import pytest
 
-from rtc_client.audio import clips, encoded
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.clips import ClipEncoding, ClipSource, OpusClip, PacketSource
-from rtc_client.audio.files import read_audio, write_wav
+from rtc_client.audio.codecs.opus import OpusDecoder, has_fec, packet_samples
+from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
+from rtc_client.audio.files.ogg_opus import OggOpusWriter
+from rtc_client.audio.files.reader import read_audio, write_wav
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.ogg import OggOpusWriter
-from rtc_client.audio.opus import OpusDecoder, has_fec, packet_samples
-from rtc_client.audio.packets import SILENT_PACKET
-from rtc_client.audio.sources import SilenceSource
+from rtc_client.audio.sources import clips
+from rtc_client.audio.sources.base import PacketSource
+from rtc_client.audio.sources.basic import SilenceSource
+from rtc_client.audio.sources.clips import ClipEncoding, ClipSource, OpusClip
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 from rtc_client.errors import AudioFileUnreadable, ConfigError
 
 QUICK = ClipEncoding(complexity=2)  # below that there is no FEC at this bit rate
@@ -34,13 +35,13 @@ def clip() -> OpusClip:
 def encodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one with every clip that is encoded."""
     made: list[int] = []
-    encode = encoded.packets
+    encode = clips._encode
 
     def counted(samples: Samples, encoding: ClipEncoding) -> Any:
         made.append(len(samples))
         return encode(samples, encoding)
 
-    monkeypatch.setattr(encoded, "packets", counted)
+    monkeypatch.setattr(clips, "_encode", counted)
     return made
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtc_client.audio.assets import AGENT_SPEECH
-from rtc_client.audio.files import read_audio, write_wav
+from rtc_client.audio.files.reader import read_audio, write_wav
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.hold import HoldSound, comfort_tone, hold_loop
 from rtc_client.audio.pcm import level_dbfs
+from rtc_client.audio.sources.hold_sound import HoldSound, comfort_tone, hold_loop
+from rtc_client.cli.demo_speech import AGENT_SPEECH
 from rtc_client.config import HandoffSettings
 from rtc_client.errors import AudioFileUnreadable, ConfigError
 

@@ -12,13 +12,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rtc_client.audio.assets import AGENT_SPEECH, CALLER_SPEECH
-from rtc_client.audio.composed import GainSource, MixSource, SequenceSource
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.lifetime import OneCall
+from rtc_client.audio.lifecycle import OneCall
 from rtc_client.audio.pcm import FLOOR_DBFS
-from rtc_client.audio.sources import ArraySource, FileSource, PushSource, SilenceSource, Source, ToneSource
+from rtc_client.audio.sources.base import Source
+from rtc_client.audio.sources.basic import ArraySource, FileSource, PushSource, SilenceSource, ToneSource
+from rtc_client.audio.sources.mixer import GainSource, MixSource, SequenceSource
+from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 from rtc_client.errors import AudioFileUnreadable, ConfigError
 
 

@@ -8,9 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtc_client import ArraySource, CallClosed, ConfigError, FileSource, PushSource, SourceFailed, ToneSource
+from rtc_client import (
+    ArraySource,
+    CallClosed,
+    ConfigError,
+    FileSource,
+    PushSource,
+    SourceFailed,
+    ToneSource,
+)
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, Samples
-from rtc_client.call.inserted import Insertions
+from rtc_client.call.media.announcements import Insertions
 
 
 def constant(value: int, n_frames: int = 1) -> Samples:

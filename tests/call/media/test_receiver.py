@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from rtc_client import AudioError, NumpySink
+from rtc_client.audio.codecs.opus import OpusDecoder, OpusEncoder
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
-from rtc_client.audio.opus import OpusDecoder, OpusEncoder
 from rtc_client.audio.pcm import level_dbfs
-from rtc_client.audio.sinks import NullSink
-from rtc_client.audio.timeline import MediaPacket
-from rtc_client.call.hearing import Hearing
-from rtc_client.testing.script import Tone
-from rtc_client.testing.voices import tone_samples
+from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
+from rtc_client.audio.sinks.basic import NullSink
+from rtc_client.call.media.receiver import Hearing
+from rtc_client.testing.scenario.script import Tone
+from rtc_client.testing.scenario.voices import tone_samples
 
 TONE = tone_samples(Tone(frequency_hz=440, duration_s=4))
 

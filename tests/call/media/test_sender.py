@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from rtc_client import AudioError, ClipSource, NumpySink, OpusClip, OpusSettings, SourceFailed
-from rtc_client.audio.assets import CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.codecs.opus import OpusDecoder, has_fec
+from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, Samples
-from rtc_client.audio.opus import OpusDecoder, has_fec
-from rtc_client.audio.packets import SILENT_PACKET
 from rtc_client.audio.pcm import level_dbfs
-from rtc_client.audio.sinks import NullSink, Sink
-from rtc_client.call.speaking import DTX_AFTER_FRAMES, DTX_REFRESH_FRAMES, ENCODED_SILENCE_FRAMES, Speaking
+from rtc_client.audio.sinks.base import Sink
+from rtc_client.audio.sinks.basic import NullSink
+from rtc_client.call.media.sender import DTX_AFTER_FRAMES, DTX_REFRESH_FRAMES, ENCODED_SILENCE_FRAMES, Speaking
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.clock import MonotonicClock
 from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES
 
@@ -147,7 +148,7 @@ def test_mute_takes_effect_in_the_next_period() -> None:
 def test_ready_packets_go_out_as_they_are_and_nothing_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clip's packets are sent byte for byte, one a period, without an encoder, and then silence."""
     clip = OpusClip.from_array(SPEECH[: 24_000 * 2])
-    monkeypatch.setattr("rtc_client.call.speaking.OpusEncoder", None)
+    monkeypatch.setattr("rtc_client.call.media.sender.OpusEncoder", None)
     caller = Caller(ClipSource(clip))
 
     assert caller.packets(clip.n_frames) == list(clip.packets)

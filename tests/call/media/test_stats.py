@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtc_client.audio.jitter import JitterBuffer
-from rtc_client.call.stats import CallStats, snapshot
+from rtc_client.audio.playout.jitter_buffer import JitterBuffer
+from rtc_client.call.media.stats import CallStats, snapshot
 from rtc_client.peer.counters import PeerCounters
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rtc_client import CallLost, MediaConnected, NoAudioYet
-from rtc_client.call.feed import EventFeed
-from rtc_client.call.hush import (
+from rtc_client.call.events.event_log import EventFeed
+from rtc_client.call.media.output_gate import (
     GIVES_WAY_FRAMES,
     LONG_PAUSE_FRAMES,
     NOISE_FRAMES,
@@ -18,7 +18,7 @@ from rtc_client.call.hush import (
     PAUSE_FRAMES,
     Hush,
 )
-from rtc_client.call.streams import CAPACITY_CHUNKS, Stream
+from rtc_client.call.media.streams import CAPACITY_CHUNKS, Stream
 
 VOICE = np.full(480, 5000, dtype=np.int16)
 SILENCE = np.zeros(480, dtype=np.int16)

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from rtc_client import CallRecorder, CallResult, RecordingEnded, SilenceSource, WireFrame
-from rtc_client.audio.call_recording import FORMATS, RecordingFormat
+from rtc_client.audio.files.stereo_recording import FORMATS, RecordingFormat
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SILENCE, PcmFrame, Samples
-from rtc_client.audio.sinks import NullSink, TeeSink
-from rtc_client.call.recording_folder import Item, RecordingFolder
+from rtc_client.audio.sinks.basic import NullSink, TeeSink
+from rtc_client.call.recording.folder import Item, RecordingFolder
 from tests.behaviour.recordings import Recorded, events, played
 
 TONE: Samples = np.full(FRAME_SAMPLES, 5_000, dtype=np.int16)

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from rtc_client.audio.wav import write_wav
+from rtc_client.audio.files.wav import write_wav
 from tests.behaviour.speech import AGENT_WORDS, SAME, locate
 from tests.cli.command import Running, run, running
-from tests.cli.test_options import recorded
+from tests.cli.commands.test_parsing import recorded
 
 pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
 

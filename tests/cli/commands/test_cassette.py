@@ -14,7 +14,7 @@ from tests.cli.command import KEY, run, running
 
 pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 async def test_a_call_is_recorded_replayed_and_compared(answerer: FakeAnswerer, tmp_path: Path) -> None:

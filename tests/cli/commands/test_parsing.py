@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from rtc_client import Transcript, TranscriptEntry
+from rtc_client.audio.files.wav import write_wav
 from rtc_client.audio.frames import Samples
-from rtc_client.audio.wav import write_wav
-from rtc_client.cli.call import transcript_file
+from rtc_client.cli.commands.call import transcript_file
 from rtc_client.testing import (
     AgentScript,
     AtTime,

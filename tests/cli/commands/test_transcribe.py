@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtc_client.audio.assets import CALLER_SPEECH
+from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.testing import AgentScript, FakeAnswerer
 from tests.cli.command import COMMAND, environment, run
 

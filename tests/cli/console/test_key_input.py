@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from rtc_client.cli.keys import FIRST_HOLD_S, REPEAT_HOLD_S, HeldKey, KeyReader, Line
+from rtc_client.cli.console.key_input import FIRST_HOLD_S, REPEAT_HOLD_S, HeldKey, KeyReader, Line
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rtc_client import ConfigError
-from rtc_client.protocol.codec import dump_command
-from rtc_client.protocol.commands import AppendHandoffOutput
-from rtc_client.protocol.handoff import (
+from rtc_client.protocol.delegation.handoff import (
     MAX_CHARS,
     MAX_OUTPUT_TOKENS,
     OUTPUT_PREFIX,
@@ -27,6 +25,8 @@ from rtc_client.protocol.handoff import (
     split_output,
     truncate_middle,
 )
+from rtc_client.protocol.wire.codec import dump_command
+from rtc_client.protocol.wire.commands import AppendHandoffOutput
 
 SENDABLE = st.text(st.characters(exclude_categories=["Cs"]))
 LONG = st.builds(lambda piece, n, end: piece * n + end, SENDABLE.filter(bool), st.integers(1, 3_000), SENDABLE)

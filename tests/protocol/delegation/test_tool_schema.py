@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client import ConfigError, InvalidArguments, ToolContext, ToolFailed, TypedTool
-from rtc_client.protocol.docstring import read_docstring
-from rtc_client.protocol.signature import MAX_RESULT_BYTES, dump_result, read_signature
+from rtc_client.protocol.delegation.docstring import read_docstring
+from rtc_client.protocol.delegation.tool_schema import MAX_RESULT_BYTES, dump_result, read_signature
 
 
 class Colour(enum.Enum):

@@ -1,4 +1,7 @@
-"""Pieces, texts and news of items become a transcript, in the order of the chain, in whatever order they came."""
+"""Pieces, texts and news of items become a transcript, in the order of the chain, in whatever order they came.
+
+More than 600 lines: one builder, and every order in which its events may come.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.scribe.ledger import MAX_CHARS
-from rtc_client.protocol.scribe.scribe import Scribe
-from rtc_client.protocol.transcript import Transcript, TranscriptEntry
+from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.entry_store import MAX_CHARS
+from rtc_client.protocol.transcript.transcript import Transcript, TranscriptEntry
 
 Told: TypeAlias = Callable[[Scribe], None]
 """One thing a scribe is told."""

@@ -6,8 +6,8 @@ import re
 import time
 from typing import Any
 
-from rtc_client.protocol.captions import captions, placed
-from rtc_client.protocol.transcript import Transcript, TranscriptEntry
+from rtc_client.protocol.transcript.captions import captions, placed
+from rtc_client.protocol.transcript.transcript import Transcript, TranscriptEntry
 
 SPEECH = [(1_000, 2_500), (2_900, 4_000), (9_000, 12_000)]
 """Two turns, the first with a pause between two words."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.scribe.ledger import MAX_CHARS
-from rtc_client.protocol.scribe.scribe import Scribe
-from rtc_client.protocol.transcript import Role
+from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.entry_store import MAX_CHARS
+from rtc_client.protocol.transcript.transcript import Role
 
 
 def said(transcript: Scribe) -> list[tuple[str, str, bool]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.asked import TAG, AskedResponses, finished_response
-from rtc_client.protocol.codec import parse_event
-from rtc_client.protocol.responses import Response
+from rtc_client.protocol.turns.response_matching import TAG, AskedResponses, finished_response
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.codec import parse_event
+from rtc_client.protocol.wire.responses import Response
 
 
 def created(**response: object) -> ev.ResponseCreated:

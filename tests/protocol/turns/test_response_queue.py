@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.codec import parse_event
-from rtc_client.protocol.events import ErrorEvent
-from rtc_client.protocol.sequence import ResponseSequence
+from rtc_client.protocol.turns.response_queue import ResponseSequence
+from rtc_client.protocol.wire.codec import parse_event
+from rtc_client.protocol.wire.events import ErrorEvent
 
 ACTIVE = parse_event(
     '{"type":"error","error":{"message":"Conversation already has an active response in progress: r"}}'

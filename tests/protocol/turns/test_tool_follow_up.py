@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.calling import MAX_OPEN, CallingResponses
-from rtc_client.protocol.codec import parse_event
+from rtc_client.protocol.turns.tool_follow_up import MAX_OPEN, CallingResponses
+from rtc_client.protocol.wire.codec import parse_event
 
 
 def told(calling: CallingResponses, what: str, response_id: str) -> bool:

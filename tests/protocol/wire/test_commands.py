@@ -57,9 +57,9 @@ from rtc_client import (
     UnknownModel,
     UpdateSession,
 )
-from rtc_client.protocol.codec import command_json, dump_command, dump_raw
-from rtc_client.protocol.command_checks import MAX_AUDIO_BYTES
-from rtc_client.protocol.commands import check_proven
+from rtc_client.protocol.wire.codec import command_json, dump_command, dump_raw
+from rtc_client.protocol.wire.command_rules import MAX_AUDIO_BYTES
+from rtc_client.protocol.wire.commands import check_proven
 
 F = CommandFault
 HELLO = MessageItem(role="user", content=(InputText(text="hello"),))

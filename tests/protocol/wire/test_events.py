@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rtc_client.protocol import events as ev
-from rtc_client.protocol.codec import parse_binary, parse_event
+from rtc_client.protocol.wire import events as ev
+from rtc_client.protocol.wire.codec import parse_binary, parse_event
 
 DELTA, TEXT = {"delta": "d"}, {"transcript": "t"}
 HANDOFF = {"handoff_id": "h", "item_id": "i", "input_transcript": "t"}

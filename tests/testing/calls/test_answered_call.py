@@ -12,7 +12,7 @@ import pytest
 
 from rtc_client.audio.frames import Samples
 from rtc_client.testing import AgentScript, CallEnd, FakeAnswerer, SpokenTurn, Tone
-from rtc_client.testing.voices import tone_samples
+from rtc_client.testing.scenario.voices import tone_samples
 from tests.testing.caller import joined
 from tests.testing.conftest import Place
 

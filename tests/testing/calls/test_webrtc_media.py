@@ -11,12 +11,12 @@ import json
 import numpy as np
 import pytest
 
-from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH, CALLER_TEXT
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.pcm import level_dbfs
+from rtc_client.cli.demo_speech import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH, CALLER_TEXT
 from rtc_client.testing import AfterCaller, AgentScript, CallEnd, Clip, Echo, FakeAnswerer, SpokenTurn, Tone
-from rtc_client.testing.voices import tone_samples
+from rtc_client.testing.scenario.voices import tone_samples
 from tests.testing.caller import NO_SAMPLES, Caller, form, joined, post, until
 from tests.testing.conftest import Place
 

@@ -10,10 +10,10 @@ import pytest
 
 from rtc_client.audio.frames import SILENCE
 from rtc_client.clock import MonotonicClock
-from rtc_client.testing import strict_direct
-from rtc_client.testing.direct_media import AgentVoice
-from rtc_client.testing.record import SeenRequest
-from rtc_client.testing.strict_direct import DirectJudge, check_handshake, is_direct
+from rtc_client.testing.calls import websocket_rules as strict_direct
+from rtc_client.testing.calls.websocket_media import AgentVoice
+from rtc_client.testing.calls.websocket_rules import DirectJudge, check_handshake, is_direct
+from rtc_client.testing.wire.record import SeenRequest
 from tests.wire.recordings import episode
 
 RECORDINGS = ["m_ws_v1", "m_ws_v2_conversational", "m_ws_v2_transcription", "m_ws_v2_truncate_same_item"]

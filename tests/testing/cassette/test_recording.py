@@ -25,18 +25,18 @@ from rtc_client import (
     ToneSource,
     connect,
 )
-from rtc_client.audio.assets import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH
-from rtc_client.audio.files import read_audio
+from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import Samples
 from rtc_client.cassette.cassette import Cassette, load
-from rtc_client.cassette.reference import read
-from rtc_client.cassette.structure import differences
+from rtc_client.cassette.comparison import differences
+from rtc_client.cassette.reference_client import read
+from rtc_client.cli.demo_speech import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
 from rtc_client.testing.asserts import assert_contains, assert_tone
 from tests.testing.caller import compact, form, joined, post
 from tests.testing.test_signaling import SDP_OF_A_RECORDING
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 AGENT, CALLER = (read_audio(path)[:36_000] for path in (AGENT_SPEECH, CALLER_SPEECH))
 KEY = "sk-test-cassette-never-to-be-seen"
 SCRIPT = AgentScript(

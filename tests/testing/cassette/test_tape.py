@@ -8,7 +8,7 @@ import pytest
 
 from rtc_client.cassette.cassette import Cassette, Happening, Kind, Sound
 from rtc_client.errors import CassetteUnusable
-from rtc_client.testing.cassette_tape import GRACE_S, CloseSideband, EndCall, Tape, TellFrame, check_replayable
+from rtc_client.testing.cassette.tape import GRACE_S, CloseSideband, EndCall, Tape, TellFrame, check_replayable
 
 Entry = tuple[float, Literal["c2s", "s2c"], Kind, dict[str, Any]]
 UPDATE: Entry = (0.2, "c2s", "ws_text", {"event": {"type": "session.update", "session": {"instructions": "a"}}})

@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, Inv
 
 from rtc_client import CallConfig, CallLost, Deadlines, EndReason, ToneSource, connect
 from rtc_client.testing import CallEnd, FakeAnswerer, Impairment, Network
-from rtc_client.testing.relay_proxy import RelayProxy
-from rtc_client.testing.sdp_text import media_sections, udp_address, with_only_candidate
+from rtc_client.testing.network.http_proxy import RelayProxy
+from rtc_client.testing.wire.sdp_text import media_sections, udp_address, with_only_candidate
 from tests.testing.caller import NO_SAMPLES, SESSION, Caller, compact, form, joined, post, until
 
 CLEAR = Network()

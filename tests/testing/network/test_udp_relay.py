@@ -14,7 +14,7 @@ import pytest
 from rtc_client import CallConfig, NumpySink, ToneSource, connect
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import AgentScript, FakeAnswerer, Impairment, Network, SpokenTurn, Tone
-from rtc_client.testing.relay import Lane
+from rtc_client.testing.network.udp_relay import Lane
 from tests.testing.conftest import Place
 
 RTP = bytes([0x80, 111]) + bytes(60)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rtc_client.testing import SeenRequest, Violation
-from rtc_client.testing.offers import parse_form, read_offer
-from rtc_client.testing.strict import (
+from rtc_client.testing.rules.offer_sdp import check_offer
+from rtc_client.testing.rules.requests import (
     call_id_of,
     check_close_code,
     check_first_frame,
@@ -20,7 +20,7 @@ from rtc_client.testing.strict import (
     check_post,
     check_posted_offer,
 )
-from rtc_client.testing.strict_sdp import check_offer
+from rtc_client.testing.wire.posted_offer import parse_form, read_offer
 from tests.testing.caller import SESSION, SESSION_UPDATE, compact, form
 
 SDP = (

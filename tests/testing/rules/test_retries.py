@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtc_client.testing import SeenRequest, Violation
-from rtc_client.testing.strict_tries import REUSED_KEY, Tries
+from rtc_client.testing.rules.retries import REUSED_KEY, Tries
 
 ON_TIME = [0.0, 0.21, 0.62, 1.45, 3.08]
 

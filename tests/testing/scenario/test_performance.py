@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client.testing import AfterCaller, AfterPrevious, AgentScript, AtTime, Echo, SpokenTurn, Tone
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.pacing import pace_words
-from rtc_client.testing.performance import Act, HangUp, Performance, Speak, Tell
-from rtc_client.testing.scenario import scenario_of
-from rtc_client.testing.script import Voice
+from rtc_client.testing.scenario.performance import Act, HangUp, Performance, Speak, Tell
+from rtc_client.testing.scenario.scenario import scenario_of
+from rtc_client.testing.scenario.script import Voice
+from rtc_client.testing.scenario.word_timing import pace_words
+from rtc_client.testing.wire.server_events import JsonObject
 
 ONE = Tone(duration_s=1.0)
 TEXT: JsonObject = {

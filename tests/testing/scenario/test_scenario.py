@@ -35,8 +35,8 @@ from rtc_client.testing import (
     UpdateSession,
     rehearse,
 )
-from rtc_client.testing.events import JsonObject
-from rtc_client.testing.scenario import Step, StepInvalid, scenario_of
+from rtc_client.testing.scenario.scenario import Step, StepInvalid, scenario_of
+from rtc_client.testing.wire.server_events import JsonObject
 
 SECOND = Tone(duration_s=1.0)
 
@@ -335,7 +335,7 @@ def test_the_last_sound_is_heard_before_the_agent_hangs_up() -> None:
 
 def test_a_call_whose_media_never_comes_up_can_be_judged() -> None:
     """From its answer on, if the scenario begins there; else everything in it is left over."""
-    from rtc_client.testing.performance import Performance
+    from rtc_client.testing.scenario.performance import Performance
 
     performance = Performance(Scenario(steps=[ExpectHangUp(within_s=5)], begins="answer"), lambda _: 0.0)
     performance.answered(100.0)

@@ -41,11 +41,11 @@ from rtc_client.testing import (
     load_scenario,
     parse_scenario,
 )
-from rtc_client.testing.scenario import Step
-from rtc_client.testing.toml_lines import find_lines
+from rtc_client.testing.scenario.scenario import Step
+from rtc_client.testing.scenario.toml_lines import find_lines
 from tests.test_readme import find_snippets
 
-DOCS = Path(__file__).parents[2] / "rtc_client" / "testing" / "docs"
+DOCS = Path(__file__).parents[3] / "rtc_client" / "testing" / "docs"
 
 STEPS: list[tuple[str, Step]] = [
     ('speak = "tone:660"\nduration_s = 2\nlevel_dbfs = -30\ntext = "hi"\nwait = false',

@@ -18,8 +18,8 @@ import pytest
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
 from rtc_client.clock import MonotonicClock
 from rtc_client.testing import AgentScript, FakeAnswerer, Impairment, SpokenTurn, Tone
-from rtc_client.testing.events import caller_said, caller_said_piece
-from rtc_client.testing.wire_log import MAX_ENTRIES, MAX_TEXT, REDACTED, WireLog
+from rtc_client.testing.wire.server_events import caller_said, caller_said_piece
+from rtc_client.testing.wire.wire_log import MAX_ENTRIES, MAX_TEXT, REDACTED, WireLog
 from tests.testing.caller import IDENTITY, SESSION, SESSION_UPDATE, compact, form, joined, post, until
 from tests.testing.conftest import Place
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import Tone
-from rtc_client.testing.hearing import EchoLine, HeardAudio
-from rtc_client.testing.voices import tone_samples
+from rtc_client.testing.scenario.voices import tone_samples
+from rtc_client.testing.sound.heard_audio import EchoLine, HeardAudio
 
 
 def block(value: int, n_samples: int = 960) -> np.ndarray[tuple[int], np.dtype[np.int16]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtc_client.testing import VadSettings
-from rtc_client.testing.vad import SpeechEdge, VoiceActivity
+from rtc_client.testing.sound.vad import SpeechEdge, VoiceActivity
 
 LOUD, QUIET, BETWEEN = -20.0, -80.0, -45.0
 

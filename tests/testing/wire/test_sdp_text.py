@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtc_client.testing.sdp_text import (
+from rtc_client.testing.wire.sdp_text import (
     media_sections,
     with_dead_candidates,
     with_opus_parameters,

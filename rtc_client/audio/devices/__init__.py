@@ -1,0 +1,1 @@
+"""Microphone and speaker: PortAudio, clock drift, devices that are reopened."""

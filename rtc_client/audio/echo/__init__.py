@@ -1,0 +1,1 @@
+"""Echo control: canceller, half duplex, detection."""

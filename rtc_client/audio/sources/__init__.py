@@ -1,0 +1,1 @@
+"""What the caller says: the `Source` protocols and every kind of source."""

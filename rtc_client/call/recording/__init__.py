@@ -1,0 +1,1 @@
+"""A call kept in a folder."""

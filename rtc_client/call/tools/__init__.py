@@ -1,0 +1,1 @@
+"""Handlers of handoffs and tools at work."""

@@ -1,0 +1,1 @@
+"""The terminal: keys, live view, standard input and output."""

@@ -1,0 +1,1 @@
+"""One answered call: its media, its sideband, its conversation."""

@@ -1,0 +1,1 @@
+"""Bad networks: a UDP relay and the HTTP proxy before it."""

@@ -1,0 +1,1 @@
+"""What the agent does and what a client is expected to do."""

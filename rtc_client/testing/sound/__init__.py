@@ -1,0 +1,1 @@
+"""Measuring audio: levels, voice activity, comparison."""

@@ -1,0 +1,1 @@
+"""Plain values and logs of what went over the wire."""
