@@ -1,6 +1,6 @@
 """FakeAnswerer: a real server on loopback that answers realtime v1 voice calls, to test callers against.
 
-Here are its life and its face; the routes are `server.py`'s, a call is `call.py`'s.
+Here are its life and its face; the routes are `server/http.py`'s, a call is `calls/answered_call.py`'s.
 """
 
 from __future__ import annotations

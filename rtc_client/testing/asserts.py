@@ -3,7 +3,7 @@
 What is asserted on is a `Recording`: int16 samples at 24 kHz, an audio file, an `AnsweredCall` (what the caller said),
 a `NumpySink` or a closed `WavSink` (what the agent said). All times are milliseconds from the recording's first
 sample. Every assertion takes `save`, the path of a WAV file for the sound that failed it; under the pytest plugin it
-is saved without being asked. The measures themselves are in `sound.py`.
+is saved without being asked. The measures themselves are in `sound/measures.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Sound that comes as text: base64 of 16-bit PCM, both ways. Where it lies in time is `said.py`'s."""
+"""Sound that comes as text: base64 of 16-bit PCM, both ways. Where it lies in time is
+`audio/playout/speech_queue.py`'s.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The echo canceller: ours and WebRTC's side by side, then WebRTC's noise suppression and gain control.
 
-Ours (`echo_filter.py`, `echo_suppressor.py`) leaves the caller nearly as they are, and less of the echo, in a room that
-stays. WebRTC's AEC3, by pywebrtc-audio, turns the caller down with the echo, but follows clocks that run apart and
-streams that stumble. Only this file knows that package. Figures: tests/bench/README.md, "Echo".
+Ours (`adaptive_filter.py`, `residual_suppressor.py`) leaves the caller nearly as they are, and less of the echo, in a
+room that stays. WebRTC's AEC3, by pywebrtc-audio, turns the caller down with the echo, but follows clocks that run
+apart and streams that stumble. Only this file knows that package. Figures: tests/bench/README.md, "Echo".
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ with "as loud as what is played", so that in the first seconds it takes more. Wh
 100 ms out of 120 is let through, and for half a second more. It may be the echo, after somebody has turned up the
 volume: so what was played is looked for in what is heard, and where it is found, the echo is known to be so loud.
 
-What is heard while the agent is at work (`hold.py`) turns nothing down: it goes on for long, and who waits may speak.
+What is heard while the agent is at work (`audio/sources/hold_sound.py`) turns nothing down: it goes on for long, and
+who waits may speak.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 It is pulled: `pop` is called every 20 ms and always returns a slot, whatever has or has not arrived, so that loss never
 stalls the output (the lesson of libwebrtc's NetEQ). It works on packets alone; if nobody renders, nothing is decoded.
 
-**Order.** `timeline.py` gives each packet a number and a position that never wrap; the buffer plays along both. All
-positions and durations in here are *units* of 1/48000 s, the RTP clock of Opus.
+**Order.** `rtp_unwrapper.py` gives each packet a number and a position that never wrap; the buffer plays along both.
+All positions and durations in here are *units* of 1/48000 s, the RTP clock of Opus.
 
 **Delay.** A packet is rendered `delay` after the fastest packet of the last seconds would have been rendered on
-arrival. `arrival.py` says how much is needed. As packets are taken every 20 ms, only steps of 20 ms help: the delay is
-steered into the 20 ms above the target, with some hysteresis, by asking the renderer to insert or remove sound
+arrival. `target_delay.py` says how much is needed. As packets are taken every 20 ms, only steps of 20 ms help: the
+delay is steered into the 20 ms above the target, with some hysteresis, by asking the renderer to insert or remove sound
 (preemptive expand and accelerate, in NetEQ's words). The renderer does so where it is not heard and writes how much it
 was into the slot; sound it holds beyond the slot is counted as `ahead`. Clocks that run apart are followed likewise.
 While nothing is said (before the first packet, in a pause, after a long loss) the delay is free: the next packet waits

@@ -9,7 +9,7 @@ in 20 ms. What could click is faded: concealment between 80 and 120 ms of loss, 
 and the seam where a stream begins anew, over 5 ms of what the decoder thinks would have come. Between concealment and
 the next packet libopus fades by itself.
 
-Sound is inserted or removed (`stretch.py`) where nobody speaks, or at a seam where the wave repeats itself nearly
+Sound is inserted or removed (`time_stretch.py`) where nobody speaks, or at a seam where the wave repeats itself nearly
 exactly. If no such place comes along, less and less likeness is asked for, so that the delay gets where it must.
 """
 

@@ -1,6 +1,6 @@
 """BargeIns: the caller speaks over the agent, and the agent is heard no more. Who may tell of it, what is thrown away.
 
-How the sound of the way is thrown away is the media leg's; what is kept away that still comes, `hush.py`.
+How the sound of the way is thrown away is the media leg's; what is kept away that still comes, `output_gate.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Streams of one call that are nobody's until somebody subscribes: decoded sound, and pieces of the transcript.
 
-The log of all events, which every reader gets from the first one on, is `feed.py`.
+The log of all events, which every reader gets from the first one on, is `call/events/event_log.py`.
 """
 
 from __future__ import annotations

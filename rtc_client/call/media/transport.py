@@ -1,4 +1,4 @@
-"""MediaLeg: what the engine asks of the way a call's sound goes. The ways are `webrtc.py` and `direct.py`."""
+"""MediaLeg: what the engine asks of the way a call's sound goes. The ways are `webrtc.py` and `websocket.py`."""
 
 from __future__ import annotations
 

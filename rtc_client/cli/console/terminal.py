@@ -1,6 +1,6 @@
 """The terminal as a keyboard: keys one by one, unseen, and a terminal that is as it was however the process ends.
 
-What the keys mean is in `keys.py` and `controls.py`. Nothing heavy is imported here.
+What the keys mean is in `key_input.py` and `controls.py`. Nothing heavy is imported here.
 """
 
 from __future__ import annotations

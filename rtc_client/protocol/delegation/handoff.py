@@ -1,8 +1,8 @@
 """Delegation: what was said since the last handoff, the text a delegate gets, and the limits of what it may answer.
 
-No handler is run here (`call/handoffs.py`), and no wire name is known (`codec.py`). The rules are those of
-wire-protocol.md section 9; where its figures leave room, the reference client's public source settled it: codex-api's
-`update_active_transcript`, core's `truncate_realtime_text_to_token_budget`.
+No handler is run here (`call/tools/handoffs.py`), and no wire name is known (`protocol/wire/codec.py`). The rules are
+those of wire-protocol.md section 9; where its figures leave room, the reference client's public source settled it:
+codex-api's `update_active_transcript`, core's `truncate_realtime_text_to_token_budget`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One frozen type per client event, checked when it is made: a fault is an `InvalidCommand` before anything is sent.
 
 The wire names are those of the 11 client events of the GA API and of v1's own `conversation.handoff.append`
-(wire-protocol.md section 6); `codec.dump_command` writes them. Rules of validity are in `command_checks.py`.
+(wire-protocol.md section 6); `codec.dump_command` writes them. Rules of validity are in `command_rules.py`.
 """
 
 from __future__ import annotations

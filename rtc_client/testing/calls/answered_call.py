@@ -1,6 +1,7 @@
 """One call as its answerer lives it: both legs, the scripted agent, and what a test may ask and do.
 
-The decisions of the agent are `performance.py`'s, the sound is `media.py`'s, the websocket `sideband.py`'s.
+The decisions of the agent are `testing/scenario/performance.py`'s, the sound is `webrtc_media.py`'s, the websocket
+`sideband.py`'s.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Lets one call meet the faults about calls: those of its answerer, and its own. `faults.py` begins and ends them."""
+"""Lets one call meet the faults about calls: those of its answerer, and its own. `testing/faults/faults.py` begins and
+ends them.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The event leg of one call: sidebands that come and go, the frames on them, events held until one is joined.
 
-What goes out is decided by the agent (`performance.py`) or a test, what came in is judged by `strict.py`.
+What goes out is decided by the agent (`testing/scenario/performance.py`) or a test, what came in is judged by
+`testing/rules/requests.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The media of a call over a websocket: the agent's voice as deltas, the caller's as appended pieces (section 10).
 
-It takes the place of `media.py`'s peer, with as much of its face as a call needs. Nothing here is sent: `due` tells.
+It takes the place of `webrtc_media.py`'s peer, with as much of its face as a call needs. Nothing here is sent: `due`
+tells.
 """
 
 from __future__ import annotations

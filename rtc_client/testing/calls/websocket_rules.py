@@ -1,6 +1,6 @@
 """What the protocol demands of a call over a websocket (section 10), and where a client falls short; pure.
 
-No violation holds a value the client sent. What holds on every path is `strict.py`'s.
+No violation holds a value the client sent. What holds on every path is `testing/rules/requests.py`'s.
 """
 
 from __future__ import annotations

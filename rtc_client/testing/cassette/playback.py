@@ -1,4 +1,4 @@
-"""Carries out what a tape says is due, on the sideband of one call; deciding it is `cassette_tape.py`'s."""
+"""Carries out what a tape says is due, on the sideband of one call; deciding it is `tape.py`'s."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes a cassette of an answered call, of what the answerer has kept of it; replaying is `cassette_tape.py`'s."""
+"""Makes a cassette of an answered call, of what the answerer has kept of it; replaying is `tape.py`'s."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Named faults: a program under test meets what it must survive. Applying them is `server.py`'s and `call_faults.py`'s.
+"""Named faults: a program under test meets what it must survive. Applying them is `testing/server/http.py`'s and
+`testing/calls/call_faults.py`'s.
 
     answerer.faults.refuse_post(503, times=2)        the next two POSTs meet it
 

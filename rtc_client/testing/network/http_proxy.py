@@ -2,7 +2,7 @@
 
 A client is given the proxy's base in place of the answerer's. What it sends goes on as it is, but for the ports of its
 candidates; of what comes back the answer names the relay. The sideband is passed on frame by frame, unspoilt.
-What the network does is `relay.py`'s.
+What the network does is `udp_relay.py`'s.
 """
 
 from __future__ import annotations

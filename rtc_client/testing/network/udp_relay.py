@@ -2,7 +2,7 @@
 
 `Lane` decides what becomes of a datagram and is pure: time and randomness come in as arguments. The sockets are
 `Relay`'s. It stands where the answer says the answerer is, and the answerer sees it where the caller would be. Passing
-the offer and the answer on is `answerer.py`'s, or between any two peers `relay_proxy.py`'s.
+the offer and the answer on is `answerer.py`'s, or between any two peers `http_proxy.py`'s.
 
 Losses strike RTP and RTCP alone, each by a row of random numbers of its own, so that the same packets of the voice are
 lost whenever the seed is the same. STUN and DTLS are delayed but always arrive: a call that is to be measured comes up.

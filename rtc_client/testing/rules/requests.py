@@ -1,7 +1,7 @@
 """What the protocol demands of a client's requests and frames, and where one falls short; pure.
 
 Every rule names the section of the protocol notes it comes from. No violation holds a value the client sent: those
-may be keys or speech. The offer's SDP is judged in `strict_sdp.py`, repeated requests in `strict_tries.py`.
+may be keys or speech. The offer's SDP is judged in `offer_sdp.py`, repeated requests in `retries.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Scenarios, as frozen values: what the agent does in a call, and what it expects of the client.
 
 The steps come one after the other. When each begins is its `when`; the next one waits until it is over, unless its
-`wait` is false. Who goes through them is `performance.py`, what came of them `verdict.py`; `scenario_file.py` reads
+`wait` is false. Who goes through them is `performance.py`, what came of them `verdict.py`; `toml_file.py` reads
 them from a file.
 
 Each message of the client counts once: for the first step that waits for such a message, also when it came before that

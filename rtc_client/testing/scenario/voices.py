@@ -1,4 +1,6 @@
-"""The sound of an agent's voices: a tone computed, a clip read, each once; playing them is `media.py`."""
+"""The sound of an agent's voices: a tone computed, a clip read, each once; playing them is
+`testing/calls/webrtc_media.py`.
+"""
 
 from __future__ import annotations
 

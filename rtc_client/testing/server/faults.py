@@ -1,6 +1,6 @@
 """Faults begun and ended by their names, over HTTP: the menu of them, and those that were begun so.
 
-What a fault does is `faults.py`'s; the routes are `control.py`'s.
+What a fault does is `testing/faults/faults.py`'s; the routes are `control.py`'s.
 """
 
 from __future__ import annotations

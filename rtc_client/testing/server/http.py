@@ -1,6 +1,6 @@
 """The HTTP half of the fake answerer: its routes, the recording and judging of requests, the faults they meet.
 
-What happens inside a call is `call.py`'s; starting and stopping the server is `answerer.py`'s.
+What happens inside a call is `testing/calls/answered_call.py`'s; starting and stopping the server is `answerer.py`'s.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a fake answerer tells of its calls, as plain JSON objects: for `GET /_report`, and for the page.
 
 Keys are those of the documentation (docs/answer.md) and only ever added to. Nothing here holds a key of a client: wire
-traffic comes from `wire_log.py`, which takes them out. It does hold what was said.
+traffic comes from `testing/wire/wire_log.py`, which takes them out. It does hold what was said.
 """
 
 from __future__ import annotations

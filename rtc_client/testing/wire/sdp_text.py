@@ -1,4 +1,6 @@
-"""Reads and edits SDP as text; pure. Building an answer is aiortc's work, judging an offer is `strict.py`'s."""
+"""Reads and edits SDP as text; pure. Building an answer is aiortc's work, judging an offer is
+`testing/rules/requests.py`'s.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Everything that went over the wire of one fake answerer, in order, without keys; a bounded list of plain values.
 
-Judging it is `strict.py`'s, telling it `report.py`'s. Kinds and directions are those of recorded exchanges: `c2s` is
-what a client sent.
+Judging it is `testing/rules/requests.py`'s, telling it `testing/server/report.py`'s. Kinds and directions are those of
+recorded exchanges: `c2s` is what a client sent.
 """
 
 from __future__ import annotations
