@@ -97,7 +97,7 @@ class AfterCaller:
 
 @dataclass(frozen=True, slots=True)
 class AfterMessage:
-    """Begin `pause_s` seconds after a message of the client that fits a pattern (see `testing/wire/json_patterns.py`)."""
+    """Begin `pause_s` seconds after a message of the client that fits a pattern (`testing/wire/json_patterns.py`)."""
 
     message: Pattern = field(repr=False)
     pause_s: Pause = 0.0
