@@ -70,6 +70,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Verbs": "verbs.md"},
         {"The fake answerer": TESTING},
         {"Figures": "tests/bench/README.md"},
+        {"Tests": "tests/README.md"},
         {"Changelog": "CHANGELOG.md"},
         {"Reference": ["reference/index.md", *({title: path} for path, (title, _) in reference().items())]},
     ]
@@ -78,7 +79,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the repository, where they are in it, the files that they point to, and the reference."""
-    for path in ("README.md", "CHANGELOG.md", "tests/bench/README.md", *TESTING):
+    for path in ("README.md", "CHANGELOG.md", "tests/README.md", "tests/bench/README.md", *TESTING):
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, path, content=text))
         for target in re.findall(r"\]\(([^)#:]+)\)", text):

@@ -7,9 +7,9 @@ from rtc_client.audio.devices.reports import DeviceGlitched, DeviceLost, DeviceR
 from rtc_client.audio.devices.selection import AudioDevice
 from rtc_client.audio.devices.speaker import Speaker
 from rtc_client.audio.echo.config import EchoSettings
-from rtc_client.audio.echo.control import EchoCancelled
-from rtc_client.audio.echo.far_end import PlayedSound
-from rtc_client.audio.echo.warning import EchoHeard
+from rtc_client.audio.echo.control import EchoCancelledSource
+from rtc_client.audio.echo.far_end import FarEndReference
+from rtc_client.audio.echo.warning import EchoDetected
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
 from rtc_client.audio.sinks.base import PacketSink, Sink, TimedSink
 from rtc_client.audio.sinks.basic import CallbackSink, NullSink, NumpySink, TeeSink, WavSink
@@ -22,7 +22,6 @@ from rtc_client.audio.sources.basic import (
     PushSource,
     SilenceSource,
     ToneSource,
-    WavSource,
 )
 from rtc_client.audio.sources.clips import ClipEncoding, ClipSource, OpusClip
 from rtc_client.audio.sources.mixer import GainSource, MixSource, SequenceSource
@@ -43,7 +42,7 @@ from rtc_client.call.events.local_events import (
     SidebandLost,
     ToolCallEnded,
 )
-from rtc_client.call.events.router import WireFrame
+from rtc_client.call.events.router import WireMessage
 from rtc_client.call.media.stats import CallStats
 from rtc_client.call.media.streams import AudioChunk, TranscriptChunk
 from rtc_client.call.recording.recorder import CallRecorder
@@ -264,14 +263,14 @@ __all__ = [
     # the REST side beside a call
     "RealtimeApi", "RequestError", "RequestRejected", "ServiceUnreachable", "ResponseInvalid",
     # what the caller says
-    "Source", "FileSource", "WavSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
+    "Source", "FileSource", "ArraySource", "IteratorSource", "PushSource", "SilenceSource", "ToneSource",
     "OpusClip", "ClipEncoding", "ClipSource", "PacketSource", "Microphone", "TimedSource",
     "SequenceSource", "MixSource", "GainSource", "EchoAware",
     # where the agent's voice goes
     "Sink", "WavSink", "NumpySink", "CallbackSink", "NullSink", "TeeSink", "OggRecorder", "PacketSink",
     "Speaker", "TimedSink", "PcmFrame", "SAMPLE_RATE_HZ", "FRAME_SAMPLES",
     # what is done about our own echo
-    "EchoSettings", "EchoHeard", "EchoCancelled", "PlayedSound",
+    "EchoSettings", "EchoDetected", "EchoCancelledSource", "FarEndReference",
     # sound devices
     "AudioDevice", "list_devices", "find_device", "DeviceRecord",
     # what the agent asks for
@@ -280,7 +279,7 @@ __all__ = [
     # streams of a call
     "AudioChunk", "TranscriptChunk",
     # how it went
-    "End", "EndReason", "Timings", "AudioTotals", "Transcript", "TranscriptEntry", "WireFrame",
+    "End", "EndReason", "Timings", "AudioTotals", "Transcript", "TranscriptEntry", "WireMessage",
     # recorded calls
     "CallRecorder", "RecordingReport",
     "CassetteRecorder", "Cassette", "read_cassette", "cassette_differences", "CassetteDifference",

@@ -239,7 +239,7 @@ class CallConfig:
         check_mode(version, self.mode, self.output_modality)
         object.__setattr__(self, "version", version)
         object.__setattr__(self, "voice", voice_of(version, self.voice))
-        if self.is_direct and self.sideband != "require":
+        if self.is_websocket and self.sideband != "require":
             raise ConfigError("a websocket call has no sideband to go without: leave out the sideband policy")
         check_api_key(self.api_key)
         urls.check_base_url("the base URL", self.base_url, allow_insecure=self.allow_insecure)
@@ -301,7 +301,7 @@ class CallConfig:
         )
 
     @property
-    def is_direct(self) -> bool:
+    def is_websocket(self) -> bool:
         """Whether one websocket is the whole call."""
         return self.transport == "websocket"
 

@@ -240,6 +240,13 @@ def test_long_file_says_why(path: Path) -> None:
         assert re.search(r"600\s+lines", docstring), f"{module_id(path)} has {n_lines} lines, and no word on why"
 
 
+def test_no_public_name_means_two_things() -> None:
+    """What `rtc_client` exports is exported by `rtc_client.testing` under the same name only if it is the same."""
+    package, testing = importlib.import_module("rtc_client"), importlib.import_module("rtc_client.testing")
+
+    assert set(package.__all__) & set(testing.__all__) == set()
+
+
 def test_public_names_are_there() -> None:
     """Everything in `rtc_client.__all__` can be imported, has a description, and is named once."""
     package = importlib.import_module("rtc_client")

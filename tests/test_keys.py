@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -18,28 +17,17 @@ import pytest
 
 from rtc_client import CallConfig, ClientSecret, ConfigError, Deadlines, KeyExpired, KeyUnavailable
 from rtc_client.keys import ApiKey, KeyRing
+from tests.fake_keys import Keys
 
 NOW_S = 1_800_000_000.0
+
+
 SECRET = "ek_plain-ephemeral-7731"
 
 
 def ring(key: Any, *, limit_s: float = 5.0, now_s: float = NOW_S) -> KeyRing:
     """Return a ring whose wall clock stands still."""
     return KeyRing(key, limit_s=limit_s, wall_s=lambda: now_s)
-
-
-class Keys:
-    """A callable that gives one key after another, and counts how often it was asked."""
-
-    def __init__(self, *keys: str | ClientSecret) -> None:
-        self.left = deque(keys)
-        self.asked = 0
-        self.threads: set[str] = set()
-
-    def __call__(self) -> str | ClientSecret:
-        self.asked += 1
-        self.threads.add(threading.current_thread().name)
-        return self.left.popleft()
 
 
 async def test_literal_key_is_what_it_is_and_there_is_no_other() -> None:

@@ -33,7 +33,7 @@ import aiortc.clock
 import pytest
 
 from rtc_client.clock import epoch_s
-from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer import aiortc_internals
 from tests.real_time import watched_loop
 
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
@@ -109,7 +109,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._patch.setattr(time, "sleep", self._sleep)
         self._patch.setattr(aiortc.clock, "current_datetime", self.clock.current_datetime)
         # The kernel stamps datagrams by the machine's clock.
-        self._patch.setattr(seams, "age_s", lambda *_: 0.0)
+        self._patch.setattr(aiortc_internals, "age_s", lambda *_: 0.0)
         self._patch.setattr(subprocess.Popen, "__init__", _refuse_process)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from rtc_client.errors import ConfigError
 
 
-class OneCall:
+class SingleUse:
     """Something that serves one call: `open`, use, `aclose`. Subclasses say what that means in `_open` and `_close`."""
 
     def __init__(self) -> None:

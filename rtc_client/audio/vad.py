@@ -1,4 +1,4 @@
-"""VoiceDetector: when the caller begins and ceases to speak, by the level of what is sent. Pure: no time, no device.
+"""VoiceActivityDetector: when the caller starts and stops speaking, by the level of what is sent. Pure.
 
 It is for stopping the agent at once where no server tells of speech; endpointing is the server's.
 """
@@ -46,7 +46,7 @@ class SpeechEdge(Enum):
     STOPPED = "stopped"
 
 
-class VoiceDetector:
+class VoiceActivityDetector:
     """Tells the edges of speech in frames of 20 ms, or of any length.
 
     Speech is what is `MARGIN_DB` above the noise, and loud enough for 40 ms; it is over after 0.3 s below that. The

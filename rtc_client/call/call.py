@@ -22,13 +22,13 @@ from rtc_client.call.media.stats import CallStats
 from rtc_client.call.media.streams import AudioChunk, TranscriptChunk
 from rtc_client.call.result import AudioTotals, CallResult
 from rtc_client.call.tool_decorator import ToolDecorator
-from rtc_client.call.wait_for_playout import until_played_out
+from rtc_client.call.wait_for_playout import wait_for_playout
 from rtc_client.delegates.handoff_request import HandoffHandler
 from rtc_client.errors import CallClosed, CommandFault, ConfigError, InvalidCommand, SidebandRejected
 from rtc_client.protocol.call_state import CallState, End, EndReason
-from rtc_client.protocol.call_timeline import Fact
+from rtc_client.protocol.call_timeline import Milestone
 from rtc_client.protocol.delegation.background_agent import user_text
-from rtc_client.protocol.delegation.tool_schema import Given
+from rtc_client.protocol.delegation.tool_schema import InjectedParameter
 from rtc_client.protocol.transcript.transcript import Transcript
 from rtc_client.protocol.turns.response_matching import FinishedResponse
 from rtc_client.protocol.wire.audio_settings import AudioOutputSettings, VoiceReference
@@ -322,13 +322,13 @@ class Call:
         if engine.state is not CallState.ACTIVE:
             raise CallClosed("there is nobody to interrupt: the call is not up")
         response_id = self.active_response_id
-        at_hand_s = engine.barge_ins.now("program")
+        discarded_s = engine.barge_ins.now("program")
         if allow_unproven and engine.config.version == "v1":
             if response_id is not None:
                 await self.send(CancelResponse(response_id=response_id), allow_unproven=True)
-            if not engine.config.is_direct:
+            if not engine.config.is_websocket:
                 await self.send(ClearOutputAudio(), allow_unproven=True)
-        return at_hand_s
+        return discarded_s
 
     def audio_chunks(self) -> AsyncIterator[AudioChunk]:
         """Yield the sound of the agent from now on, until the call is over: int16, mono, 24 kHz.
@@ -400,7 +400,7 @@ class Call:
         frame = dump_command(command)
         if not allow_unproven and self._engine.config.version == "v1":
             check_proven(command_json(command))
-        await self._send_frame(frame)
+        await self._send_text(frame)
 
     async def send_raw(self, event: Mapping[str, object] | str, *, allow_unproven: bool = False) -> None:
         """Send any client event: a mapping, or JSON text, which goes out as it was written. Nothing in it is checked.
@@ -417,11 +417,7 @@ class Call:
         frame, raw = dump_raw(event)
         if not allow_unproven and self._engine.config.version == "v1":
             check_proven(raw)
-        await self._send_frame(frame)
-
-    async def send_text(self, text: str, *, role: Literal["user", "developer", "assistant"] = "user") -> None:
-        """Do what `say` does, under its older name."""
-        await self.say(text, role=role)
+        await self._send_text(frame)
 
     async def append_audio(
         self, samples: Samples | bytes | bytearray | memoryview, *, allow_unproven: bool = False
@@ -447,7 +443,7 @@ class Call:
         """
         engine = self._engine
         pieces = pcm16_pieces(samples)
-        if not engine.config.is_direct and not allow_unproven:
+        if not engine.config.is_websocket and not allow_unproven:
             raise InvalidCommand(
                 CommandFault.UNPROVEN,
                 "the caller's voice of a WebRTC call goes by its media path: give the call a source, such as "
@@ -535,7 +531,7 @@ class Call:
         if handoff_id is not None and not handoffs.knows(handoff_id):
             raise ConfigError("no handoff of this id was requested in this call: leave the id out, or see events()")
         for command in handoffs.replies.by_hand(text, handoff_id):
-            await self._send_frame(dump_command(command))
+            await self._send_text(dump_command(command))
 
     async def play(self, source: Source, *, mixed: bool = False) -> None:
         """Say a source into the running call; return once it was said to its end. What is asked for meanwhile waits.
@@ -582,7 +578,7 @@ class Call:
         """
         engine = self._engine
         if after == "playout" and engine.state is CallState.ACTIVE:
-            await until_played_out(engine, limit_s=limit_s)
+            await wait_for_playout(engine, limit_s=limit_s)
         engine.supervisor.decide(End(reason=reason, by="caller"))
         await engine.closed()
 
@@ -602,7 +598,7 @@ class Call:
             end=engine.supervisor.end,
             error=engine.supervisor.error,
             timings_ms=engine.timeline.timings(),
-            duration_s=None if engine.timeline.at_s(Fact.DTLS_CONNECTED) is None else round(self.elapsed_s, 3),
+            duration_s=None if engine.timeline.at_s(Milestone.DTLS_CONNECTED) is None else round(self.elapsed_s, 3),
             sent=AudioTotals(
                 packets=counters.packets_sent,
                 bytes=counters.bytes_sent,
@@ -639,10 +635,10 @@ class Call:
         frame = dump_command(
             CreateMessage(text=user_text(text) if config.version == "v2" and role == "user" else text, role=role)
         )
-        await self._send_frame(frame)
+        await self._send_text(frame)
         return frame
 
-    async def _send_frame(self, frame: str) -> None:
+    async def _send_text(self, frame: str) -> None:
         if self._engine.config.sideband == "off":
             raise SidebandRejected("this call has no sideband to send on: its policy is off")
         await self._engine.outbox.put(frame)
@@ -653,7 +649,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolContext(Given):
+class ToolContext(InjectedParameter):
     """What a tool gets that has a parameter of this type, which no model hears of."""
 
     call: Call

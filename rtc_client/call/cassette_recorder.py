@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, UNITS_PER_SAMPLE
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
 from rtc_client.audio.sinks.base import Sink
 from rtc_client.audio.sinks.basic import NumpySink, TeeSink
 from rtc_client.audio.sources.clips import OpusClip
 from rtc_client.call.engine import Engine
-from rtc_client.call.events.router import WireFrame, WireLog
-from rtc_client.cassette.cassette import Cassette, Happening, Kind, Sound, sound_of
-from rtc_client.cassette.redaction import CALL_ID, SECRET, SESSION_ID, Stripper
+from rtc_client.call.events.router import WireLog, WireMessage
+from rtc_client.cassette.cassette import Cassette, Kind, Sound, WireEvent, sound_of
+from rtc_client.cassette.redaction import CALL_ID, SECRET, SESSION_ID, Redactor
 from rtc_client.errors import CassetteUnusable
 from rtc_client.protocol import urls
 from rtc_client.protocol.call_state import EndReason
-from rtc_client.protocol.call_timeline import Fact
+from rtc_client.protocol.call_timeline import Milestone
 from rtc_client.protocol.headers import call_headers, with_extra
 from rtc_client.protocol.wire.session import offered_session
 from rtc_client.signaling.bodies import json_offer, multipart_offer
@@ -36,14 +36,14 @@ class CassetteRecorder:
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
-        self._frames: list[WireFrame] = []
+        self._frames: list[WireMessage] = []
         self._heard: list[tuple[bytes, int]] = []
         self._said = _FirstMinutes()
 
     def beside(self, wire_log: WireLog | None, caller_sink: Sink | None) -> tuple[WireLog, Sink]:
         """Return what writes to `wire_log` and `caller_sink`, and to this recorder."""
 
-        def log(frame: WireFrame) -> None:
+        def log(frame: WireMessage) -> None:
             if len(self._frames) < MAX_FRAMES:
                 self._frames.append(frame)
             if wire_log is not None:
@@ -70,7 +70,7 @@ class CassetteRecorder:
     @property
     def has_begun(self) -> bool:
         """Whether an offer was sent: before that there is nothing to record."""
-        return self._engine is not None and self._engine.timeline.at_s(Fact.GATHERED) is not None
+        return self._engine is not None and self._engine.timeline.at_s(Milestone.GATHERED) is not None
 
     def cassette(self) -> Cassette:
         """Return the call so far, without secrets and addresses. It blocks while it encodes what was said.
@@ -79,16 +79,19 @@ class CassetteRecorder:
             CassetteUnusable: If no offer was sent.
             OpusUnavailable: If something was said, and no usable libopus is found.
         """
-        if self._engine is None or (posted_s := self._engine.timeline.at_s(Fact.GATHERED)) is None:
+        if self._engine is None or (posted_s := self._engine.timeline.at_s(Milestone.GATHERED)) is None:
             raise CassetteUnusable("no offer was sent: there is no call to make a cassette of")
         engine, legs, timeline = self._engine, self._engine.legs, self._engine.timeline
 
         def since_post(at_s: float | None) -> float | None:
             return None if at_s is None else at_s - posted_s
 
-        strip = Stripper(call_id=legs.call_id, session_id=engine.config.session_id, secrets=engine.config.secrets)
+        strip = Redactor(call_id=legs.call_id, session_id=engine.config.session_id, secrets=engine.config.secrets)
         end, heard_s, said_s = engine.supervisor.end, engine.voices.agent.began_s, engine.voices.caller.began_s
-        happenings = [*self._requests(strip, posted_s), *self._sideband(strip, timeline.at_s(Fact.DIALED), posted_s)]
+        happenings = [
+            *self._requests(strip, posted_s),
+            *self._sideband(strip, timeline.at_s(Milestone.DIALED), posted_s),
+        ]
         session = strip.value(offered_session(engine.config.session))
         return Cassette(
             recorded_by="client",
@@ -96,14 +99,14 @@ class CassetteRecorder:
             session=session if isinstance(session, dict) else {},
             answer_sdp=None if legs.answer_sdp is None else strip.sdp(legs.answer_sdp),
             happenings=tuple(sorted(happenings, key=lambda one: one.at_s)),
-            media_connected_s=since_post(timeline.at_s(Fact.DTLS_CONNECTED)),
-            ended_s=since_post(timeline.at_s(Fact.ENDED)),
+            media_connected_s=since_post(timeline.at_s(Milestone.DTLS_CONNECTED)),
+            ended_s=since_post(timeline.at_s(Milestone.ENDED)),
             ended_by="nobody" if end is None or end.by == "network" else "server" if end.by == "server" else "client",
             agent=None if heard_s is None else sound_of(self._heard, heard_s - posted_s),
             caller=None if said_s is None else self._said.sound(said_s - posted_s),
         )
 
-    def _requests(self, strip: Stripper, posted_s: float) -> list[Happening]:
+    def _requests(self, strip: Redactor, posted_s: float) -> list[WireEvent]:
         """Return the requests of the call, as its configuration makes them, with what was answered to the offer."""
         assert self._engine is not None  # noqa: S101 - cassette() has looked
         config, legs, timeline = self._engine.config, self._engine.legs, self._engine.timeline
@@ -120,18 +123,18 @@ class CassetteRecorder:
             )
         ]
         if (head := None if legs.signaling is None else legs.signaling.answer_head) is not None:
-            at_s = (timeline.at_s(Fact.ANSWERED) or posted_s) - posted_s
+            at_s = (timeline.at_s(Milestone.ANSWERED) or posted_s) - posted_s
             status, headers = head
             fields: dict[str, object] = {"status": status, "headers": strip.headers(headers)}
-            found.append(Happening(at_s=at_s, direction="s2c", kind="http_response", fields=fields))
+            found.append(WireEvent(at_s=at_s, direction="s2c", kind="http_response", fields=fields))
         if legs.call_id is None:
             return found
-        if (joined_s := timeline.at_s(Fact.SIDEBAND_JOINED)) is not None:
+        if (joined_s := timeline.at_s(Milestone.SIDEBAND_JOINED)) is not None:
             base = urls.sideband_base(config.base_url, config.sideband_url)
             headers_sent = strip.headers(with_extra(ours, config.headers))
             url = urls.sideband_url(base, config.query, CALL_ID)
             found.append(_request("ws_open", joined_s - posted_s, url, headers_sent, strip))
-        end, ended_s = self._engine.supervisor.end, timeline.at_s(Fact.ENDED)
+        end, ended_s = self._engine.supervisor.end, timeline.at_s(Milestone.ENDED)
         is_told = end is not None and end.reason is not EndReason.REMOTE_HANGUP and config.remote_hangup
         if is_told and ended_s is not None:
             headers_sent = strip.headers(with_extra([*ours, ("accept", "*/*")], config.headers))
@@ -139,7 +142,7 @@ class CassetteRecorder:
             found.append(_request("http_request", ended_s - posted_s, url, headers_sent, strip))
         return found
 
-    def _sideband(self, strip: Stripper, dialed_s: float | None, posted_s: float) -> list[Happening]:
+    def _sideband(self, strip: Redactor, dialed_s: float | None, posted_s: float) -> list[WireEvent]:
         late_s = posted_s - (dialed_s or posted_s)
         found = []
         for frame in self._frames:
@@ -152,7 +155,7 @@ class CassetteRecorder:
                     fields = {"text": strip.text(text)}
                 case event:
                     fields = {"event": strip.value(event)}
-            found.append(Happening(at_s=frame.at_s - late_s, direction=direction, kind=kind, fields=fields))
+            found.append(WireEvent(at_s=frame.at_s - late_s, direction=direction, kind=kind, fields=fields))
         return found
 
 
@@ -168,16 +171,16 @@ class _FirstMinutes(NumpySink):
         samples = self.samples
         if not len(samples):
             return None
-        packet_samples = FRAME_SAMPLES * CLOCK_RATE_HZ // SAMPLE_RATE_HZ
+        packet_samples = FRAME_SAMPLES * UNITS_PER_SAMPLE
         packets = OpusClip.from_array(samples).packets
         return Sound(begins_s=begins_s, packets=tuple((packet, packet_samples) for packet in packets))
 
 
-def _request(kind: Kind, at_s: float, url: str, headers: list[list[str]], strip: Stripper) -> Happening:
+def _request(kind: Kind, at_s: float, url: str, headers: list[list[str]], strip: Redactor) -> WireEvent:
     target = "/" + url.partition("://")[2].partition("/")[2]
     method = "GET" if kind == "ws_open" else "POST"
     fields: dict[str, object] = {"method": method, "target": strip.target(_decoded(target)), "headers": headers}
-    return Happening(at_s=at_s, direction="c2s", kind=kind, fields=fields)
+    return WireEvent(at_s=at_s, direction="c2s", kind=kind, fields=fields)
 
 
 def _decoded(target: str) -> str:

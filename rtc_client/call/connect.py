@@ -66,7 +66,7 @@ def connect(
 
     Cancelling it while it dials, or in its body, closes everything first, in at most `deadlines.close_s`.
     """
-    if cassette is not None and config.is_direct:
+    if cassette is not None and config.is_websocket:
         raise ConfigError(
             "a cassette holds a WebRTC call: keep a call over a websocket by wire_log, which has its sound"
         )

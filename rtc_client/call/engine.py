@@ -20,30 +20,30 @@ from rtc_client.audio.sources.base import Source
 from rtc_client.audio.sources.hold_sound import HoldSound, hold_loop
 from rtc_client.audio.ticker import Ticket, ticker
 from rtc_client.call.end_reasons import awaited, end_of, ended, settle
-from rtc_client.call.events.device_reports import DeviceDesk
-from rtc_client.call.events.event_log import EventFeed
+from rtc_client.call.events.device_reports import DeviceReports
+from rtc_client.call.events.event_log import EventLog
 from rtc_client.call.events.local_events import CallEnded, MediaConnected, NoAudioYet, SidebandAbandoned
 from rtc_client.call.events.responses import Responses
 from rtc_client.call.events.router import Router, WireLog
-from rtc_client.call.media.audio import Voices
-from rtc_client.call.media.barge_in import BargeIns
+from rtc_client.call.media.audio import CallAudio
+from rtc_client.call.media.barge_in import BargeInControl
 from rtc_client.call.media.echo_wiring import with_echo_control
-from rtc_client.call.media.receiver import Hearing
+from rtc_client.call.media.receiver import AgentReceiver
 from rtc_client.call.media.stats import CallStats, snapshot
 from rtc_client.call.media.streams import Streams
-from rtc_client.call.media.transport import MediaLeg
-from rtc_client.call.media.webrtc import WebRtcLeg
+from rtc_client.call.media.transport import MediaTransport
+from rtc_client.call.media.webrtc import WebRtcTransport
 from rtc_client.call.media.webrtc_setup import Legs
-from rtc_client.call.media.websocket import DirectLeg
+from rtc_client.call.media.websocket import WebSocketTransport
 from rtc_client.call.recording.recorder import CallRecorder
 from rtc_client.call.supervisor import Supervisor
 from rtc_client.call.tools.handoffs import Handoffs, replies_of
-from rtc_client.call.tools.tool_calls import Tools
+from rtc_client.call.tools.tool_calls import ToolCalls
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, HandoffSettings
 from rtc_client.errors import AudioError, CallClosed, CallLost, SidebandError
 from rtc_client.protocol.call_state import CallState, End, EndReason, Input, next_state
-from rtc_client.protocol.call_timeline import Fact, Timeline
+from rtc_client.protocol.call_timeline import CallTimeline, Milestone
 from rtc_client.protocol.delegation.background_agent import as_handoff, function_tools
 from rtc_client.protocol.wire.events import ErrorEvent, ServerEvent
 from rtc_client.protocol.wire.session import JsonObject
@@ -97,14 +97,14 @@ class Engine:
         self._look_at_s = _LOOK_S
         self._is_warned = False
         self.state = CallState.IDLE
-        self.timeline = Timeline()
-        self.feed = EventFeed()
-        self.devices = DeviceDesk(self.feed.append)
+        self.timeline = CallTimeline()
+        self.feed = EventLog()
+        self.devices = DeviceReports(self.feed.append)
         self.outbox = Outbox()
         self.legs = Legs()
         self.snapshots: deque[CallStats] = deque(maxlen=MAX_SNAPSHOTS)
         self.supervisor = Supervisor(self._on_end)
-        self.tools = Tools(
+        self.tools = ToolCalls(
             config,
             send=self.outbox.put,
             start=self.supervisor.start,
@@ -132,7 +132,7 @@ class Engine:
             on_sent=self._on_sent,
             on_fatal=self._on_fatal,
         )
-        self.voices = Voices(
+        self.voices = CallAudio(
             with_echo_control(
                 source, sink, config.echo, self.feed.append, self.legs, lambda: self.voices.agent.is_holding
             ),
@@ -143,16 +143,16 @@ class Engine:
             clock=clock,
             on_failure=self._on_audio_failure,
         )
-        self.streams = Streams(None if config.is_direct else self.voices.agent)
+        self.streams = Streams(None if config.is_websocket else self.voices.agent)
         self.responses = Responses(
             self.router.scribe,
-            is_sequenced=config.is_direct and config.version == "v2",
+            is_sequenced=config.is_websocket and config.version == "v2",
             withdraw=self._withdraw,
             secrets=lambda: config.secrets,
         )
         self.recorder: CallRecorder | None = None
         self.media = self._media_leg()
-        self.barge_ins = BargeIns(
+        self.barge_ins = BargeInControl(
             config,
             voices=self.voices,
             media=self.media,
@@ -167,7 +167,7 @@ class Engine:
         """Return once audio can flow. Whatever is raised, the end is decided and everything is closed."""
         # Before the first await: whoever enters the call a second time meanwhile must see that it was dialled.
         self._move(self.media.first_input)
-        self.timeline.mark(Fact.DIALED, self.clock.now_s())
+        self.timeline.mark(Milestone.DIALED, self.clock.now_s())
         try:
             await self._race_the_end(self._dial())
         except BaseException as error:
@@ -178,8 +178,8 @@ class Engine:
 
     def elapsed_s(self) -> float:
         """Return the seconds since audio could flow; 0 before, and no longer growing once the end is decided."""
-        ended_s = self.timeline.at_s(Fact.ENDED)
-        return self.timeline.since_s(Fact.DTLS_CONNECTED, self.clock.now_s() if ended_s is None else ended_s)
+        ended_s = self.timeline.at_s(Milestone.ENDED)
+        return self.timeline.since_s(Milestone.DTLS_CONNECTED, self.clock.now_s() if ended_s is None else ended_s)
 
     def stats(self) -> CallStats:
         """Return what the media path looks like now; its bit rates are those of the last look."""
@@ -196,20 +196,20 @@ class Engine:
             rates_of=rates_of,
         )
 
-    def _media_leg(self) -> MediaLeg:
+    def _media_leg(self) -> MediaTransport:
         config, timeline, clock = self.config, self.timeline, self.clock
-        if config.is_direct:
+        if config.is_websocket:
             parts = config, self.voices, self.router, self.outbox
-            return DirectLeg(
+            return WebSocketTransport(
                 *parts,
                 responses=self.responses,
                 streams=self.streams,
                 tools=self._tools,
-                tend=self._tend,
+                check_limits=self._check_limits,
                 timeline=timeline,
                 clock=clock,
             )
-        return WebRtcLeg(
+        return WebRtcTransport(
             config,
             self.legs,
             self.voices,
@@ -217,7 +217,7 @@ class Engine:
             self.outbox,
             start_sideband=lambda sideband: self.supervisor.start(self._run_sideband(sideband), "call-sideband"),
             moved=self._move,
-            tend=self._tend,
+            check_limits=self._check_limits,
             timeline=timeline,
             clock=clock,
             rng=self._rng,
@@ -237,10 +237,10 @@ class Engine:
             await self.voices.open()
         await prepare_hold(self.config.handoffs, self.handoffs, self.voices.agent)
         await self.media.dial()
-        self._mark(Fact.DTLS_CONNECTED)
+        self._mark(Milestone.DTLS_CONNECTED)
         # The end may have been decided since the path came up; then the clockwork would never be told of it.
         if self.supervisor.end is None:
-            self._connected_s = self.timeline.at_s(Fact.DTLS_CONNECTED) or 0.0
+            self._connected_s = self.timeline.at_s(Milestone.DTLS_CONNECTED) or 0.0
             stages = self.media.begin(self._connected_s)
             self._ticket = ticker().add(*stages, on_error=self._on_tick_failure)
         self._move(Input.MEDIA_CONNECTED)
@@ -309,7 +309,7 @@ class Engine:
             self.outbox.close(error)
             self.responses.end(error)
             self.feed.append(SidebandAbandoned(message=str(error)))
-        elif self.timeline.at_s(Fact.SIDEBAND_JOINED) is None:
+        elif self.timeline.at_s(Milestone.SIDEBAND_JOINED) is None:
             self.supervisor.decide(ended(EndReason.REFUSED, "server", str(error)), error)
         else:
             lost = CallLost("sideband_lost", f"the sideband was lost and stays lost: {error}")
@@ -324,7 +324,7 @@ class Engine:
         else:
             self.supervisor.decide(ended(EndReason.REMOTE_HANGUP, "server", detail))
 
-    def _tend(self, now_s: float) -> float:
+    def _check_limits(self, now_s: float) -> float:
         """Keep statistics, end the call when its time is over or everything was said; return when to look again."""
         config = self.config
         elapsed_s = now_s - self._connected_s
@@ -344,7 +344,7 @@ class Engine:
             self.supervisor.decide(ended(EndReason.SOURCE_ENDED, "caller"))
         elif not self._is_warned and elapsed_s >= config.deadlines.first_rtp_s:
             self._is_warned = True
-            if config.is_heard and self.timeline.at_s(Fact.FIRST_RTP) is None:
+            if config.is_heard and self.timeline.at_s(Milestone.FIRST_RTP) is None:
                 log.warning("no audio from the agent yet", extra={"call_id": self.legs.call_id})
                 self.feed.append(NoAudioYet(after_s=config.deadlines.first_rtp_s))
         return now_s + max(0.0, min(_TEND_S, left_s, lingers_s))
@@ -359,7 +359,7 @@ class Engine:
             self.supervisor.error = self.supervisor.error or failure
 
     def _on_end(self, end: End) -> None:
-        self._mark(Fact.ENDED)
+        self._mark(Milestone.ENDED)
         self._move(Input.END_DECIDED)
         if self._ticket is not None:
             self._ticket.remove()
@@ -398,14 +398,14 @@ class Engine:
             await self.media.flush()
             await self.media.hang_up()
 
-    def _mark(self, fact: Fact) -> None:
+    def _mark(self, fact: Milestone) -> None:
         self.timeline.mark(fact, self.clock.now_s())
 
     def _move(self, happened: Input) -> None:
         self.state = next_state(self.state, happened) or self.state
 
 
-async def prepare_hold(settings: HandoffSettings, handoffs: Handoffs, agent: Hearing) -> None:
+async def prepare_hold(settings: HandoffSettings, handoffs: Handoffs, agent: AgentReceiver) -> None:
     """Let what `settings` name be heard under the agent's voice while a handler is at work; nothing where they do not.
 
     Raises:
@@ -413,4 +413,4 @@ async def prepare_hold(settings: HandoffSettings, handoffs: Handoffs, agent: Hea
     """
     if settings.hold is not None:
         loop = await hold_loop(settings.hold)
-        agent.bed = HoldSound(loop, lambda: handoffs.busy_s() > settings.hold_after_s)
+        agent.hold_sound = HoldSound(loop, lambda: handoffs.busy_s() > settings.hold_after_s)

@@ -14,7 +14,7 @@ LONG_QUIET_S: Final = 2.0
 _LOOK_S: Final = 0.02
 
 
-async def until_played_out(engine: Engine, *, limit_s: float) -> bool:
+async def wait_for_playout(engine: Engine, *, limit_s: float) -> bool:
     """Return once the agent has finished speaking and all of it has come out of the sink, or the call is over.
 
     Where the server tells of responses, one that is under way is waited for. Return False at the limit. Cancelling it

@@ -30,7 +30,7 @@ KINDS: Final = frozenset(get_args(Kind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class WireEvent:
     """One thing that went over the wire."""
 
     at_s: float
@@ -73,7 +73,7 @@ class Cassette:
     """The session object of the POST."""
     answer_sdp: str | None = field(repr=False)
     """None: the offer got no answer."""
-    happenings: tuple[Happening, ...] = field(repr=False)
+    happenings: tuple[WireEvent, ...] = field(repr=False)
     """In order."""
     media_connected_s: float | None
     """When media connected, in seconds since the offer was posted; None if it never did."""
@@ -203,12 +203,12 @@ def _parse(value: JsonObject, folder: Path) -> Cassette:
     )
 
 
-def _happening(event: JsonObject) -> Happening:
+def _happening(event: JsonObject) -> WireEvent:
     fields = dict(event)
     at_s, direction, kind = fields.pop("t"), fields.pop("dir"), fields.pop("kind")
     if not isinstance(at_s, int | float) or direction not in ("c2s", "s2c") or kind not in KINDS:
         raise ValueError("t, dir or kind of an event")
-    return Happening(at_s=float(at_s), direction=direction, kind=cast("Kind", kind), fields=fields)
+    return WireEvent(at_s=float(at_s), direction=direction, kind=cast("Kind", kind), fields=fields)
 
 
 def _joined(lines: object) -> str:

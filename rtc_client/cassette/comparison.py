@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, SILENT_PACKET, is_dtx
-from rtc_client.cassette.cassette import Cassette, Happening, Sound
+from rtc_client.cassette.cassette import Cassette, Sound, WireEvent
 
 Fact: TypeAlias = str | tuple[str, ...]
 Facts: TypeAlias = dict[str, Fact]
@@ -112,7 +112,7 @@ def sdp_facts(name: str, sdp: str) -> Facts:
     return found
 
 
-def frame_name(happening: Happening) -> str:
+def frame_name(happening: WireEvent) -> str:
     """Return what a frame is called: its type, or what it is instead of an event."""
     if happening.kind == "ws_binary":
         return "(binary)"
@@ -142,11 +142,11 @@ def _differ(name: str, a: Mapping[str, Fact], b: Mapping[str, Fact]) -> bool:
     return True
 
 
-def _side(happening: Happening) -> str:
+def _side(happening: WireEvent) -> str:
     return "client" if happening.direction == "c2s" else "server"
 
 
-def _request_facts(one: Happening) -> Facts:
+def _request_facts(one: WireEvent) -> Facts:
     target = str(one.fields.get("target", ""))
     path, _, query = target.partition("?")
     is_sideband = one.kind == "ws_open"
@@ -159,11 +159,11 @@ def _request_facts(one: Happening) -> Facts:
     return found
 
 
-def _is_hangup(one: Happening) -> bool:
+def _is_hangup(one: WireEvent) -> bool:
     return str(one.fields.get("target", "")).partition("?")[0].endswith("/hangup")
 
 
-def _response_facts(one: Happening) -> Facts:
+def _response_facts(one: WireEvent) -> Facts:
     status = one.fields.get("status")
     found: Facts = {f"answer with status {status}": "yes"}
     headers = one.fields.get("headers")
@@ -173,7 +173,7 @@ def _response_facts(one: Happening) -> Facts:
     return found
 
 
-def _frame_facts(happenings: Iterable[Happening]) -> Facts:
+def _frame_facts(happenings: Iterable[WireEvent]) -> Facts:
     frames: dict[str, list[object]] = {}
     first: dict[str, str] = {}
     for one in happenings:

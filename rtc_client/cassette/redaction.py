@@ -29,7 +29,7 @@ _NO_ADDRESS: Final = ".".join("0000")
 _CANDIDATE: Final = re.compile(r"a=candidate:\S+ (\d+) (\S+) \d+ \S+ \d+ typ (\S+)(?:.* tcptype (\S+))?")
 
 
-class Stripper:
+class Redactor:
     """Knows what to take out of one call; secrets that it meets in headers and queries it takes out of texts too."""
 
     def __init__(self, *, call_id: str | None, session_id: str | None, secrets: Iterable[str] = ()) -> None:

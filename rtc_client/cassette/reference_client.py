@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rtc_client.cassette.cassette import KINDS, Cassette, Happening, JsonObject, load, read_json
-from rtc_client.cassette.redaction import Stripper
+from rtc_client.cassette.cassette import KINDS, Cassette, JsonObject, WireEvent, load, read_json
+from rtc_client.cassette.redaction import Redactor
 from rtc_client.errors import CassetteUnusable
 
 
@@ -48,7 +48,7 @@ def of_recording(recording: JsonObject) -> Cassette:
     answers = [one for one in events if one["kind"] == "http_response" and one["status"] < 300]
     locations = [value for one in answers for name, value in one.get("headers", []) if name.lower() == "location"]
     call_id = re.search(r"rtc_[^/?]+", locations[0]) if locations else None
-    strip = Stripper(call_id=call_id and call_id[0], session_id=dict(post["headers"]).get("x-session-id"))
+    strip = Redactor(call_id=call_id and call_id[0], session_id=dict(post["headers"]).get("x-session-id"))
     closed = next((one for one in events if one["kind"] in ("ws_close", "tcp_close")), None)
     return Cassette(
         recorded_by="reference",
@@ -82,7 +82,7 @@ def _offer(body: str) -> tuple[str, JsonObject]:
     return parts[1], json.loads(parts[2])
 
 
-def _happening(event: dict[str, Any], began_s: float, strip: Stripper) -> Happening:
+def _happening(event: dict[str, Any], began_s: float, strip: Redactor) -> WireEvent:
     kind = event["kind"]
     fields: JsonObject = {}
     if "line" in event:
@@ -95,10 +95,10 @@ def _happening(event: dict[str, Any], began_s: float, strip: Stripper) -> Happen
     elif kind == "ws_binary":
         fields["base64"] = ""
     fields |= {name: event[name] for name in ("status", "code", "reason") if name in event}
-    return Happening(at_s=event["t"] - began_s, direction=event["dir"], kind=kind, fields=fields)
+    return WireEvent(at_s=event["t"] - began_s, direction=event["dir"], kind=kind, fields=fields)
 
 
-def frame_fields(text: str, strip: Stripper) -> JsonObject:
+def frame_fields(text: str, strip: Redactor) -> JsonObject:
     """Return a text frame as a cassette holds it: the JSON value as `event`, or the `text` that is none."""
     try:
         return {"event": strip.value(json.loads(text))}

@@ -83,7 +83,7 @@ def usage_failure(message: str) -> CallResult:
 
 def print_json(result: CallResult, status: int) -> int:
     """Print the one object of `--json` on stdout; return the status as `streams.say` does."""
-    return streams.say(as_json(result, status, encoding=streams.encoding()), status)
+    return streams.print_line(as_json(result, status, encoding=streams.encoding()), status)
 
 
 def error_line(result: CallResult) -> str | None:

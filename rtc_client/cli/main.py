@@ -70,7 +70,7 @@ def main() -> None:
 
 def _tell_usage_error(message: str) -> int:
     """Say what is wrong on one line, and with `--json` in one object as well; a usage error is always status 2."""
-    streams.complain(f"rtc-client: {message}")
+    streams.print_error(f"rtc-client: {message}")
     if "--json" in sys.argv:
         from rtc_client.cli.exit_status import print_json, usage_failure
 

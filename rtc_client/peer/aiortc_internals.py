@@ -54,7 +54,7 @@ NOTES_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
 _PARSE_ERRORS: Final = (ValueError, IndexError, KeyError, struct.error)
 
 
-class SeamMoved(RtcClientError):
+class AiortcMismatch(RtcClientError):
     """The installed aiortc or aioice is not one that this library knows."""
 
 
@@ -62,7 +62,7 @@ def check_seams(pc: RTCPeerConnection, receiver: RTCRtpReceiver) -> None:
     """Raise unless every private name used below exists on a fresh peer connection.
 
     Raises:
-        SeamMoved: With the installed versions and the name that is missing.
+        AiortcMismatch: With the installed versions and the name that is missing.
     """
     dtls = receiver.transport
     connection = ice_connection(dtls.transport)
@@ -90,7 +90,7 @@ def check_seams(pc: RTCPeerConnection, receiver: RTCRtpReceiver) -> None:
     # Its base class has a `datagram_received` too.
     missing += [name for name in ("datagram_received", "send_stun") if name not in vars(StunProtocol)]
     if missing:
-        raise SeamMoved(
+        raise AiortcMismatch(
             f"aiortc {version('aiortc')} with aioice {version('aioice')} has no {missing[0]} any more: "
             "install the versions that pyproject.toml names"
         )
@@ -100,7 +100,7 @@ def ice_connection(ice: RTCIceTransport) -> Connection:
     """Return aioice's agent below aiortc's ICE transport; relies on `RTCIceTransport._connection`."""
     connection = getattr(ice, "_connection", None)
     if not isinstance(connection, Connection):
-        raise SeamMoved("aiortc's ICE transport has no aioice connection any more")
+        raise AiortcMismatch("aiortc's ICE transport has no aioice connection any more")
     return connection
 
 
@@ -384,7 +384,7 @@ def ntp_time() -> int:
     return current_ntp_time()
 
 
-class Line:
+class PairSocket:
     """The socket of one candidate pair, past asyncio's transport in both directions where that is plain UDP."""
 
     def __init__(self, pair: CandidatePair, *, reads: bool = True) -> None:
@@ -490,7 +490,7 @@ def divert_packets(receiver: RTCRtpReceiver, take: Callable[[RtpPacket], None]) 
 
     name = "_RTCRtpReceiver__jitter_buffer"
     if not hasattr(receiver, name):
-        raise SeamMoved("aiortc's receiver has no jitter buffer of that name any more")
+        raise AiortcMismatch("aiortc's receiver has no jitter buffer of that name any more")
     setattr(receiver, name, Diversion())
 
 
@@ -502,7 +502,7 @@ def check_fast_seams(pc: RTCPeerConnection, sender: RTCRtpSender, receiver: RTCR
     """Raise unless everything that the fast path relies on is there, and libsrtp really works in place.
 
     Raises:
-        SeamMoved: With what is not as expected.
+        AiortcMismatch: With what is not as expected.
     """
     wanted: list[tuple[object, tuple[str, ...]]] = [
         (pc, (_CNAME,)),
@@ -512,9 +512,9 @@ def check_fast_seams(pc: RTCPeerConnection, sender: RTCRtpSender, receiver: RTCR
     ]
     missing = [name for owner, names in wanted for name in names if not hasattr(owner, name)]
     if missing:
-        raise SeamMoved(f"aiortc {version('aiortc')} has no {missing[0]} any more")
+        raise AiortcMismatch(f"aiortc {version('aiortc')} has no {missing[0]} any more")
     if not _srtp_works_in_place():
-        raise SeamMoved(f"pylibsrtp {version('pylibsrtp')} does not protect packets in place any more")
+        raise AiortcMismatch(f"pylibsrtp {version('pylibsrtp')} does not protect packets in place any more")
 
 
 @cache

@@ -10,7 +10,7 @@ from rtc_client.peer.fastpath import PacketReader, PacketWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeerListener:
+class PeerCallbacks:
     """Where a peer's news go; each is called on the event loop and must not block.
 
     What one of them raises ends nothing by itself: `connected` and `watch` raise it.

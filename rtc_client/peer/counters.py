@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from aiortc import RTCRtpReceiver, RTCRtpSender
 
-from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer import aiortc_internals
 from rtc_client.peer.fastpath import FastPath
 
 
@@ -52,4 +52,4 @@ class PeerCounters:
                 self.round_trip_s = report.roundTripTime
                 # aiortc hands on the byte of the report (RFC 3550 section 6.4.1).
                 self.fraction_lost = report.fractionLost / 256
-        self.packets_lost, self.jitter_s = seams.inbound(receiver)
+        self.packets_lost, self.jitter_s = aiortc_internals.inbound(receiver)

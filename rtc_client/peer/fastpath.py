@@ -2,7 +2,7 @@
 
 aiortc keeps offer and answer, ICE, DTLS, consent and the close; per packet it costs more than Opus itself
 (performance.md section 3), and its reports cost an eighth of what then remains, so they are ours, too (`rtcp.py`). What
-is shared with it, the SRTP sessions and the nominated pair, is reached through `seams`.
+is shared with it, the SRTP sessions and the nominated pair, is reached through `aiortc_internals`.
 
 Per packet in: unprotect in place, one header unpack, two checks. Per packet out: three header fields written into a
 prebuilt packet, protect in place, one send. Nothing is allocated on the way out.
@@ -17,12 +17,12 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
-from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer import aiortc_internals
 from rtc_client.peer.ingress_guard import MAX_DATAGRAM_BYTES, IngressGuard
 from rtc_client.peer.receive_buffer import inbox_of_thread
 from rtc_client.peer.rtcp import MalformedRtcp, ReceivedStream, Reports, is_rtcp
 
-MAX_PAYLOAD_BYTES: Final = 1_300
+MAX_RTP_PAYLOAD_BYTES: Final = 1_300
 """The room that a `PacketWriter` has: the longest Opus packet of 20 ms, 1,276 bytes, and a little padding."""
 MAX_STREAMS: Final = 8
 """SSRCs of one peer that are told apart; RTP of further ones is dropped and counted, until one has fallen silent."""
@@ -53,7 +53,7 @@ class PacketWriter(Protocol):
     def __call__(self, index: int, out: bytearray, offset: int) -> int:
         """Write the payload of period `index` at byte `offset`; return its length, 0 for nothing to send.
 
-        It may be `MAX_PAYLOAD_BYTES` long.
+        It may be `MAX_RTP_PAYLOAD_BYTES` long.
         """
         ...
 
@@ -111,7 +111,7 @@ class FastPath:
 
     def __init__(
         self,
-        media: seams.Media,
+        media: aiortc_internals.Media,
         guard: IngressGuard,
         *,
         write: PacketWriter,
@@ -137,10 +137,10 @@ class FastPath:
         self._session_in = media.srtp_in()
         self._session_out = media.srtp_out()
         self._inbox = inbox_of_thread()
-        self._packet_out = bytearray(_HEADER_BYTES + MAX_PAYLOAD_BYTES + _TRAILER_BYTES)
+        self._packet_out = bytearray(_HEADER_BYTES + MAX_RTP_PAYLOAD_BYTES + _TRAILER_BYTES)
         self._view_out = memoryview(self._packet_out)
-        self._native_out = seams.native_buffer(self._packet_out)
-        self._length = seams.native_int()
+        self._native_out = aiortc_internals.native_buffer(self._packet_out)
+        self._length = aiortc_internals.native_int()
         self._nominated = media.nominated()
         self._payload_type, self._marked_payload_type = media.payload_type, media.payload_type | 0x80
         self._sequence = rng.randrange(2**15)
@@ -150,7 +150,7 @@ class FastPath:
         self._ready_bytes = self._payload_bytes = 0
         self._silent = True
         self._is_stopped = False
-        self._line: seams.Line | None = None
+        self._line: aiortc_internals.PairSocket | None = None
         self._hurry: asyncio.TimerHandle | None = None
         self.reports = Reports(media.ssrc, media.cname)
         self._streams = self.reports.streams
@@ -166,7 +166,7 @@ class FastPath:
         self._media.rest()
         self._guard.on_media = self._take_copy
         if (pair := self._nominated.get(1)) is not None:
-            seams.stamp(pair)
+            aiortc_internals.stamp(pair)
 
     def stop(self) -> None:
         """Say goodbye; from now on nothing is sent or received here. Safe to call twice."""
@@ -199,7 +199,7 @@ class FastPath:
         buffers, packet = inbox.buffers, inbox.packet
         for n_taken in range(_MAX_AT_ONCE):
             try:
-                n_bytes, notes, _, address = line.receive(buffers, seams.NOTES_BYTES)
+                n_bytes, notes, _, address = line.receive(buffers, aiortc_internals.NOTES_BYTES)
             except BlockingIOError:
                 if n_taken < _FLOOD:
                     return
@@ -209,7 +209,7 @@ class FastPath:
             is_media = 2 <= n_bytes <= MAX_DATAGRAM_BYTES and 128 <= packet[0] <= 191
             if is_media and (address == guard.speaker or guard.admits(address)):
                 guard.last_datagram_s = now_s
-                self._take(n_bytes, now_s - seams.stamp_age_s(notes))
+                self._take(n_bytes, now_s - aiortc_internals.stamp_age_s(notes))
             else:
                 line.hand_on(bytes(inbox.view[:n_bytes]), address)
             if line.receive is None:  # what came has ended the call
@@ -233,7 +233,7 @@ class FastPath:
         if n_bytes == 0 or self._is_stopped:
             self._silent = True
             return
-        if n_bytes > MAX_PAYLOAD_BYTES:  # libsrtp would write beyond the buffer
+        if n_bytes > MAX_RTP_PAYLOAD_BYTES:  # libsrtp would write beyond the buffer
             raise ValueError(f"a payload of {n_bytes} bytes is more than a packet may carry")
         # The first packet of a talkspurt is marked (RFC 3551 section 4.1).
         payload_type = self._marked_payload_type if self._silent else self._payload_type
@@ -244,7 +244,7 @@ class FastPath:
         length = self._length
         length[0] = _HEADER_BYTES + n_bytes
         # The header of the next packet is written over this one: protection leaves the fixed part as it is.
-        if seams.srtp_protect(self._session_out, self._native_out, length) == 0:
+        if aiortc_internals.srtp_protect(self._session_out, self._native_out, length) == 0:
             self._ready_bytes = length[0]
             self._payload_bytes = n_bytes
         else:
@@ -270,7 +270,7 @@ class FastPath:
             self._send_report(
                 self.reports.compound(
                     now_s=now_s,
-                    ntp=seams.ntp_time(),
+                    ntp=aiortc_internals.ntp_time(),
                     rtp_timestamp=self._timestamp,
                     packets=self.packets_sent,
                     payload_bytes=self.bytes_sent,
@@ -281,7 +281,7 @@ class FastPath:
         n_bytes = len(compound)
         self._view_out[:n_bytes] = compound
         self._length[0] = n_bytes
-        if seams.srtcp_protect(self._session_out, self._native_out, self._length) == 0:
+        if aiortc_internals.srtcp_protect(self._session_out, self._native_out, self._length) == 0:
             self._send(self._length[0])
         self._write_head()
 
@@ -299,7 +299,7 @@ class FastPath:
             return False
         return True
 
-    def _current_line(self) -> seams.Line | None:
+    def _current_line(self) -> aiortc_internals.PairSocket | None:
         """Return the way over the pair that is nominated now, None if there is none."""
         pair = self._nominated.get(1)
         line = self._line
@@ -307,7 +307,7 @@ class FastPath:
             if line is not None:
                 line.close()
             try:
-                self._line = line = None if pair is None else seams.Line(pair, reads=self._polls)
+                self._line = line = None if pair is None else aiortc_internals.PairSocket(pair, reads=self._polls)
             except OSError:  # its socket is closed already, or there is no descriptor left
                 self._line = line = None
         return line
@@ -333,9 +333,9 @@ class FastPath:
         if is_rtcp(packet):
             self._take_report(now_s)
             return
-        status = seams.srtp_unprotect(self._session_in, inbox.native, length)
+        status = aiortc_internals.srtp_unprotect(self._session_in, inbox.native, length)
         if status != 0:
-            self._guard.count("replayed" if status in seams.REPLAYS else "unauthentic")
+            self._guard.count("replayed" if status in aiortc_internals.REPLAYS else "unauthentic")
             return
         n_bytes = length[0]
         first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(packet)
@@ -370,9 +370,9 @@ class FastPath:
             self._failed(error)
 
     def _take_report(self, now_s: float) -> None:
-        status = seams.srtcp_unprotect(self._session_in, self._inbox.native, self._length)
+        status = aiortc_internals.srtcp_unprotect(self._session_in, self._inbox.native, self._length)
         if status != 0:
-            self._guard.count("replayed" if status in seams.REPLAYS else "unauthentic")
+            self._guard.count("replayed" if status in aiortc_internals.REPLAYS else "unauthentic")
             return
         try:
             goodbyes = self.reports.read(bytes(self._inbox.view[: self._length[0]]), now_s)

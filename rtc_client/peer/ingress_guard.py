@@ -16,7 +16,7 @@ from typing import Any, Final
 from aioice.ice import Connection, StunProtocol
 
 from rtc_client.clock import Clock
-from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer import aiortc_internals
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class IngressGuard:
         self.speaker: Any = None
         """The whole address that RTP came from last; known to be the peer's."""
         self._is_installed = False
-        self._accept = seams.gate_data(connection, self._refuse)
+        self._accept = aiortc_internals.gate_data(connection, self._refuse)
         self.dropped: Counter[str] = Counter()
         self.last_datagram_s: float | None = None
         """When the peer last sent anything, monotonic seconds: any datagram from an address that is known to be its."""
@@ -52,7 +52,7 @@ class IngressGuard:
 
         What came before that, while candidates were gathered, cannot have been the peer's and was dropped.
         """
-        seams.guard_datagrams(self._connection, self._wrap, self._prove)
+        aiortc_internals.guard_datagrams(self._connection, self._wrap, self._prove)
         self._is_installed = True
 
     def admits(self, address: Any) -> bool:
@@ -108,7 +108,7 @@ class IngressGuard:
                 self.count("unchecked_source")
             elif take is not None and first >= 128 and self.admits(addr):
                 datagram_received(data, addr)  # by the short way above, as from now on
-            elif seams.queued_datagrams(connection) >= MAX_QUEUED:
+            elif aiortc_internals.queued_datagrams(connection) >= MAX_QUEUED:
                 self.count("overflow")
             else:
                 self.last_datagram_s = now_s = self._clock.now_s()
@@ -129,7 +129,7 @@ class IngressGuard:
     def _is_known(self, address: tuple[str, int]) -> bool:
         if address == self._checked or address in self._proven:
             return True
-        if seams.is_checked(self._connection, address):
+        if aiortc_internals.is_checked(self._connection, address):
             self._checked = address
             return True
         return False

@@ -29,10 +29,10 @@ from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, Deadlines, IceServer, MediaPath
 from rtc_client.errors import AnswerInvalid, CallLost, DtlsFailed, IceFailed, MediaError, MediaTimeout
-from rtc_client.peer import aiortc_internals as seams
-from rtc_client.peer.callbacks import PeerListener
+from rtc_client.peer import aiortc_internals
+from rtc_client.peer.callbacks import PeerCallbacks
 from rtc_client.peer.counters import PeerCounters
-from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, FastPath
+from rtc_client.peer.fastpath import MAX_RTP_PAYLOAD_BYTES, FastPath
 from rtc_client.peer.ingress_guard import IngressGuard
 from rtc_client.peer.tracks import CallerTrack, HalfRate
 from rtc_client.protocol.sdp import check_answer, for_patient_ice, with_opus_fmtp
@@ -51,7 +51,7 @@ class Peer:
     def __init__(
         self,
         config: CallConfig,
-        listener: PeerListener,
+        listener: PeerCallbacks,
         *,
         clock: Clock,
         media_path: MediaPath = "fast",
@@ -72,21 +72,21 @@ class Peer:
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([c for c in codecs if c.mimeType.lower() == "audio/opus"])
         self._sender, self._receiver = transceiver.sender, transceiver.receiver
-        seams.check_seams(self._pc, self._receiver)
+        aiortc_internals.check_seams(self._pc, self._receiver)
         self._dtls = self._receiver.transport
         self._ice = self._dtls.transport
-        self._connection = seams.ice_connection(self._ice)
+        self._connection = aiortc_internals.ice_connection(self._ice)
         self._guard = IngressGuard(self._connection, clock)
-        self._gathering = seams.gather_with(
+        self._gathering = aiortc_internals.gather_with(
             self._connection,
             loopback=is_loopback(config.base_url),
             timeout_s=self._deadlines.gather_s - 1,
         )
-        seams.accept_rsa(self._pc)
-        seams.no_orphan_consent(self._connection)
-        seams.survive_malformed(self._dtls, self._guard.count)
-        seams.tap_rtp(self._receiver, self._on_rtp, self._on_stream_ended, self._guard.count)
-        self._connecting = seams.own_connect(self._pc, self._on_connect_error)
+        aiortc_internals.accept_rsa(self._pc)
+        aiortc_internals.no_orphan_consent(self._connection)
+        aiortc_internals.survive_malformed(self._dtls, self._guard.count)
+        aiortc_internals.tap_rtp(self._receiver, self._on_rtp, self._on_stream_ended, self._guard.count)
+        self._connecting = aiortc_internals.own_connect(self._pc, self._on_connect_error)
         self._connect_error: Exception | None = None
         self._failure: Exception | None = None
         self._counters = PeerCounters()
@@ -133,7 +133,7 @@ class Peer:
         check_answer(sdp, offer=self._offer)
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp=for_patient_ice(sdp), type="answer"))
-            if seams.has_pair(self._connection):
+            if aiortc_internals.has_pair(self._connection):
                 # aioice would take a list that is empty at its end for a failed one.
                 await self._pc.addIceCandidate(None)
         except Exception as error:
@@ -230,7 +230,7 @@ class Peer:
         if self._fast is not None:
             self._fast.stop()
         if self._gathering:
-            seams.stop_gathering(self._connection)
+            aiortc_internals.stop_gathering(self._connection)
             await asyncio.wait(self._gathering, timeout=self._deadlines.close_s * 0.1)
         # What still connects would start the sender, the receiver and its thread behind the back of aiortc's close.
         if connecting := set(self._connecting):
@@ -243,7 +243,7 @@ class Peer:
         pieces: list[asyncio.Task[None]] = []
         if not closing.done() or closing.exception() is not None:
             log.warning("peer connection did not close, its parts are closed one by one")
-            seams.abandon(self._connection)
+            aiortc_internals.abandon(self._connection)
             parts = (self._sender.stop(), self._receiver.stop(), self._dtls.stop(), self._ice.stop())
             pieces = [asyncio.create_task(part, name="peer-close-part") for part in parts]
         left: set[asyncio.Task[Any]] = {closing, *pieces, *self._connecting}
@@ -319,10 +319,10 @@ class Peer:
             log.warning("the wanted media path is not available, another one is taken", extra=paths, exc_info=failure)
 
     def _start_fast(self) -> None:
-        seams.check_fast_seams(self._pc, self._sender, self._receiver)
-        types = seams.negotiated_payload_types(self._transceiver)
+        aiortc_internals.check_fast_seams(self._pc, self._sender, self._receiver)
+        types = aiortc_internals.negotiated_payload_types(self._transceiver)
         fast = FastPath(
-            seams.Media(self._pc, self._sender, self._receiver, types),
+            aiortc_internals.Media(self._pc, self._sender, self._receiver, types),
             self._guard,
             write=self._listener.next_packet,
             read=self._listener.packet,
@@ -335,8 +335,8 @@ class Peer:
         self._fast = fast
 
     def _start_packets(self) -> None:
-        seams.divert_packets(self._receiver, self._on_diverted)
-        self._packet = bytearray(MAX_PAYLOAD_BYTES)
+        aiortc_internals.divert_packets(self._receiver, self._on_diverted)
+        self._packet = bytearray(MAX_RTP_PAYLOAD_BYTES)
         self._track.speak_packets(self._next_packet)
 
     def _next_packet(self, index: int) -> bytes:

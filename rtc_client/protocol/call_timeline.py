@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Fact(StrEnum):
+class Milestone(StrEnum):
     """Something that happened once in the life of a call.
 
     A call over a websocket has some of them only: `DTLS_CONNECTED` is its handshake, when audio can flow, and
@@ -25,13 +25,13 @@ class Fact(StrEnum):
 
 
 PHASES: Final = {
-    "gather": (Fact.DIALED, Fact.GATHERED),
-    "post": (Fact.GATHERED, Fact.ANSWERED),
-    "ice": (Fact.ANSWERED, Fact.ICE_COMPLETED),
-    "dtls": (Fact.ICE_COMPLETED, Fact.DTLS_CONNECTED),
-    "first_rtp": (Fact.DTLS_CONNECTED, Fact.FIRST_RTP),
-    "sideband": (Fact.ANSWERED, Fact.SIDEBAND_JOINED),
-    "setup": (Fact.DIALED, Fact.DTLS_CONNECTED),
+    "gather": (Milestone.DIALED, Milestone.GATHERED),
+    "post": (Milestone.GATHERED, Milestone.ANSWERED),
+    "ice": (Milestone.ANSWERED, Milestone.ICE_COMPLETED),
+    "dtls": (Milestone.ICE_COMPLETED, Milestone.DTLS_CONNECTED),
+    "first_rtp": (Milestone.DTLS_CONNECTED, Milestone.FIRST_RTP),
+    "sideband": (Milestone.ANSWERED, Milestone.SIDEBAND_JOINED),
+    "setup": (Milestone.DIALED, Milestone.DTLS_CONNECTED),
 }
 """Each phase of setting up, by the facts at its two ends. `setup` ends when audio can flow both ways; add
 `first_rtp` for the moment when the agent's first packet was there."""
@@ -57,24 +57,24 @@ class Timings:
     """From dialling until audio could flow both ways."""
 
 
-class Timeline:
+class CallTimeline:
     """Facts and when they happened, in monotonic seconds."""
 
     def __init__(self) -> None:
-        self._facts: dict[Fact, float] = {}
+        self._facts: dict[Milestone, float] = {}
 
-    def mark(self, fact: Fact, at_s: float) -> bool:
+    def mark(self, fact: Milestone, at_s: float) -> bool:
         """Note that `fact` happened at `at_s`; return False, changing nothing, if it had already happened."""
         if fact in self._facts:
             return False
         self._facts[fact] = at_s
         return True
 
-    def at_s(self, fact: Fact) -> float | None:
+    def at_s(self, fact: Milestone) -> float | None:
         """Return when `fact` happened, None if it has not."""
         return self._facts.get(fact)
 
-    def since_s(self, fact: Fact, now_s: float) -> float:
+    def since_s(self, fact: Milestone, now_s: float) -> float:
         """Return how long ago `fact` happened, in seconds; 0 if it has not happened."""
         return max(0.0, now_s - self._facts.get(fact, now_s))
 

@@ -38,7 +38,7 @@ class SidebandListener(Protocol):
         """The handshake succeeded."""
         ...
 
-    def on_frame(self, data: str | bytes) -> object:
+    def on_message(self, data: str | bytes) -> object:
         """A frame came; what is returned is for others."""
         ...
 
@@ -61,7 +61,7 @@ class Sideband:
         call_id: str,
         *,
         keys: KeyRing,
-        first_frame: Callable[[], str],
+        first_message: Callable[[], str],
         outbox: Outbox,
         listener: SidebandListener,
         clock: Clock,
@@ -74,7 +74,7 @@ class Sideband:
         self._keys = keys
         self._deadlines = config.deadlines
         self._call_id = call_id
-        self._first_frame = first_frame
+        self._first_message = first_message
         self._outbox = outbox
         self._listener = listener
         self._clock = clock
@@ -175,7 +175,7 @@ class Sideband:
         writer.add_done_callback(stop_reading)
         try:
             while True:
-                self._listener.on_frame(await socket.recv())
+                self._listener.on_message(await socket.recv())
         except ConnectionClosed as error:
             return closed_by(error, self._config.secrets)
         finally:
@@ -187,7 +187,7 @@ class Sideband:
     async def _write(self, socket: ClientConnection) -> None:
         # A broken connection ends the reader too, and that is where it is told.
         with suppress(ConnectionClosed):
-            await self._send(socket, self._first_frame())
+            await self._send(socket, self._first_message())
             self._socket = socket
             while True:
                 frame = await self._outbox.first()

@@ -80,7 +80,7 @@ class Outbox:
         self._changed = asyncio.Event()
 
 
-class AudioLane:
+class AudioQueue:
     """Frames of sound that wait. Overflow policy: the oldest go and are counted, for late sound is worthless."""
 
     def __init__(self, capacity: int = AUDIO_CAPACITY) -> None:

@@ -1,4 +1,4 @@
-"""DirectSocket: the websocket that is a whole call, events and sound (wire-protocol.md section 10).
+"""SessionSocket: the websocket that is a whole call, events and sound (wire-protocol.md section 10).
 
 What its frames mean is not known here.
 """
@@ -21,12 +21,12 @@ from rtc_client.protocol.headers import call_headers, with_extra
 from rtc_client.protocol.redact import one_line
 from rtc_client.sideband.client import SidebandListener
 from rtc_client.sideband.handshake import FLUSH_S, HANGUP_CODES, close, closed_by, handshake
-from rtc_client.sideband.outbox import AudioLane, Outbox
+from rtc_client.sideband.outbox import AudioQueue, Outbox
 
 log = logging.getLogger(__name__)
 
 
-class DirectSocket:
+class SessionSocket:
     """One websocket, opened once and never again: another one would be another session, without what was said."""
 
     def __init__(
@@ -34,10 +34,10 @@ class DirectSocket:
         config: CallConfig,
         session_id: str,
         *,
-        first_frame: Callable[[], str],
+        first_message: Callable[[], str],
         outbox: Outbox,
         gate: Callable[[str], str | None],
-        audio: AudioLane,
+        audio: AudioQueue,
         listener: SidebandListener,
     ) -> None:
         """`gate` is shown each text before it leaves, and returns what is sent in its place, None for nothing."""
@@ -45,7 +45,7 @@ class DirectSocket:
         self._is_v1 = config.version == "v1"
         self._url = urls.direct_url(base, config.query, config.model, is_v1=self._is_v1)
         self._config, self._session_id = config, session_id
-        self._first_frame, self._outbox, self._gate = first_frame, outbox, gate
+        self._first_message, self._outbox, self._gate = first_message, outbox, gate
         self._audio, self._listener = audio, listener
         self._socket: ClientConnection | None = None
 
@@ -122,10 +122,10 @@ class DirectSocket:
     async def _converse(self, socket: ClientConnection) -> str:
         writers: list[asyncio.Task[None]] = []
         try:
-            await self._send(socket, self._first_frame())
+            await self._send(socket, self._first_message())
             writers = [self._start(socket, self._write_texts, "texts"), self._start(socket, self._write_audio, "audio")]
             while True:
-                self._listener.on_frame(await socket.recv())
+                self._listener.on_message(await socket.recv())
         except ConnectionClosed as error:
             return self._end_of(error)
         finally:

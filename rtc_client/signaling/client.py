@@ -25,13 +25,13 @@ from rtc_client.signaling.http import (
     Failure,
     is_tls_failure,
     open_client,
-    quiet_timeout,
     read_error,
     retry_after_s,
     root_cause,
+    silent_timeout,
     with_tries,
 )
-from rtc_client.signaling.log_filter import unlogged
+from rtc_client.signaling.log_filter import suppress_http_logs
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Signaling:
 
     async def _say_hangup(self, call_id: str, key: str) -> int:
         url = urls.hangup_url(self._config.base_url, self._config.query, call_id)
-        with unlogged():
+        with suppress_http_logs():
             response = await self._client.send(httpx.Request("POST", url, headers=self._headers(key)), stream=True)
             await response.aclose()
         return response.status_code
@@ -148,7 +148,7 @@ class Signaling:
         limit_s = min(self._config.deadlines.answer_s, left_s)
         call_id: str | None = None
         try:
-            async with quiet_timeout(limit_s):
+            async with silent_timeout(limit_s):
                 response = await self._client.send(request, stream=True)
                 self.answer_head = response.status_code, response.headers.multi_items()
                 try:

@@ -25,7 +25,7 @@ from rtc_client.protocol.backoff import delay_s
 from rtc_client.protocol.redact import one_line
 from rtc_client.protocol.wire.codec import load_json
 from rtc_client.signaling.bodies import MAX_ERROR_BYTES, Unpacker
-from rtc_client.signaling.log_filter import unlogged
+from rtc_client.signaling.log_filter import suppress_http_logs
 from rtc_client.tls import shared_context
 
 log = logging.getLogger(__name__)
@@ -124,9 +124,9 @@ async def with_tries(
 
 
 @asynccontextmanager
-async def quiet_timeout(limit_s: float) -> AsyncIterator[None]:
+async def silent_timeout(limit_s: float) -> AsyncIterator[None]:
     """Limit the time of a request, of which httpx logs nothing."""
-    with unlogged():
+    with suppress_http_logs():
         async with asyncio.timeout(limit_s):
             yield
 

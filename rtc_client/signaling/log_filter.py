@@ -19,7 +19,7 @@ _is_ours: Final[ContextVar[bool]] = ContextVar("rtc_client_request", default=Fal
 
 
 @contextmanager
-def unlogged() -> Iterator[None]:
+def suppress_http_logs() -> Iterator[None]:
     """Let no record of httpx or httpcore come out of this block, in this task."""
     token = _is_ours.set(True)
     try:

@@ -32,10 +32,10 @@ from rtc_client.signaling.http import (
     Failure,
     is_tls_failure,
     open_client,
-    quiet_timeout,
     read_error,
     retry_after_s,
     root_cause,
+    silent_timeout,
     with_tries,
 )
 
@@ -262,7 +262,7 @@ class _Attempts:
     async def make(self, request: httpx.Request, left_s: float) -> str | Failure:
         limit_s = min(self._config.deadlines.answer_s, left_s)
         try:
-            async with quiet_timeout(limit_s):
+            async with silent_timeout(limit_s):
                 response = await self._client.send(request, stream=True)
                 try:
                     if not response.is_success:

@@ -20,13 +20,13 @@ from rtc_client.call import call as aio
 from rtc_client.config import CallConfig
 from rtc_client.errors import ConfigError
 from rtc_client.signaling import realtime_api as aio_rest
-from rtc_client.sync.loop_thread import Background
+from rtc_client.sync.loop_thread import LoopThread
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 P = ParamSpec("P")
-Self = TypeVar("Self", bound="Face")
-Api = TypeVar("Api", bound="ApiFace")
+Self = TypeVar("Self", bound="BlockingCall")
+Api = TypeVar("Api", bound="BlockingApi")
 
 _CLOSE_S = 3.0
 """How long closing an HTTP client may take."""
@@ -35,7 +35,7 @@ _CLOSE_S = 3.0
 class Waiting:
     """What waits for coroutines of the async door, in the background."""
 
-    _background: Background
+    _background: LoopThread
 
     def _wait(
         self, timeout_s: float | None, method: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -44,12 +44,12 @@ class Waiting:
         return self._background.run(_name(method), lambda: method(*args, **kwargs), timeout_s)
 
 
-class Face(Waiting):
+class BlockingCall(Waiting):
     """A call of the async door, held in the background."""
 
     def __init__(self, call: aio.Call, config: CallConfig) -> None:
         self._call = call
-        self._background = Background(call.hangup, config.deadlines.close_s)
+        self._background = LoopThread(call.hangup, config.deadlines.close_s)
         self._entering = threading.Lock()
         self._is_entered = False
         # The background does not know of this face, so who drops it without leaving it hangs up, too.
@@ -84,18 +84,18 @@ class Face(Waiting):
         return Reader(self, self._background, _name(method), source, timeout_s)
 
 
-class ApiFace(Waiting):
+class BlockingApi(Waiting):
     """A `RealtimeApi` of the async door, held in the background."""
 
     def __init__(self, api: aio_rest.RealtimeApi) -> None:
         self._api = api
-        self._background = Background(partial(api.__aexit__, None, None, None), _CLOSE_S, "RealtimeApi")
+        self._background = LoopThread(partial(api.__aexit__, None, None, None), _CLOSE_S, "RealtimeApi")
         finalize(self, self._background.abandon).atexit = False
 
     @classmethod
     def _of(cls: type[Api], api: aio_rest.RealtimeApi) -> Api:
         face = cls.__new__(cls)
-        ApiFace.__init__(face, api)
+        BlockingApi.__init__(face, api)
         return face
 
     def __enter__(self: Api) -> Api:
@@ -117,7 +117,12 @@ class Reader(Generic[T_co], Iterator[T_co]):
     """
 
     def __init__(
-        self, owner: Face, background: Background, name: str, source: AsyncIterator[T_co], timeout_s: float | None
+        self,
+        owner: BlockingCall,
+        background: LoopThread,
+        name: str,
+        source: AsyncIterator[T_co],
+        timeout_s: float | None,
     ) -> None:
         self._owner = owner  # whom nobody holds any more is hung up
         self._background = background

@@ -37,7 +37,7 @@ from rtc_client.protocol.wire.items import McpApprovalRequestItem
 from rtc_client.protocol.wire.responses import InputItem
 from rtc_client.protocol.wire.sessions import MaxTokens, Modality
 from rtc_client.protocol.wire.tools import Tool, ToolChoice
-from rtc_client.sync.blocking import Face
+from rtc_client.sync.blocking import BlockingCall
 
 
 def connect(
@@ -104,7 +104,7 @@ def connect(
     )
 
 
-class Call(Face):
+class Call(BlockingCall):
     """One voice call of a program without an event loop. Make it with `connect`.
 
     Every method may be called from any thread, also from one in which an event loop runs: it blocks that thread.
@@ -436,18 +436,6 @@ class Call(Face):
             TimeoutError: `timeout_s` is over, which alone does not end the call.
         """
         return self._wait(timeout_s, self._call.send_raw, event, allow_unproven=allow_unproven)
-
-    def send_text(
-        self, text: str, *, role: Literal["user", "developer", "assistant"] = "user", timeout_s: float | None = None
-    ) -> None:
-        """Do what `say` does, under its older name.
-
-        Waits for at most `timeout_s` seconds; None is without limit.
-
-        Raises:
-            TimeoutError: `timeout_s` is over, which alone does not end the call.
-        """
-        return self._wait(timeout_s, self._call.send_text, text, role=role)
 
     def append_audio(
         self,

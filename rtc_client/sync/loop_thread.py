@@ -1,4 +1,4 @@
-"""Background: the thread and the event loop that one call (or `RealtimeApi`) of a sync program runs in; no more.
+"""LoopThread: the thread and the event loop that one call (or `RealtimeApi`) of a sync program runs in; no more.
 
 Every call has a thread of its own, so that a callback which blocks (a sink, a wire log) holds up no other call, and
 nothing is left of it when the call is over. One loop for all calls would be cheaper: with ten calls a call then takes
@@ -38,7 +38,7 @@ class _State(Enum):
     OVER = auto()
 
 
-class Background:
+class LoopThread:
     """Runs coroutines and plain functions of one call in a thread of its own; all methods may be used by any thread.
 
     The thread begins with the first coroutine. `stop` ends it by `close`, which is given `close_s` seconds; so does
@@ -251,7 +251,7 @@ class Background:
 
 _BLOCKED: Final = "its thread is blocked, by a callback of a sink, a source, a key or a log that does not return"
 
-_running: WeakSet[Background] = WeakSet()
+_running: WeakSet[LoopThread] = WeakSet()
 
 
 async def _tell(work: Callable[[], Awaitable[T]], future: Future[T]) -> None:

@@ -14,10 +14,10 @@ from rtc_client.config import DEFAULT_BASE_URL, CallConfig, Deadlines
 from rtc_client.keys import ApiKey, ClientSecret
 from rtc_client.protocol.wire import rest_bodies as rest
 from rtc_client.signaling import realtime_api as aio
-from rtc_client.sync.blocking import ApiFace
+from rtc_client.sync.blocking import BlockingApi
 
 
-class RealtimeApi(ApiFace):
+class RealtimeApi(BlockingApi):
     """The REST side of the realtime API: `with RealtimeApi(api_key=...) as api: api.hangup("rtc_123")`.
 
     One HTTP client, used for as many requests as you like, from any threads; leaving the block closes it. Methods take

@@ -16,8 +16,8 @@ from rtc_client.testing.scenario.scenario import (
     Scenario,
     SendEvent,
     SendFrame,
+    SendSessionUpdated,
     StartFault,
-    UpdateSession,
 )
 from rtc_client.testing.scenario.script import (
     AfterCaller,
@@ -43,7 +43,8 @@ from rtc_client.testing.wire.record import SeenRequest, Violation
 __all__ = [
     "FakeAnswerer", "AnsweredCall", "CallEnd", "Fault", "Faults", "SeenRequest", "Violation",
     "AgentScript", "SpokenTurn", "Voice", "Tone", "Clip", "Echo", "When", "AtTime", "AfterCaller", "AfterPrevious",
-    "AfterMessage", "Scenario", "SendEvent", "SendFrame", "UpdateSession", "RequestHandoff", "StartFault", "EndCall",
+    "AfterMessage", "Scenario", "SendEvent", "SendFrame", "SendSessionUpdated", "RequestHandoff", "StartFault",
+    "EndCall",
     "Expect", "ExpectNot", "ExpectSpeech", "ExpectSilence", "ExpectHangUp", "Pattern", "ANY", "CALLER_TEXT",
     "ScenarioReport", "StepReport", "Outcome", "ScenarioFailed", "load_scenario", "parse_scenario", "ScenarioInvalid",
     "rehearse", "Rehearsal",

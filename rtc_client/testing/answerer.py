@@ -30,9 +30,9 @@ from rtc_client.testing.scenario.scenario import Scenario, scenario_of
 from rtc_client.testing.scenario.script import AgentScript
 from rtc_client.testing.scenario.verdict import ScenarioFailed, ScenarioReport
 from rtc_client.testing.scenario.voices import VoiceBox
-from rtc_client.testing.server.client_secrets import KeyBook, MintedKey
+from rtc_client.testing.server.client_secrets import ClientSecrets, MintedKey
 from rtc_client.testing.server.control import Control
-from rtc_client.testing.server.http import Desk
+from rtc_client.testing.server.http import HttpRoutes
 from rtc_client.testing.server.report import report
 from rtc_client.testing.server.sip import SipCall
 from rtc_client.testing.wire.posted_offer import PostedOffer
@@ -123,7 +123,7 @@ class FakeAnswerer:
         self._interfaces = interfaces
         self._strict_refuse = strict_refuse
         self._clock = clock or MonotonicClock()
-        self._keys = KeyBook(self._clock)
+        self._keys = ClientSecrets(self._clock)
         self._new_call_id = new_call_id
         self._record = Record(WireLog(self._clock), Stalls(self._clock), is_lenient=lenient)
         self._voices = VoiceBox()
@@ -134,7 +134,7 @@ class FakeAnswerer:
         self._forgotten_failures: list[ScenarioReport] = []
         self._site: web.TCPSite | None = None
         self._listening: asyncio.Task[None] | None = None
-        self._desk: Desk | None = None
+        self._desk: HttpRoutes | None = None
         self._runner: web.AppRunner | None = None
         self._closing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
@@ -149,7 +149,7 @@ class FakeAnswerer:
         if self._runner is not None or self._closing is not None:
             raise RuntimeError("an answerer serves once: make another")
         self.scenario = self._scenario
-        self._desk = Desk(
+        self._desk = HttpRoutes(
             answer=self._answer,
             calls=self.calls,
             record=self._record,

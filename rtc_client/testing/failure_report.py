@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from rtc_client.testing.answerer import FakeAnswerer
 from rtc_client.testing.calls.answered_call import AnsweredCall
-from rtc_client.testing.saved_audio import Shelf
+from rtc_client.testing.saved_audio import SavedAudio
 from rtc_client.testing.scenario.verdict import ScenarioFailed
 from rtc_client.testing.sound.measures import describe
 from rtc_client.testing.wire.record import Violation
@@ -21,7 +21,7 @@ MAX_CHARACTERS: Final = 200
 _ARROWS: Final = {"c2s": "→", "s2c": "←"}
 
 
-def sections(answerers: Sequence[FakeAnswerer], shelf: Shelf, *, violations: bool) -> list[tuple[str, str]]:
+def sections(answerers: Sequence[FakeAnswerer], shelf: SavedAudio, *, violations: bool) -> list[tuple[str, str]]:
     """Return titles and texts, `violations` among them; sound that was heard is saved.
 
     Keys are in none of it, what was said may be.
@@ -85,7 +85,7 @@ def _wire_line(entry: WireEntry) -> str:
     return f"{entry.at_s:8.3f} s {_ARROWS[entry.direction]} {what}"
 
 
-def _call_text(call: AnsweredCall, shelf: Shelf) -> str:
+def _call_text(call: AnsweredCall, shelf: SavedAudio) -> str:
     heard = call.heard
     ended = "" if call.ended_by is None else f" ({call.ended_by.value})"
     lines = [

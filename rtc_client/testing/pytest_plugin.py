@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
 
-from rtc_client.testing.saved_audio import Shelf, failures_kept_on
+from rtc_client.testing.saved_audio import SavedAudio, failures_kept_on
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,7 +35,7 @@ _MAX_NAME: Final = 100
 class Stage:
     """The answerers of one test, in the loop of that test."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, shelf: Shelf, folder: Path) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, shelf: SavedAudio, folder: Path) -> None:
         """`folder` is that of the test, where files of scenarios are looked for."""
         self.has_failed = False
         """Whether the test has failed already, so that nothing more needs to be found."""
@@ -114,7 +114,7 @@ class Stage:
 
 
 _stage = pytest.StashKey[Stage]()
-_shelf = pytest.StashKey[Shelf]()
+_shelf = pytest.StashKey[SavedAudio]()
 _folder = pytest.StashKey[Callable[[], Path]]()
 
 
@@ -245,9 +245,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(_OPTION, f"{what} (default: in pytest's temporary folder, for tests with a fixture of an answerer)")
 
 
-def _shelf_of(item: pytest.Item) -> Shelf:
+def _shelf_of(item: pytest.Item) -> SavedAudio:
     if _shelf not in item.stash:
-        item.stash[_shelf] = Shelf(lambda: _find_folder(item))
+        item.stash[_shelf] = SavedAudio(lambda: _find_folder(item))
     return item.stash[_shelf]
 
 

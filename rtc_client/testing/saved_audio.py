@@ -15,7 +15,7 @@ MAX_FILES: Final = 100
 """On one shelf; a test that fails in a loop does not fill the disk."""
 
 
-class Shelf:
+class SavedAudio:
     """A folder for the sound of one test, asked for when there is something to put there."""
 
     def __init__(self, find_folder: Callable[[], Path | None]) -> None:
@@ -40,11 +40,11 @@ class Shelf:
             return None  # the failure of the test is what matters
 
 
-_shelf: Shelf | None = None
+_shelf: SavedAudio | None = None
 
 
 @contextmanager
-def failures_kept_on(shelf: Shelf) -> Iterator[None]:
+def failures_kept_on(shelf: SavedAudio) -> Iterator[None]:
     """For the time of the block let assertions on sound keep what failed them. Not for two threads at once."""
     global _shelf  # noqa: PLW0603 - an assertion deep in a test has no other way to know
     before, _shelf = _shelf, shelf

@@ -17,7 +17,7 @@ from rtc_client.audio.playout.config import JitterCounters
 from rtc_client.audio.playout.jitter_buffer import JitterBuffer, JitterConfig
 from rtc_client.audio.playout.renderer import Decoder, Renderer
 from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
-from rtc_client.audio.playout.slots import PartKind, Slot
+from rtc_client.audio.playout.slots import PartKind, PlayoutSlot
 
 SPEECH = bytes([0x78]) + bytes(60)
 """A packet of 20 ms, hybrid, without FEC; what it sounds like matters to nobody who does not decode it."""
@@ -90,7 +90,7 @@ class Heard:
     """What a listener heard, one entry in each list per pop."""
 
     counters: JitterCounters
-    slots: list[Slot] = field(default_factory=list)
+    slots: list[PlayoutSlot] = field(default_factory=list)
     delays_s: list[float] = field(default_factory=list)
     targets_s: list[float] = field(default_factory=list)
     held_packets: list[int] = field(default_factory=list)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import FULL_SCALE, level_dbfs
-from rtc_client.audio.vad import SpeechEdge, VoiceDetector, voice_dbfs
+from rtc_client.audio.vad import SpeechEdge, VoiceActivityDetector, voice_dbfs
 from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 
 VOICES = {"caller": CALLER_SPEECH, "agent": AGENT_SPEECH}
@@ -36,7 +36,7 @@ def noise(colour: str, n_samples: int, dbfs: float) -> NDArray[np.float64]:
 
 def edges(samples: NDArray[np.float64], echo_dbfs: float = -100.0) -> list[tuple[float, SpeechEdge]]:
     """Return the edges, and by when they were told: the end of the 20 ms in which they are, in seconds."""
-    detector, found = VoiceDetector(), []
+    detector, found = VoiceActivityDetector(), []
     pcm = np.clip(np.rint(samples), -32_768, 32_767).astype(np.int16)
     for start in range(0, len(pcm) - FRAME_SAMPLES + 1, FRAME_SAMPLES):
         edge = detector.push(pcm[start : start + FRAME_SAMPLES], echo_dbfs)
@@ -123,7 +123,7 @@ def test_what_may_be_echo_is_no_speech_and_a_louder_voice_is() -> None:
 def test_blocks_of_any_length_are_the_same_as_frames() -> None:
     """What a device gives need not be 20 ms."""
     speech = np.concatenate([np.zeros(4_800, dtype=np.int16), read_audio(CALLER_SPEECH)])
-    whole, pieces = VoiceDetector(), VoiceDetector()
+    whole, pieces = VoiceActivityDetector(), VoiceActivityDetector()
     n_edges = [0, 0]
     for start in range(0, len(speech), FRAME_SAMPLES):
         n_edges[0] += whole.push(speech[start : start + FRAME_SAMPLES]) is not None

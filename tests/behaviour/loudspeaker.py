@@ -8,12 +8,12 @@ import time
 import numpy as np
 
 from rtc_client import PcmFrame
-from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.lifecycle import SingleUse
 from rtc_client.audio.pcm import is_voiced, level_dbfs
 from rtc_client.audio.sinks.base import Tap
 
 
-class Loudspeaker(OneCall):
+class Loudspeaker(SingleUse):
     """Plays `queue_s` behind what is written to it, as a device does."""
 
     def __init__(self, queue_s: float = 0.04) -> None:

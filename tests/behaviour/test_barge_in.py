@@ -35,8 +35,8 @@ from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, SpokenTu
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.loudspeaker import Loudspeaker
 from tests.behaviour.recordings import played
-from tests.wire.test_direct import config_of, serving
-from tests.wire.test_verbs import created, delta
+from tests.wire.events import created, delta
+from tests.wire.websocket_server import config_of, serving
 
 LIMIT_S = 0.06
 A_TICK_S = 0.02
@@ -99,7 +99,7 @@ async def test_our_own_ear_stops_the_agent_within_60_ms(answerer: FakeAnswerer, 
     assert silent_s <= LIMIT_S
     assert [at_s - speech.began_s <= LIMIT_S for at_s in speaker.drops] == [True]
     assert told.by == "local"
-    assert told.at_hand_s >= 0.04
+    assert told.discarded_s >= 0.04
     assert result.barge_ins == 1
     assert 0.3 < result.unheard_s < 0.6
     assert entry.interrupted

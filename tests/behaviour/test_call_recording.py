@@ -28,7 +28,7 @@ from rtc_client import (
     OggRecorder,
     PcmFrame,
     RecordingEnded,
-    WireFrame,
+    WireMessage,
     connect,
 )
 from rtc_client.audio.frames import Samples
@@ -129,7 +129,7 @@ async def test_loss_moves_nothing(tmp_path: Path) -> None:
 async def test_result_and_events_lie_beside_the_sound(answerer: FakeAnswerer, tmp_path: Path) -> None:
     """`call.json` is the result, `events.jsonl` what the wire log was told."""
     answerer.script = SCRIPT
-    frames: list[WireFrame] = []
+    frames: list[WireMessage] = []
     recorder = CallRecorder(tmp_path)
     source = ArraySource(np.concatenate((HALF_A_SECOND, CALLER_WORDS)))
     config = config_for(answerer, linger_s=1.0)

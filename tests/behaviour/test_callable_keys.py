@@ -20,10 +20,10 @@ from rtc_client import (
 )
 from rtc_client.clock import epoch_s
 from rtc_client.testing import FakeAnswerer
-from tests.behaviour.test_secrets import everything_in
+from tests.behaviour.logs import everything_in
+from tests.fake_keys import Keys
 from tests.sideband.harness import accept_and_read, joining
 from tests.signaling.harness import CALL_ID, answer, exchange, signaling
-from tests.test_keys import Keys
 from tests.wire.replay import HastyClock
 from tests.wire.server import Request, Wire, WireServer
 
@@ -144,7 +144,7 @@ async def test_call_survives_keys_that_are_refused_on_every_leg(
     config = CallConfig(api_key=source, base_url=answerer.base_url)
     with caplog.at_level(logging.DEBUG):
         async with connect(config) as call:
-            await call.send_text("hello")
+            await call.say("hello")
             await answerer.calls[0].wait_received(lambda event: event["type"] == "conversation.item.create")
 
     assert source.asked == 3

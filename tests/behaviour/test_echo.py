@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from rtc_client import (
-    EchoCancelled,
-    EchoHeard,
+    EchoCancelledSource,
+    EchoDetected,
     EchoSettings,
     FileSource,
     HandoffEnded,
@@ -101,14 +101,14 @@ class MicrophoneBeside:
 
 async def in_a_room(
     answerer: FakeAnswerer, mode: EchoMode, *, seconds: float, source: Source | None = None
-) -> tuple[Samples, list[EchoHeard], Call]:
+) -> tuple[Samples, list[EchoDetected], Call]:
     """Hold a call in which the agent speaks all the time; return what it heard, and what we were told."""
     answerer.script = AgentScript(turns=[SpokenTurn(voice=Clip(AGENT), when=AtTime(0.3))])
     loudspeaker = Loudspeaker()
     microphone = source or MicrophoneBeside(loudspeaker)
     config = config_for(answerer, max_duration_s=seconds, echo=EchoSettings(mode=mode), barge_in="off")
     async with connect(config, source=microphone, sink=loudspeaker) as call:
-        told = [event async for event in call.events() if isinstance(event, EchoHeard)]
+        told = [event async for event in call.events() if isinstance(event, EchoDetected)]
     await answerer.calls[0].ended()
     return answerer.calls[0].heard, told, call
 
@@ -177,11 +177,11 @@ def test_devices_are_found_inside_what_is_put_together() -> None:
     """A microphone behind a file, and a loudspeaker beside a recording, are still a microphone beside a loudspeaker."""
     loudspeaker = Loudspeaker()
     microphone = SequenceSource(FileSource(CALLER_SPEECH), MicrophoneBeside(loudspeaker))
-    settings, told, legs = EchoSettings(), list[EchoHeard](), Legs()
+    settings, told, legs = EchoSettings(), list[EchoDetected](), Legs()
 
     controlled = with_echo_control(microphone, TeeSink(NullSink(), loudspeaker), settings, told.append, legs)
 
-    assert isinstance(controlled, EchoCancelled)
+    assert isinstance(controlled, EchoCancelledSource)
     assert loudspeaker.tap is not None
     assert with_echo_control(controlled, loudspeaker, settings, told.append, legs) is controlled
     assert with_echo_control(microphone, NullSink(), settings, told.append, legs) is microphone

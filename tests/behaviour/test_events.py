@@ -19,7 +19,7 @@ from rtc_client import (
     SessionUpdated,
     SidebandJoined,
     UnknownEvent,
-    WireFrame,
+    WireMessage,
     connect,
 )
 from rtc_client.testing import AnsweredCall, FakeAnswerer
@@ -123,7 +123,7 @@ async def test_a_reader_that_never_comes_back_cannot_hold_the_call_up(answerer: 
 
 async def test_what_cannot_be_understood_is_kept_and_counted_and_ends_nothing(answerer: FakeAnswerer) -> None:
     """Unknown, malformed, misshapen and binary frames are events like others; so is an error that is not fatal."""
-    wire: list[WireFrame] = []
+    wire: list[WireMessage] = []
     strange: list[str | bytes] = [
         '{"type":"session.exploded","x":1}',
         "no JSON",

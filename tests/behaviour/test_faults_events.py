@@ -145,7 +145,7 @@ async def test_an_error_that_a_call_survives_is_an_event(answerer: FakeAnswerer,
         answered = await answerer.wait_for_call()
         with answerer.faults.error_event(kind) as fault:
             await until(lambda: call.result.events.get("error") or call.result.events["unknown"])
-        await call.send_text("still here")
+        await call.say("still here")
         await answered.wait_received(2)
         await answered.hang_up()
         events = [event async for event in call.events()]

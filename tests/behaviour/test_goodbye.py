@@ -15,8 +15,8 @@ from rtc_client import EndReason, NumpySink, connect
 from rtc_client.testing import AgentScript, AtTime, FakeAnswerer, SpokenTurn, Tone
 from tests.behaviour.calls import cancel_and_wait, config_for, until
 from tests.behaviour.loudspeaker import Loudspeaker
-from tests.wire.test_direct import config_of, serving
-from tests.wire.test_verbs import created, delta
+from tests.wire.events import created, delta
+from tests.wire.websocket_server import config_of, serving
 
 
 @pytest.mark.both_clocks

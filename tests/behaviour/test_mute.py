@@ -19,7 +19,7 @@ from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import FakeAnswerer
 from tests.behaviour.calls import config_for, until
 from tests.behaviour.speech import cut, seconds
-from tests.wire.test_direct import config_of, serving
+from tests.wire.websocket_server import config_of, serving
 
 A_TICK_S = 0.02
 SLACK_S = 0.02

@@ -23,18 +23,36 @@ from rtc_client import (
 )
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, VadSettings
 from tests.behaviour.calls import API_KEY, cancel_and_wait, config_for
+from tests.behaviour.logs import everything_in
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS
 
 INSTRUCTIONS: Final = "PLAIN-INSTRUCTIONS-7731"
+
+
 HEADER: Final = "plain-header-value-5520"
+
+
 PROVIDER_KEY: Final = "plain-query-value-9184"
+
+
 AGENT_TEXT: Final = "PLAIN-AGENT-WORDS-2207"
+
+
 CALLER_TEXT: Final = "PLAIN-CALLER-WORDS-6142"
+
+
 SENT_TEXT: Final = "PLAIN-SENT-WORDS-8896"
+
+
 SERVER_TEXT: Final = "PLAIN-SERVER-WORDS-3015"
+
+
 SESSION_ID: Final = "plain-session-4471"
 
+
 SECRETS: Final = (API_KEY, INSTRUCTIONS, HEADER, PROVIDER_KEY, SESSION_ID)
+
+
 SPEECH: Final = (AGENT_TEXT, CALLER_TEXT, SENT_TEXT, SERVER_TEXT)
 
 
@@ -55,12 +73,6 @@ def leaks_in(text: str) -> set[str]:
     return {secret for secret in (*SECRETS, *SPEECH) if secret in text}
 
 
-def everything_in(record: logging.LogRecord) -> str:
-    """Return all that a handler could write of a record: message, arguments, extra fields, traceback."""
-    formatted = logging.Formatter().format(record)
-    return f"{formatted} {record.__dict__!r}"
-
-
 @pytest.mark.both_clocks
 async def test_a_whole_call_logged_in_full_shows_no_secret_and_no_word(
     answerer: FakeAnswerer, caplog: pytest.LogCaptureFixture
@@ -76,7 +88,7 @@ async def test_a_whole_call_logged_in_full_shows_no_secret_and_no_word(
     )
     with caplog.at_level(logging.DEBUG), _all_loggers_at_debug():
         async with connect(secret_config(answerer), source=ArraySource(CALLER_WORDS)) as call:
-            await call.send_text(SENT_TEXT)
+            await call.say(SENT_TEXT)
             answered = await answerer.wait_for_call()
             await answered.wait_sent(lambda event: event.get("transcript") == CALLER_TEXT)
             await answered.send_event({"type": "error", "error": {"message": SERVER_TEXT}})
@@ -134,7 +146,7 @@ async def test_nothing_that_a_program_would_print_shows_a_secret(answerer: FakeA
     wire: list[object] = []
 
     async with connect(config, wire_log=wire.append) as call:
-        await call.send_text(SENT_TEXT)
+        await call.say(SENT_TEXT)
         answered = await answerer.wait_for_call()
         await answered.wait_sent(lambda event: event.get("transcript") == AGENT_TEXT)
         await answered.send_event({"type": "secret.event", "words": SERVER_TEXT})

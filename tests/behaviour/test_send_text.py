@@ -32,7 +32,7 @@ async def test_texts_written_before_the_sideband_is_up_are_sent_in_order_once_it
     async with connect(config_for(answerer)) as call:
         joined_before = call.sideband_joined
         for text in texts:
-            await call.send_text(text)
+            await call.say(text)
         answered = await answerer.wait_for_call()
         await answered.wait_received(1 + len(texts))
         joined_after = call.sideband_joined
@@ -45,9 +45,9 @@ async def test_texts_written_before_the_sideband_is_up_are_sent_in_order_once_it
 async def test_texts_of_every_role_are_sent(answerer: FakeAnswerer) -> None:
     """A text may be the caller's, a developer's or the agent's own."""
     async with connect(config_for(answerer)) as call:
-        await call.send_text("a")
-        await call.send_text("b", role="developer")
-        await call.send_text("c", role="assistant")
+        await call.say("a")
+        await call.say("b", role="developer")
+        await call.say("c", role="assistant")
         answered = await answerer.wait_for_call()
         await answered.wait_received(4)
 
@@ -60,7 +60,7 @@ async def test_a_text_written_just_before_hanging_up_still_arrives(answerer: Fak
         answered = await answerer.wait_for_call()
         await answered.wait_sent(lambda event: event["type"] == "session.updated")
         for number in range(20):
-            await call.send_text(f"text {number}")
+            await call.say(f"text {number}")
 
     assert [text_in(frame) for frame in answered.received[1:]] == [f"text {number}" for number in range(20)]
 
@@ -70,11 +70,11 @@ async def test_a_full_queue_makes_the_writer_wait_and_the_end_sets_it_free(answe
     answerer.faults.hold_sideband()
     async with connect(config_for(answerer)) as call:
         for number in range(64):
-            await call.send_text(f"text {number}")
-        waiting = [asyncio.create_task(call.send_text(f"too many {n}")) for n in range(3)]
+            await call.say(f"text {number}")
+        waiting = [asyncio.create_task(call.say(f"too many {n}")) for n in range(3)]
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await call.send_text("one more")
+                await call.say("one more")
         await cancel_and_wait(waiting[0])
         await call.hangup()
         outcomes = await asyncio.gather(*waiting[1:], return_exceptions=True)
@@ -88,16 +88,16 @@ async def test_after_the_end_a_text_is_refused(answerer: FakeAnswerer) -> None:
         await (await answerer.wait_for_call()).hang_up()
         await call.wait_ended()
         with pytest.raises(CallClosed):
-            await call.send_text("hello?")
+            await call.say("hello?")
     with pytest.raises(CallClosed):
-        await call.send_text("hello?")
+        await call.say("hello?")
 
 
 async def test_without_a_sideband_a_text_is_refused(answerer: FakeAnswerer) -> None:
     """By policy, or because it was given up: SidebandRejected, and the call goes on."""
     async with connect(config_for(answerer, sideband="off")) as call:
         with pytest.raises(SidebandRejected):
-            await call.send_text("hello?")
+            await call.say("hello?")
         assert call.state == "active"
     answerer.faults.refuse_sideband(403)
     async with connect(config_for(answerer, sideband="prefer")) as call:
@@ -105,7 +105,7 @@ async def test_without_a_sideband_a_text_is_refused(answerer: FakeAnswerer) -> N
             if isinstance(event, SidebandAbandoned):
                 break
         with pytest.raises(SidebandRejected):
-            await call.send_text("hello?")
+            await call.say("hello?")
         assert call.state == "active"
 
 
@@ -113,5 +113,5 @@ async def test_a_text_that_is_no_text_is_refused_where_it_was_written(answerer: 
     """A lone surrogate cannot be sent: ConfigError, and the call goes on."""
     async with connect(config_for(answerer)) as call:
         with pytest.raises(ConfigError):
-            await call.send_text("\ud800")
+            await call.say("\ud800")
         assert call.state == "active"

@@ -70,7 +70,7 @@ async def test_a_sideband_that_breaks_is_joined_again(answerer: FakeAnswerer) ->
         await answered.wait_sent(lambda event: event["type"] == "session.updated")
         answered.drop_sideband()
         await until(lambda: not call.sideband_joined)
-        await call.send_text("still there?")
+        await call.say("still there?")
         await answered.sideband_joined(times=2)
         await answered.wait_received(3)
         await answered.hang_up()

@@ -36,7 +36,7 @@ from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.config import MediaPath
-from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer import aiortc_internals
 from rtc_client.peer.peer import Peer
 from rtc_client.protocol.call_state import End
 from rtc_client.testing import AgentScript, AnsweredCall, AtTime, Clip, FakeAnswerer, SpokenTurn
@@ -102,10 +102,10 @@ async def test_a_path_that_is_not_there_is_replaced_by_the_next(
     """Without the seams of one path, or two, the call goes on over the next, says so once, and is heard."""
 
     def gone(*_: object) -> None:
-        raise seams.SeamMoved("moved")
+        raise aiortc_internals.AiortcMismatch("moved")
 
     for name in ("check_fast_seams", "divert_packets")[:n_missing]:
-        monkeypatch.setattr(seams, name, gone)
+        monkeypatch.setattr(aiortc_internals, name, gone)
 
     call, heard = await _talk(answerer, config_for(answerer, linger_s=1.0))
 

@@ -45,7 +45,7 @@ from rtc_client.call.tools.tool_calls import MAX_AT_ONCE, MAX_CALLS
 from rtc_client.testing import EndCall, Expect, FakeAnswerer, RequestHandoff, Scenario, SendEvent
 from tests.behaviour.calls import API_KEY, config_for, until
 from tests.wire.replay import KEY
-from tests.wire.test_direct import DirectServer, config_of, serving
+from tests.wire.websocket_server import DirectServer, config_of, serving
 
 CREATE = {"type": "response.create"}
 
@@ -201,7 +201,7 @@ async def test_the_response_waits_for_the_one_that_called() -> None:
         await server.send(event("response.created", response={"id": "r1", "object": "realtime.response"}))
         await server.send(calls("opening", {"day": "sunday"}))
         (item,) = await server.said()
-        await call.send_text("x")
+        await call.say("x")
         (text,) = await server.said()
         await server.send(event("response.done", response={"id": "r1", "object": "realtime.response"}))
 
@@ -230,7 +230,7 @@ async def test_a_response_with_several_calls_is_answered_once() -> None:
             event("response.done", response={"id": "r1"}),
         )
         said = await server.said(2)
-        await call.send_text("x")
+        await call.say("x")
         said += await server.said()
         release.set()
         said += await server.said(2)
@@ -238,7 +238,7 @@ async def test_a_response_with_several_calls_is_answered_once() -> None:
         await server.send(event("response.created", response={"id": "r2"}), calls("refuses", {}, "call_4"))
         said += await server.said()
         await server.send(event("response.done", response={"id": "r2"}))
-        await call.send_text("y")
+        await call.say("y")
         said += await server.said()
 
     named = [one.get("item", {}).get("call_id", one["type"]) for one in said]
@@ -257,12 +257,12 @@ async def test_the_agent_speaks_once_of_what_mcp_servers_have_told(is_over_first
         await server.send(*[done] * is_over_first)
         await server.send(mcp_event("in_progress", "mcp_1"), mcp_event("in_progress", "mcp_2"))
         await server.send(mcp_event("completed", "other"), mcp_event("completed", "mcp_1"))
-        await call.send_text("x")
+        await call.say("x")
         assert [one["type"] for one in await server.said()] == ["conversation.item.create"]
         await server.send(mcp_event("failed", "mcp_2"), *[done] * (not is_over_first))
         assert await server.said() == [CREATE]
         await server.send(mcp_event("completed", "mcp_2"))
-        await call.send_text("y")
+        await call.say("y")
         assert [one["type"] for one in await server.said()] == ["conversation.item.create"]
 
 
@@ -325,7 +325,7 @@ async def test_each_call_runs_once_whatever_tells_of_it(events: list[str]) -> No
         await server.send(*events)
         assert [one["type"] for one in await server.said(2)] == ["conversation.item.create", "response.create"]
         await server.send(*events, *every)
-        await call.send_text("x")
+        await call.say("x")
         assert [one["item"]["type"] for one in await server.said()] == ["message"]
 
     assert outcomes(call.result) == [("call_1", "opening", "answered")]
@@ -424,7 +424,7 @@ async def test_no_response_is_asked_for_where_none_is_wanted() -> None:
     async with call_with(TypedTool(opening, respond=False)) as (server, call):
         await server.send(calls("opening", {"day": "sunday"}))
         await server.said()
-        await call.send_text("x")
+        await call.say("x")
         assert [one["item"]["type"] for one in await server.said()] == ["message"]
 
 

@@ -26,7 +26,7 @@ from rtc_client import (
     NumpySink,
     OggRecorder,
     ToneSource,
-    WireFrame,
+    WireMessage,
     connect,
 )
 from rtc_client.audio.files.reader import read_audio
@@ -86,7 +86,7 @@ async def test_speech_lies_where_it_was_said_with_silence_before_it(answerer: Fa
     answerer.script = AgentScript(turns=turns)
     sink, came_s = NumpySink(), list[float]()
 
-    def note(frame: WireFrame) -> None:
+    def note(frame: WireMessage) -> None:
         if isinstance(frame.event, dict) and frame.event.get("type") == "response.output_audio.delta":
             came_s.append(call.elapsed_s)
 
@@ -151,7 +151,7 @@ async def test_an_agent_delegates(answerer: FakeAnswerer, version: str) -> None:
 
 async def test_mute_sends_silence_and_the_wire_log_hears_it(answerer: FakeAnswerer) -> None:
     """Frames of sound are in the wire log as they are on the wire; muted ones hold nothing."""
-    frames: list[WireFrame] = []
+    frames: list[WireMessage] = []
     async with connect(direct(answerer), source=ToneSource(440), wire_log=frames.append) as call:
         await answerer.calls[0].wait_heard(0.2)
         call.mute()
@@ -212,7 +212,7 @@ async def test_a_transcription_writes_down_and_says_nothing(answerer: FakeAnswer
 
     async with connect(config, source=ArraySource(CALLER_WORDS)) as call:
         with pytest.raises(ConfigError, match="no agent"):
-            await call.send_text("hello?")
+            await call.say("hello?")
         result = await call.wait_ended()
 
     assert [(entry.role, entry.text, entry.final) for entry in result.transcript] == [("caller", "Hello there.", True)]

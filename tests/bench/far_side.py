@@ -15,7 +15,7 @@ from typing import Any, Final
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from rtc_client.clock import MonotonicClock
-from rtc_client.peer import aiortc_internals as seams
+from rtc_client.peer import aiortc_internals
 from rtc_client.peer.fastpath import FastPath, PacketReader, PacketWriter
 from rtc_client.peer.ingress_guard import IngressGuard
 from rtc_client.peer.tracks import CallerTrack
@@ -60,7 +60,7 @@ class FarSide:
         pc.addTrack(CallerTrack(self._clock))  # never has anything to say
         (self._transceiver,) = pc.getTransceivers()
         dtls = self._transceiver.receiver.transport
-        connection = seams.ice_connection(dtls.transport)
+        connection = aiortc_internals.ice_connection(dtls.transport)
         self._guard = IngressGuard(connection, self._clock)
         confine(dtls.transport, Gate(), "loopback")
         await pc.setLocalDescription(await pc.createAnswer())
@@ -97,9 +97,9 @@ class FarSide:
         transceiver = self._transceiver
         if transceiver.receiver.transport.state != "connected" or self._fast is not None:
             return
-        types = seams.negotiated_payload_types(transceiver)
+        types = aiortc_internals.negotiated_payload_types(transceiver)
         self._fast = FastPath(
-            seams.Media(self._pc, transceiver.sender, transceiver.receiver, types),
+            aiortc_internals.Media(self._pc, transceiver.sender, transceiver.receiver, types),
             self._guard,
             write=self._write,
             read=self._read,

@@ -28,8 +28,8 @@ from av import AudioFrame
 from rtc_client import ArraySource, CallConfig, NullSink, NumpySink, OpusSettings, connect
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.ticker import ticker
-from rtc_client.call.media.receiver import Hearing
-from rtc_client.call.media.sender import Speaking
+from rtc_client.call.media.receiver import AgentReceiver
+from rtc_client.call.media.sender import CallerSender
 from rtc_client.clock import MonotonicClock
 from rtc_client.testing.network.udp_relay import Impairment, Network
 from rtc_client.testing.wire.posted_offer import read_offer
@@ -284,10 +284,10 @@ class _FarVoice:
         clock = MonotonicClock()
         self._source = ArraySource(script.samples)
         self.sink = NumpySink()
-        self.speaking = Speaking(
+        self.speaking = CallerSender(
             self._source, NullSink(), OpusSettings(fec=fec, dtx=False), clock=clock, on_failure=self._failed
         )
-        self.hearing = Hearing(self.sink, metered=False, clock=clock, on_failure=self._failed)
+        self.hearing = AgentReceiver(self.sink, metered=False, clock=clock, on_failure=self._failed)
         self.side = FarSide(
             write=self.speaking.next_packet,
             read=self.hearing.push,
@@ -426,7 +426,7 @@ async def _place_shipped(url: str, script: Script) -> _Near:
     return _Near(samples=samples, in_t0_s=begun_s[0], out_t0_s=out_t0_s)
 
 
-def _concealed_percent(hearing: Hearing) -> float:
+def _concealed_percent(hearing: AgentReceiver) -> float:
     return 100 * hearing.jitter.counters.concealed_samples / max(1, hearing.position_samples)
 
 

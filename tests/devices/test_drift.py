@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rtc_client.audio.devices.capture_buffer import CaptureBuffer
 from rtc_client.audio.devices.clock_drift import RecentPeak
 from rtc_client.audio.devices.playback_buffer import PlaybackBuffer
-from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, Origin, TwoTracks
+from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, Origin, StereoAligner
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
 from rtc_client.call.recording.recorder import Ear
 from tests.devices.card import Captured, Card, Played, noise_db, ticks, tone
@@ -63,7 +63,7 @@ class Now:
 
 def test_a_recording_at_cards_that_drift_apart_lies_where_it_was_captured_and_heard() -> None:
     """One card is 200 ppm too fast, the other too slow, which makes 72 ms in three minutes: clicks lie within 5 ms."""
-    now, origin, tracks = Now(), Origin(), TwoTracks()
+    now, origin, tracks = Now(), Origin(), StereoAligner()
     microphone, speaker = Card(200, seed=1), Card(-200, seed=3)
     capture, playback = CaptureBuffer(microphone.rate_hz, 1), PlaybackBuffer(speaker.rate_hz)
     captured_s: float | None = None

@@ -18,7 +18,7 @@ from tests.cli.command import LIMIT_S
 from tests.cli.on_terminal import on_terminal
 from tests.devices.driving import driven
 from tests.devices.sound_server import SoundServer
-from tests.devices.test_real_devices import tone
+from tests.devices.tones import tone
 
 pytestmark = pytest.mark.real_time("sound devices run on a clock of their own")
 

@@ -13,28 +13,19 @@ from rtc_client import (
     DeviceLost,
     Microphone,
     Speaker,
-    ToneSource,
     find_device,
     list_devices,
 )
-from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
+from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.testing.asserts import assert_stopped_within, assert_tone
 from rtc_client.testing.sound.measures import locate
 from tests.behaviour.speech import CALLER_WORDS
 from tests.cli.command import run
 from tests.devices.driving import assert_arrived, driven, likenesses, pulses
 from tests.devices.sound_server import SoundServer
+from tests.devices.tones import tone
 
 pytestmark = pytest.mark.real_time("sound devices run on a clock of their own")
-
-
-def tone(frequency_hz: float, seconds: float) -> Samples:
-    """Return a tone at -20 dBFS."""
-    source = ToneSource(frequency_hz, duration_s=seconds)
-    frames = []
-    while (frame := source.read()) is not None:
-        frames.append(frame)
-    return np.concatenate(frames)
 
 
 async def test_what_is_played_is_captured(sound_server: SoundServer) -> None:

@@ -148,7 +148,7 @@ async def test_what_a_client_sends_is_text() -> None:
     markup = "<img src=x onerror=document.title='hacked'><b>bold</b>"
     async with FakeAnswerer() as answerer, driven_page(answerer.page_url, dark=True) as page:
         async with connect(config_for(answerer), source=SilenceSource()) as call:
-            await call.send_text(markup)
+            await call.say(markup)
             await shows(page, "transcript", markup)
             answered = await answerer.wait_for_call()
             answerer._record.blame([BINARY_FRAME, BINARY_FRAME], answered.call_id)

@@ -23,7 +23,7 @@ from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
 from rtc_client.audio.ticker import Ticket, ticker
 from rtc_client.clock import MonotonicClock
 from rtc_client.config import MediaPath
-from rtc_client.peer.callbacks import PeerListener
+from rtc_client.peer.callbacks import PeerCallbacks
 from rtc_client.peer.peer import Peer
 from rtc_client.testing.calls.webrtc_media import AnswererPeer
 from rtc_client.testing.scenario.script import Tone
@@ -53,7 +53,7 @@ class Told:
     """Blocks of 20 ms in which there was sound."""
     decoder: OpusDecoder = field(default_factory=OpusDecoder)
 
-    def listener(self, **instead: Callable[..., Any]) -> PeerListener:
+    def listener(self, **instead: Callable[..., Any]) -> PeerCallbacks:
         """Return a listener that keeps everything, with other functions for the names given."""
         functions: dict[str, Callable[..., Any]] = {
             "ice_completed": self._ice_completed,
@@ -64,7 +64,7 @@ class Told:
             "next_frame": self._next_frame,
             "heard": self._heard,
         }
-        return PeerListener(**(functions | instead))
+        return PeerCallbacks(**(functions | instead))
 
     def _ice_completed(self) -> None:
         self.ice_completed += 1
@@ -174,7 +174,7 @@ def config(*ice_servers: IceServer, **deadlines: float) -> CallConfig:
 
 
 def a_peer(
-    told: Told | None = None, listener: PeerListener | None = None, path: MediaPath = "fast", **deadlines: float
+    told: Told | None = None, listener: PeerCallbacks | None = None, path: MediaPath = "fast", **deadlines: float
 ) -> Peer:
     """Return a fresh Peer."""
     listener = listener or (told or Told()).listener()
@@ -203,7 +203,7 @@ def a_far_side(silence: Literal["send", "nothing"] = "send") -> FarSide:
 
 @asynccontextmanager
 async def a_pair(
-    listener: PeerListener | None = None, *, told: Told | None = None, path: MediaPath = "fast", **deadlines: float
+    listener: PeerCallbacks | None = None, *, told: Told | None = None, path: MediaPath = "fast", **deadlines: float
 ) -> AsyncIterator[Pair]:
     """Yield two ends, and close both at the end."""
     told = told or Told()

@@ -16,8 +16,8 @@ from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 
 from rtc_client import MediaError
-from rtc_client.peer import aiortc_internals as seams
-from rtc_client.peer.aiortc_internals import SeamMoved, check_seams
+from rtc_client.peer import aiortc_internals
+from rtc_client.peer.aiortc_internals import AiortcMismatch, check_seams
 from tests.peer.support import LOOPBACK, Told, a_pair, a_peer, candidates, config
 
 METHODS: list[tuple[type, str]] = [
@@ -58,7 +58,7 @@ async def test_a_method_that_has_moved_is_named(owner: type, name: str, monkeypa
     monkeypatch.setattr(owner, f"{name}_renamed", method, raising=False)
     monkeypatch.delattr(owner, name)
 
-    with pytest.raises(SeamMoved, match=rf"aiortc 1\.\S+ with aioice \S+ has no {name} any more"):
+    with pytest.raises(AiortcMismatch, match=rf"aiortc 1\.\S+ with aioice \S+ has no {name} any more"):
         check_seams(pc, receiver)
 
     monkeypatch.undo()
@@ -71,7 +71,7 @@ async def test_an_attribute_that_has_moved_is_named(name: str, monkeypatch: pyte
     pc, receiver = await _fresh()
     monkeypatch.delattr(receiver.transport.transport._connection, name)
 
-    with pytest.raises(SeamMoved, match=f"has no {name} any more"):
+    with pytest.raises(AiortcMismatch, match=f"has no {name} any more"):
         check_seams(pc, receiver)
 
     monkeypatch.undo()
@@ -83,7 +83,7 @@ async def test_an_ice_transport_without_its_agent_is_told(monkeypatch: pytest.Mo
     pc, receiver = await _fresh()
     monkeypatch.delattr(receiver.transport.transport, "_connection")
 
-    with pytest.raises(SeamMoved, match="no aioice connection"):
+    with pytest.raises(AiortcMismatch, match="no aioice connection"):
         check_seams(pc, receiver)
 
     monkeypatch.undo()
@@ -94,7 +94,7 @@ async def test_a_peer_is_not_made_when_a_seam_has_moved(monkeypatch: pytest.Monk
     """The check is made before anything of a call exists."""
     monkeypatch.delattr(Connection, "query_consent")
 
-    with pytest.raises(SeamMoved):
+    with pytest.raises(AiortcMismatch):
         a_peer()
 
 
@@ -190,11 +190,11 @@ async def test_decoded_seams_are_the_only_private_names() -> None:
     import ast
     from pathlib import Path
 
-    room = Path(seams.__file__).parent
+    room = Path(aiortc_internals.__file__).parent
     for path in sorted(room.glob("*.py")):
         if path.name == "aiortc_internals.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
                 assert isinstance(node.value, ast.Name), f"{path.name}:{node.lineno} {node.attr}"
-                assert node.value.id in ("self", "seams"), f"{path.name}:{node.lineno} {node.attr}"
+                assert node.value.id in ("self", "aiortc_internals"), f"{path.name}:{node.lineno} {node.attr}"

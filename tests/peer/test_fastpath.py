@@ -31,15 +31,15 @@ from rtc_client.audio.frames import FRAME_SAMPLES
 from rtc_client.audio.pcm import is_voiced, level_dbfs
 from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
 from rtc_client.audio.ticker import ticker
-from rtc_client.call.media.receiver import Hearing
+from rtc_client.call.media.receiver import AgentReceiver
 from rtc_client.clock import MonotonicClock
 from rtc_client.config import MediaPath
-from rtc_client.peer import aiortc_internals as seams
-from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES, MAX_STREAMS, STREAM_IS_OVER_S
+from rtc_client.peer import aiortc_internals
+from rtc_client.peer.fastpath import MAX_RTP_PAYLOAD_BYTES, MAX_STREAMS, STREAM_IS_OVER_S
 from rtc_client.testing.scenario.script import Tone
 from rtc_client.testing.scenario.voices import tone_samples
+from tests.peer.crafted import Sender, copy_of, talking
 from tests.peer.support import PATHS, Pair, Told, a_pair
-from tests.peer.test_misbehaving_peer import Sender, copy_of, talking
 
 STALL_S: Final = 0.2
 
@@ -331,7 +331,7 @@ async def test_a_packet_came_when_the_kernel_took_it_the_first_one_too() -> None
         came_s: list[float] = []
         pair.near._fast._read = lambda packet, now_s: came_s.append(now_s)
         pair.near._guard.speaker = None  # as at the beginning
-        far_end = seams.ice_connection(pair.far.dtls.transport)._nominated[1]
+        far_end = aiortc_internals.ice_connection(pair.far.dtls.transport)._nominated[1]
         transport = far_end.protocol.transport
         assert transport is not None
         sent_s = time.monotonic()
@@ -395,7 +395,7 @@ class Ear:
     def __init__(self) -> None:
         self.sink = NumpySink()
         self.failures: list[AudioError] = []
-        self.hearing = Hearing(self.sink, metered=False, clock=MonotonicClock(), on_failure=self.failures.append)
+        self.hearing = AgentReceiver(self.sink, metered=False, clock=MonotonicClock(), on_failure=self.failures.append)
 
     def stall_s(self, from_samples: int) -> float:
         """Return the longest time without sound from a position on."""
@@ -666,7 +666,7 @@ async def test_a_stop_in_the_midst_of_a_tick_sends_nothing_more() -> None:
 async def test_a_payload_that_fits_into_no_packet_is_refused() -> None:
     """A writer that claims more than there is room for is told so by whoever watches; nothing is written beyond."""
     told = Told()
-    async with a_pair(told.listener(next_packet=lambda *_: MAX_PAYLOAD_BYTES + 1), told=told) as pair:
+    async with a_pair(told.listener(next_packet=lambda *_: MAX_RTP_PAYLOAD_BYTES + 1), told=told) as pair:
         await pair.connect()
 
         with pytest.raises(ValueError, match="1301 bytes"):
@@ -707,10 +707,10 @@ async def test_a_missing_seam_of_the_fast_path_leads_to_the_packet_path(
     async with a_pair(told=told) as pair:
         near = pair.near
         if owner == "pylibsrtp":
-            seams._srtp_works_in_place.cache_clear()
-            monkeypatch.setattr(seams, "srtp_protect" if name == "srtp_protect" else "ffi", None)
+            aiortc_internals._srtp_works_in_place.cache_clear()
+            monkeypatch.setattr(aiortc_internals, "srtp_protect" if name == "srtp_protect" else "ffi", None)
         else:
-            check = seams.check_fast_seams
+            check = aiortc_internals.check_fast_seams
 
             def check_without(pc: Any, sender: Any, receiver: Any) -> None:
                 if owner == "_pc":
@@ -724,13 +724,13 @@ async def test_a_missing_seam_of_the_fast_path_leads_to_the_packet_path(
                     receiver.__dict__["transport"] = _Hiding(near._dtls, name)
                 check(pc, sender, receiver)
 
-            monkeypatch.setattr(seams, "check_fast_seams", check_without)
+            monkeypatch.setattr(aiortc_internals, "check_fast_seams", check_without)
         await pair.connect()
         pair.talk()
         await told.hears(0.2, within_s=5)
         gate = pair.far.peer.gate
         await _until(pair, lambda: gate.n_rtp_received > 5, what="packets at the far side")
-    seams._srtp_works_in_place.cache_clear()
+    aiortc_internals._srtp_works_in_place.cache_clear()
 
     assert near.path == "packets"
     assert _warnings(caplog) == ["the wanted media path is not available, another one is taken"]
@@ -743,10 +743,10 @@ async def test_without_any_seam_of_ours_aiortc_does_it_all(
     told = Told()
 
     def gone(*_: object) -> None:
-        raise seams.SeamMoved("gone")
+        raise aiortc_internals.AiortcMismatch("gone")
 
-    monkeypatch.setattr(seams, "check_fast_seams", gone)
-    monkeypatch.setattr(seams, "divert_packets", gone)
+    monkeypatch.setattr(aiortc_internals, "check_fast_seams", gone)
+    monkeypatch.setattr(aiortc_internals, "divert_packets", gone)
     async with a_pair(told=told) as pair:
         await pair.connect()
         pair.talk()

@@ -17,7 +17,7 @@ import pytest
 from rtc_client import CallConfig, Deadlines, IceServer
 from rtc_client.audio.frames import SILENCE
 from rtc_client.clock import MonotonicClock
-from rtc_client.peer.callbacks import PeerListener
+from rtc_client.peer.callbacks import PeerCallbacks
 from rtc_client.peer.peer import Peer
 
 _MAGIC_COOKIE = 0x2112A442
@@ -62,7 +62,7 @@ async def _offer(ice_server: IceServer) -> str:
         ice_servers=(ice_server,),
         deadlines=Deadlines(gather_s=2.0),
     )
-    listener = PeerListener(
+    listener = PeerCallbacks(
         ice_completed=lambda: None,
         first_rtp=lambda: None,
         next_packet=lambda index, out, offset: 0,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client import UnknownEvent
-from rtc_client.protocol.transcript.builder import Scribe
-from rtc_client.protocol.transcript.from_events import note_event, note_sent
+from rtc_client.protocol.transcript.builder import TranscriptBuilder
+from rtc_client.protocol.transcript.from_events import add_event, note_sent
 from rtc_client.protocol.wire.codec import dump_event, parse_event
 from tests.protocol.mutants import mutant, torn
 
@@ -19,7 +19,7 @@ from tests.protocol.mutants import mutant, torn
 def test_an_event_that_is_nearly_right_is_kept_whole_and_spoils_no_transcript(seed: int) -> None:
     """It round-trips, its repr can be made, and so can the transcript's exports."""
     rng = random.Random(seed)
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for n in range(20):
         text = torn(mutant(rng), rng)
         event = parse_event(text)
@@ -28,7 +28,7 @@ def test_an_event_that_is_nearly_right_is_kept_whole_and_spoils_no_transcript(se
             assert dump_event(event) == text
         else:
             assert json.loads(dump_event(event)) == json.loads(text)
-        note_event(scribe, event, 10 * n)
+        add_event(scribe, event, 10 * n)
         note_sent(scribe, text, 10 * n)
     scribe.end()
     json.dumps(scribe.entries.as_json())

@@ -16,7 +16,7 @@ from rtc_client.protocol.wire import codec
 from rtc_client.protocol.wire.codec import dump_command
 from rtc_client.protocol.wire.model import Model
 from tests.protocol.samples import GA, Sample
-from tests.protocol.wire.test_commands import SENT
+from tests.protocol.sent_commands import SENT
 
 SDK_EVENTS: Mapping[str, type[BaseModel]] = {
     get_args(kind.model_fields["type"].annotation)[0]: kind for kind in get_args(get_args(SdkServerEvent)[0])

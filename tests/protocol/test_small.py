@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client.protocol.backoff import MAX_TRIES, delay_s
-from rtc_client.protocol.call_timeline import PHASES, Fact, Timeline
+from rtc_client.protocol.call_timeline import PHASES, CallTimeline, Milestone
 from rtc_client.protocol.redact import MAX_CHARS, one_line, printable
 from rtc_client.protocol.wire.fast_frames import without_sound
 
@@ -18,10 +18,11 @@ from rtc_client.protocol.wire.fast_frames import without_sound
 
 def test_phases_are_the_times_between_facts() -> None:
     """Each phase is measured between the facts at its ends, in milliseconds, whatever the order they were noted in."""
-    timeline = Timeline()
+    timeline = CallTimeline()
     at_s = {
-        Fact.FIRST_RTP: 102.5, Fact.DIALED: 100.0, Fact.GATHERED: 100.1, Fact.ANSWERED: 100.35,
-        Fact.ICE_COMPLETED: 100.5, Fact.DTLS_CONNECTED: 101.0, Fact.SIDEBAND_JOINED: 100.4, Fact.ENDED: 110.0,
+        Milestone.FIRST_RTP: 102.5, Milestone.DIALED: 100.0, Milestone.GATHERED: 100.1, Milestone.ANSWERED: 100.35,
+        Milestone.ICE_COMPLETED: 100.5, Milestone.DTLS_CONNECTED: 101.0, Milestone.SIDEBAND_JOINED: 100.4,
+        Milestone.ENDED: 110.0,
     }  # fmt: skip
     for fact, when_s in at_s.items():
         assert timeline.mark(fact, when_s)
@@ -34,8 +35,8 @@ def test_phases_are_the_times_between_facts() -> None:
 
 def test_phase_that_was_not_finished_has_no_time() -> None:
     """None, not zero: it never came to an end."""
-    timeline = Timeline()
-    timeline.mark(Fact.DIALED, 1.0)
+    timeline = CallTimeline()
+    timeline.mark(Milestone.DIALED, 1.0)
 
     timings = timeline.timings()
 
@@ -44,22 +45,22 @@ def test_phase_that_was_not_finished_has_no_time() -> None:
 
 def test_fact_happens_once() -> None:
     """A sideband joined again does not move the time at which it was joined first."""
-    timeline = Timeline()
+    timeline = CallTimeline()
 
-    assert timeline.mark(Fact.SIDEBAND_JOINED, 1.0)
-    assert not timeline.mark(Fact.SIDEBAND_JOINED, 9.0)
-    assert timeline.at_s(Fact.SIDEBAND_JOINED) == 1.0
-    assert timeline.at_s(Fact.DIALED) is None
+    assert timeline.mark(Milestone.SIDEBAND_JOINED, 1.0)
+    assert not timeline.mark(Milestone.SIDEBAND_JOINED, 9.0)
+    assert timeline.at_s(Milestone.SIDEBAND_JOINED) == 1.0
+    assert timeline.at_s(Milestone.DIALED) is None
 
 
 def test_time_since_a_fact_never_runs_backwards() -> None:
     """Zero before it happened, and never less."""
-    timeline = Timeline()
-    timeline.mark(Fact.DIALED, 5.0)
+    timeline = CallTimeline()
+    timeline.mark(Milestone.DIALED, 5.0)
 
-    assert timeline.since_s(Fact.DIALED, 7.5) == 2.5
-    assert timeline.since_s(Fact.DIALED, 4.0) == 0.0
-    assert timeline.since_s(Fact.ENDED, 7.5) == 0.0
+    assert timeline.since_s(Milestone.DIALED, 7.5) == 2.5
+    assert timeline.since_s(Milestone.DIALED, 4.0) == 0.0
+    assert timeline.since_s(Milestone.ENDED, 7.5) == 0.0
 
 
 # --- retries ---------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.transcript.builder import Scribe
-from rtc_client.protocol.transcript.from_events import note_event, note_sent
+from rtc_client.protocol.transcript.builder import TranscriptBuilder
+from rtc_client.protocol.transcript.from_events import add_event, note_sent
 from rtc_client.protocol.transcript.transcript import Transcript
 from rtc_client.protocol.wire.codec import parse_event
 from tests.wire.recordings import episode
@@ -21,11 +21,11 @@ Happening = tuple[int, dict[str, Any]]
 
 def recorded(name: str) -> Transcript:
     """Return the transcript of a recorded call, of what both sides sent."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for happening in episode(name).all("ws_text"):
         at_ms = round(happening["t"] * 1000)
         if happening["dir"] == "s2c":
-            note_event(scribe, parse_event(happening["text"]), at_ms)
+            add_event(scribe, parse_event(happening["text"]), at_ms)
         else:
             note_sent(scribe, happening["text"], at_ms)
     return scribe.entries
@@ -33,9 +33,9 @@ def recorded(name: str) -> Transcript:
 
 def told(*happenings: Happening) -> Transcript:
     """Return the transcript of these events."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for at_ms, event in happenings:
-        note_event(scribe, parse_event(json.dumps(event)), at_ms)
+        add_event(scribe, parse_event(json.dumps(event)), at_ms)
     return scribe.entries
 
 
@@ -206,14 +206,14 @@ def test_both_names_for_one_fact_are_one_entry() -> None:
 
 def test_what_we_wrote_is_known_when_the_server_tells_of_it() -> None:
     """By its words, as they were sent: with the mark of v2, and in the place the server gave it."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     text = "[USER] Be brief."
     content = [{"type": "input_text", "text": text}]
     note_sent(scribe, json.dumps({"type": "conversation.item.create", "item": {
         "type": "message", "role": "user", "content": content}}), 10)  # fmt: skip
     event = {"type": "conversation.item.added", "previous_item_id": None, "item": item("w", "user", *content)}
     for name in ("conversation.item.added", "conversation.item.done"):
-        note_event(scribe, parse_event(json.dumps(event | {"type": name})), 30)
+        add_event(scribe, parse_event(json.dumps(event | {"type": name})), 30)
 
     (entry,) = scribe.entries
     assert (entry.text, entry.item_id, entry.written, entry.at_ms, entry.end_ms) == ("Be brief.", "w", True, 10, 10)
@@ -242,11 +242,11 @@ JSON = st.recursive(
 @given(st.data(), st.lists(st.sampled_from(GA), min_size=1, max_size=12))
 def test_odd_values_break_nothing(data: st.DataObject, happenings: list[Happening]) -> None:
     """Any field of any event may hold anything."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for at_ms, event in happenings:
         name = data.draw(st.sampled_from(sorted(event)))
         odd = event | {name: data.draw(JSON)}
-        note_event(scribe, parse_event(json.dumps(odd)), at_ms)
+        add_event(scribe, parse_event(json.dumps(odd)), at_ms)
         note_sent(scribe, json.dumps({"type": "conversation.item.create", **odd}), at_ms)
     entries = scribe.entries
 
@@ -266,6 +266,6 @@ def test_odd_values_break_nothing(data: st.DataObject, happenings: list[Happenin
 )  # fmt: skip
 def test_odd_commands_break_nothing(frame: str) -> None:
     """`send_raw` sends what it is given."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     note_sent(scribe, frame, 0)
     assert scribe.entries == ()

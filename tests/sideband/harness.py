@@ -35,7 +35,7 @@ class Heard:
     def on_joined(self, *, again: bool) -> None:
         self._note(self.joined, again)
 
-    def on_frame(self, data: str | bytes) -> None:
+    def on_message(self, data: str | bytes) -> None:
         self._note(self.frames, data)
 
     def on_sent(self, text: str) -> None:
@@ -68,7 +68,7 @@ class Joining:
             "session-1",
             CALL_ID,
             keys=config.key_ring(),
-            first_frame=lambda: FIRST,
+            first_message=lambda: FIRST,
             outbox=self.outbox,
             listener=self.heard,
             clock=clock,

@@ -90,7 +90,7 @@ async def test_sideband_that_stays_lost_is_given_up_by_a_call_that_prefers_it() 
                 assert "HTTP 503 (5 tries)" in event.message
                 break
         with pytest.raises(SidebandError, match="HTTP 503"):
-            await call.send_text("anyone?")
+            await call.say("anyone?")
         heard_s = len(media.calls[0].heard) / 24_000
         await media.calls[0].wait_heard(heard_s + 0.1)
         assert not call.sideband_joined
@@ -175,7 +175,7 @@ async def test_other_errors_do_not(code: object) -> None:
         async for event in call.events():
             if isinstance(event, ErrorEvent):
                 break
-        await call.send_text("and on")
+        await call.say("and on")
         await still_there.wait()
 
     assert call.result.error is None
@@ -187,7 +187,7 @@ async def test_text_after_the_end_is_refused() -> None:
         async with connect(_config(media)) as call:
             pass
         with pytest.raises(CallClosed):
-            await call.send_text("too late")
+            await call.say("too late")
 
 
 async def test_call_without_a_sideband_makes_no_handshake() -> None:
@@ -196,7 +196,7 @@ async def test_call_without_a_sideband_makes_no_handshake() -> None:
         async with connect(_config(media, sideband="off")) as call:
             await media.calls[0].wait_heard(0.1)
             with pytest.raises(SidebandRejected, match="its policy is off"):
-                await call.send_text("hello")
+                await call.say("hello")
 
         assert media.handshakes == []
 

@@ -29,9 +29,9 @@ from rtc_client import (
     V1Session,
 )
 from rtc_client.clock import Clock, epoch_s
-from tests.behaviour.test_secrets import everything_in
+from tests.behaviour.logs import everything_in
+from tests.fake_keys import Keys
 from tests.signaling.harness import CALL_ID, KEY
-from tests.test_keys import Keys
 from tests.wire.replay import HastyClock, assert_schedule
 from tests.wire.server import Request, Serve, Wire, WireServer
 

@@ -39,7 +39,7 @@ stands in face.py.
 from __future__ import annotations
 
 '''
-_CLASS: Final = '''class Call(Face):
+_CLASS: Final = '''class Call(BlockingCall):
     """One voice call of a program without an event loop. Make it with `connect`.
 
     Every method may be called from any thread, also from one in which an event loop runs: it blocks that thread.
@@ -62,7 +62,7 @@ How waiting is done stands in face.py.
 from __future__ import annotations
 
 '''
-_REST_CLASS: Final = '''class RealtimeApi(ApiFace):
+_REST_CLASS: Final = '''class RealtimeApi(BlockingApi):
     """The REST side of the realtime API: `with RealtimeApi(api_key=...) as api: api.hangup("rtc_123")`.
 
     One HTTP client, used for as many requests as you like, from any threads; leaving the block closes it. Methods take
@@ -104,7 +104,7 @@ def written() -> str:
     modules = [door, dialling]
     own = {
         "aio_connect": "from rtc_client.call.connect import connect as aio_connect",
-        "Face": "from rtc_client.sync.blocking import Face",
+        "BlockingCall": "from rtc_client.sync.blocking import BlockingCall",
         "Iterator": "from collections.abc import Iterator",
     }
     return _formatted(_HEAD + _imports(body, own, modules) + "\n\n" + body, TARGET)
@@ -117,7 +117,7 @@ def rest_written() -> str:
     body = _REST_CLASS + "\n".join(textwrap.indent(_rest_member(node), "    ") for node in wanted)
     own = {
         "aio": "from rtc_client.signaling import realtime_api as aio",
-        "ApiFace": "from rtc_client.sync.blocking import ApiFace",
+        "BlockingApi": "from rtc_client.sync.blocking import BlockingApi",
     }
     return _formatted(_REST_HEAD + _imports(body, own, [rest]) + "\n\n" + body, REST_TARGET)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -32,22 +30,13 @@ from rtc_client import (
     sync,
 )
 from rtc_client.testing import FakeAnswerer
+from tests.sync.waiting import SETTLE_S, until
 
 pytestmark = pytest.mark.real_time("calls of a thread of their own, or of another process")
-
-SETTLE_S = 5.0
 
 
 class Mistake(Exception):
     """Only this test's code raises it."""
-
-
-def until(is_so: Callable[[], object]) -> None:
-    """Return once a condition that nobody announces has become true."""
-    limit_s = time.monotonic() + SETTLE_S
-    while not is_so():
-        assert time.monotonic() < limit_s, "it did not come true"
-        threading.Event().wait(0.005)
 
 
 def texts_in(answerer: FakeAnswerer) -> list[str]:
@@ -113,7 +102,7 @@ def test_two_threads_use_one_call(answerer: FakeAnswerer, config: CallConfig) ->
         reading = pool.submit(lambda: kinds(list(call.events())))
         waiting = pool.submit(call.wait_ended)
         for n in range(20):
-            call.send_text(str(n))
+            call.say(str(n))
             call.mute()
             call.unmute()
         until(lambda: len(texts_in(answerer)) == 20)
@@ -168,7 +157,7 @@ def test_what_was_not_read_can_be_read_when_the_call_is_over(config: CallConfig)
     assert call.state is CallState.ENDED
     call.hangup()
     with pytest.raises(CallClosed):
-        call.send_text("too late")
+        call.say("too late")
 
 
 def test_a_call_is_entered_once(config: CallConfig) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rtc_client import CallConfig, ConfigError, Deadlines, RealtimeSession, RequestRejected, sync
 from rtc_client.testing import FakeAnswerer
 from tests.sync.conftest import Script
-from tests.sync.test_calls import until
+from tests.sync.waiting import until
 
 pytestmark = pytest.mark.real_time("calls of a thread of their own, or of another process")
 

@@ -29,7 +29,7 @@ from rtc_client.testing.asserts import (
     assert_stopped_within,
     assert_tone,
 )
-from rtc_client.testing.saved_audio import Shelf, failures_kept_on
+from rtc_client.testing.saved_audio import SavedAudio, failures_kept_on
 from rtc_client.testing.scenario.voices import tone_samples
 from rtc_client.testing.sound import measures as sound
 
@@ -340,7 +340,7 @@ def test_what_failed_is_kept(tmp_path: Path) -> None:
     assert said.endswith(f"\nsaved: {tmp_path / 'late.wav'}")
     assert np.array_equal(read_audio(tmp_path / "late.wav"), recording)
 
-    with failures_kept_on(Shelf(lambda: tmp_path)):
+    with failures_kept_on(SavedAudio(lambda: tmp_path)):
         first, second = (complaint(assert_tone, recording, hz) for hz in (300, 500))
     assert (first[-12:], second[-12:]) == ("failed-1.wav", "failed-2.wav")
     assert "saved" not in complaint(assert_tone, recording, 300)

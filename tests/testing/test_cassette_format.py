@@ -11,9 +11,9 @@ import pytest
 
 from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
 from rtc_client.audio.sources.clips import OpusClip
-from rtc_client.cassette.cassette import Cassette, Happening, Sound, load, sound_of
+from rtc_client.cassette.cassette import Cassette, Sound, WireEvent, load, sound_of
 from rtc_client.cassette.comparison import differences
-from rtc_client.cassette.redaction import Stripper, strip_sdp_line
+from rtc_client.cassette.redaction import Redactor, strip_sdp_line
 from rtc_client.cassette.reference_client import read
 from rtc_client.errors import CassetteUnusable
 from rtc_client.testing import Tone
@@ -25,7 +25,7 @@ PACKETS = tuple((packet, 960) for packet in OpusClip.from_array(tone_samples(Ton
 
 def cassette(*events: dict[str, Any], **changes: Any) -> Cassette:
     happenings = tuple(
-        Happening(at_s=0.1 * n, direction="s2c", kind="ws_text", fields={"event": event})
+        WireEvent(at_s=0.1 * n, direction="s2c", kind="ws_text", fields={"event": event})
         for n, event in enumerate(events)
     )
     values: dict[str, Any] = {
@@ -116,7 +116,7 @@ def test_gaps_of_a_voice_are_filled() -> None:
 
 def test_secrets_are_gone_wherever_they_turn_up() -> None:
     """From header and query, and then from texts as well; so are the names of the call."""
-    strip = Stripper(call_id="rtc_1", session_id="0192-abc", secrets=["sk-one"])
+    strip = Redactor(call_id="rtc_1", session_id="0192-abc", secrets=["sk-one"])
     headers = strip.headers(
         [
             ("Authorization", "Bearer sk-two"),
@@ -148,7 +148,7 @@ def test_secrets_are_gone_wherever_they_turn_up() -> None:
 def test_an_sdp_keeps_its_lines_and_loses_what_is_its_own(name: str) -> None:
     """No address, no port, no fingerprint, no name."""
     sdp = (GOLDEN / name).read_text()
-    stripped = Stripper(call_id=None, session_id=None).sdp(sdp)
+    stripped = Redactor(call_id=None, session_id=None).sdp(sdp)
 
     assert stripped.count("\r\n") == len(sdp.splitlines())
     for own in (

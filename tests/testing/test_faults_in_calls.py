@@ -19,10 +19,10 @@ from rtc_client.testing import FakeAnswerer, Faults
 from rtc_client.testing.aiortc_internals import ice_transports
 from rtc_client.testing.calls.webrtc_media import AnswererPeer
 from rtc_client.testing.faults.by_name import FAULT_NAMES, begin_fault
-from tests.test_readme import Snippet, execute, find_snippets, folder
+from tests.snippets import Snippet, execute, find_snippets, folder
 from tests.testing.caller import form, joined, post, until
 from tests.testing.conftest import Place
-from tests.testing.test_signaling import SDP_OF_A_RECORDING
+from tests.testing.recorded_sdp import SDP_OF_A_RECORDING
 
 __all__ = ["folder"]
 

@@ -19,7 +19,7 @@ from rtc_client.testing import AgentScript, AnsweredCall, CallEnd, Clip, FakeAns
 from rtc_client.testing.wire.sdp_text import media_sections
 from tests.testing.caller import NO_SAMPLES, Caller, form, joined, post, until
 from tests.testing.conftest import Place
-from tests.testing.test_signaling import SDP_OF_A_RECORDING
+from tests.testing.recorded_sdp import SDP_OF_A_RECORDING
 
 
 async def test_closing_ends_calls_in_every_state_within_3_s(place: Place) -> None:

@@ -285,7 +285,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.answerer(script=BEEP)]
 @pytest.mark.parametrize("n", [pytest.param(n, marks=pytest.mark.answerer(scenario=s)) for n, s in SCENARIOS])
 async def test_met(answerer, call_config, n):
     async with connect(call_config, source=SilenceSource(), sink=NullSink()) as call:
-        await call.send_text("When?")
+        await call.say("When?")
         await call.wait_ended()
 
 @pytest.mark.answerer(scenario=ASKS)

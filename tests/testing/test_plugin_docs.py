@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import rtc_client.testing
-from tests.test_readme import Snippet, execute, find_snippets, folder
+from tests.snippets import Snippet, execute, find_snippets, folder
 
 pytestmark = pytest.mark.real_time("each snippet is a program, most of them place a call")
 

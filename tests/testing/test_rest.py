@@ -13,9 +13,9 @@ import pytest
 import rtc_client.testing
 from rtc_client.clock import epoch_s
 from rtc_client.testing import CallEnd, FakeAnswerer, SipState
-from rtc_client.testing.server.client_secrets import KeyBook
+from rtc_client.testing.server.client_secrets import ClientSecrets
 from rtc_client.testing.wire.record import SeenRequest
-from tests.test_readme import Snippet, execute, find_snippets, folder
+from tests.snippets import Snippet, execute, find_snippets, folder
 from tests.testing.caller import IDENTITY, form, joined, post
 from tests.testing.conftest import Place
 
@@ -94,7 +94,7 @@ def _seen(key: str) -> SeenRequest:
 def test_minted_key_is_good_up_to_its_second() -> None:
     """And not from then on; others always are, unless revoked."""
     clock = _Clock()
-    keys = KeyBook(clock)
+    keys = ClientSecrets(clock)
     minted = keys.mint({}, 10)
 
     clock.now = 109.9

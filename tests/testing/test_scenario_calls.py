@@ -27,16 +27,16 @@ from rtc_client.testing import (
     RequestHandoff,
     Scenario,
     ScenarioFailed,
+    SendSessionUpdated,
     SpokenTurn,
     StartFault,
     Tone,
-    UpdateSession,
     load_scenario,
     rehearse,
 )
 from rtc_client.testing.wire.server_events import JsonObject
 from tests.behaviour.calls import until
-from tests.test_readme import Snippet, execute, find_snippets, folder
+from tests.snippets import Snippet, execute, find_snippets, folder
 from tests.testing.caller import compact, joined, post
 from tests.testing.conftest import Place
 
@@ -67,7 +67,7 @@ async def test_a_call_that_does_everything_meets_its_scenario() -> None:
             Expect(message={"type": "session.update"}),
             SpokenTurn(voice=Tone(duration_s=0.3), text="yes?", when=AfterCaller()),
             Expect(message=CALLER_TEXT, within_s=3),
-            UpdateSession(session={"instructions": "be brief"}),
+            SendSessionUpdated(session={"instructions": "be brief"}),
             StartFault(name="lose_sideband", options={"code": 1011}),
             Expect(message={"type": "session.update"}, within_s=5),
             SpokenTurn(text="and goodbye"),
@@ -76,7 +76,7 @@ async def test_a_call_that_does_everything_meets_its_scenario() -> None:
     )
     async with FakeAnswerer(scenario=scenario) as answerer:
         async with connect(config_for(answerer), source=ToneSource(440, duration_s=0.4)) as call:
-            await call.send_text("a question")
+            await call.say("a question")
             result = await call.wait_ended()
         answerer.check()
 
@@ -204,7 +204,7 @@ async def test_a_scenario_from_a_file_is_gone_through(tmp_path: Path) -> None:
     )
     async with FakeAnswerer(scenario=load_scenario(tmp_path / "s.toml")) as answerer:
         async with connect(config_for(answerer)) as call:
-            await call.send_text("stop, please")
+            await call.say("stop, please")
             result = await call.wait_ended()
         answered = answerer.calls[0]
 

@@ -8,13 +8,7 @@ from rtc_client.testing import CallEnd, FakeAnswerer
 from rtc_client.testing.wire.sdp_text import media_sections
 from tests.testing.caller import IDENTITY, NO_SAMPLES, SESSION, Caller, compact, form, joined, post
 from tests.testing.conftest import Place
-
-SDP_OF_A_RECORDING = (
-    "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
-    "c=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
-    "a=fingerprint:sha-256 " + ":".join(["00"] * 32) + "\r\na=setup:actpass\r\na=rtcp-mux\r\n"
-    "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n"
-)
+from tests.testing.recorded_sdp import SDP_OF_A_RECORDING
 
 
 async def test_an_offer_as_a_form_gets_an_answer(answerer: FakeAnswerer, place: Place) -> None:

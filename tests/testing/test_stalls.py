@@ -20,7 +20,7 @@ from rtc_client.testing.rules.retries import Tries
 from rtc_client.testing.scenario.performance import Performance
 from rtc_client.testing.wire.stalls import PERIOD_S, Stalls
 from tests.testing.caller import IDENTITY, SESSION, compact
-from tests.testing.test_strict_live import placed_call
+from tests.testing.placed import placed_call
 
 
 def stalled(*stalls: tuple[float, float]) -> Stalls:

@@ -16,13 +16,8 @@ from rtc_client.testing import AgentScript, FakeAnswerer, SpokenTurn, Violation
 from rtc_client.testing.rules.requests import FIRST_FRAME_LIMIT_S, LATE_FIRST_FRAME, NOTHING_THERE, UNKNOWN_CALL
 from tests.testing.caller import IDENTITY, NO_SAMPLES, SESSION, Caller, compact, form, joined, post
 from tests.testing.conftest import Place
-from tests.testing.test_signaling import SDP_OF_A_RECORDING
-
-
-async def placed_call(answerer: FakeAnswerer) -> str:
-    """Place a call that nobody stands behind; return its id."""
-    response = await post(answerer.base_url, *form(SDP_OF_A_RECORDING))
-    return response.headers["location"].rpartition("/")[2]
+from tests.testing.placed import placed_call
+from tests.testing.recorded_sdp import SDP_OF_A_RECORDING
 
 
 def found(answerer: FakeAnswerer) -> list[tuple[str, str]]:

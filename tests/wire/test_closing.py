@@ -44,7 +44,7 @@ async def test_broken_sideband_is_joined_again(n: int, code: int | None) -> None
     async with replaying(recorded) as replay, connect(config_of(replay, recorded)) as call:
         replay.go.set()
         await replay.server.until(lambda: len(replay.frames) == 2 and replay.frames[1])
-        await call.send_text("still here")
+        await call.say("still here")
         await replay.server.until(lambda: len(replay.texts) == 3)
 
     notices = [e for e in await all_events(call) if isinstance(e, SidebandJoined | SidebandLost)]

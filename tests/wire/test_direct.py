@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -28,64 +27,9 @@ from rtc_client import (
 )
 from tests.behaviour.calls import until
 from tests.wire.recordings import Episode, episode
-from tests.wire.replay import KEY, assert_same_frame
-from tests.wire.server import CLOSE, PING, Request, Wire, WireServer
-
-INSTRUCTIONS = "backend prompt\n\nstartup context"
-
-
-class DirectServer:
-    """Speaks as a test tells it to; texts of the client but its sound wait in `said`."""
-
-    def __init__(self) -> None:
-        self.server = WireServer(handshake=self._serve)
-        self.texts: list[dict[str, Any]] = []
-        self.audio: list[str] = []
-        self.close_codes: list[int] = []
-        self.wire: Wire | None = None
-        self._n_read = 0
-
-    async def _serve(self, wire: Wire, request: Request, n: int) -> None:
-        await wire.accept(request)
-        self.wire = wire
-        while (frame := await wire.read_frame()) is not None:
-            if frame.opcode == CLOSE:
-                self.close_codes.append(frame.close_code)
-                break
-            if frame.opcode == PING:
-                continue
-            value = json.loads(frame.text)
-            if value["type"] == "input_audio_buffer.append":
-                self.audio.append(value["audio"])
-            else:
-                assert_same_frame(frame.text, frame.text)
-                self.texts.append(value)
-            self.server.note()
-
-    async def send(self, *texts: str) -> None:
-        await self.server.until(lambda: self.wire)
-        assert self.wire is not None
-        for text in texts:
-            await self.wire.send_text(text)
-
-    async def said(self, n: int = 1) -> list[dict[str, Any]]:
-        """Return the next `n` texts of the client."""
-        end = self._n_read + n
-        await self.server.until(lambda: len(self.texts) >= end)
-        start, self._n_read = self._n_read, end
-        return self.texts[start:end]
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[DirectServer]:
-    server = DirectServer()
-    async with server.server:
-        yield server
-
-
-def config_of(server: DirectServer, **settings: Any) -> CallConfig:
-    given = {"base_url": server.server.base_url, "api_key": KEY, "instructions": INSTRUCTIONS} | settings
-    return CallConfig(transport="websocket", **given)
+from tests.wire.replay import KEY
+from tests.wire.server import Request, Wire, WireServer
+from tests.wire.websocket_server import config_of, serving
 
 
 def sent_by_client(recorded: Episode) -> list[dict[str, Any]]:
@@ -129,7 +73,7 @@ async def test_text_and_sound_are_sent_as_recorded_on_v1() -> None:
     """A text of m_ws_v1 is the same frame; sound goes out all the time, 40 ms a message."""
     recorded = episode("m_ws_v1")
     async with serving() as server, connect(config_of(server, version="v1")) as call:
-        await call.send_text("hello")
+        await call.say("hello")
         said = await server.said(2)
         await server.server.until(lambda: len(server.audio) >= 5)
         result = call.result
@@ -144,9 +88,9 @@ async def test_texts_of_v2_are_marked_as_recorded() -> None:
     """What a user says is marked unless it is already, what a developer says is not (m_ws_v2_conversational)."""
     recorded = episode("m_ws_v2_conversational")
     async with serving() as server, connect(config_of(server), handoff=str) as call:
-        await call.send_text("hello v2")
-        await call.send_text("[USER] already prefixed")
-        await call.send_text("dev text", role="developer")
+        await call.say("hello v2")
+        await call.say("[USER] already prefixed")
+        await call.say("dev text", role="developer")
 
         assert await server.said(4) == sent_by_client(recorded)[:4]
 
@@ -193,7 +137,7 @@ async def test_the_item_of_the_caller_truncates_too() -> None:
         await server.send(*events[foreign - 3 : foreign + 2])
         (ours,) = await server.said()
         await server.send(*events[foreign - 3 : foreign - 2])
-        await call.send_text("still here")
+        await call.say("still here")
         (after,) = await server.said()
 
     assert ours["type"] == "conversation.item.truncate"
@@ -213,12 +157,12 @@ async def test_a_request_for_a_response_waits_for_the_one_before_it() -> None:
         await server.said()
         for _ in range(3):
             await call.send(CreateResponse())
-        await call.send_text("a")
+        await call.say("a")
         assert [one["type"] for one in await server.said(2)] == ["response.create", "conversation.item.create"]
         await server.send(response("created", "r1"), response("done", "r1"))
         assert await server.said() == [create]
         await server.send(active)
-        await call.send_text("b")
+        await call.say("b")
         assert [one["type"] for one in await server.said()] == ["conversation.item.create"]
         await server.send(response("done", "resp_9"))
         assert await server.said() == [create]
@@ -237,7 +181,7 @@ async def test_remaining_silent_is_answered_by_nothing() -> None:
         await server.said()
         await server.send(*(text for text in events if "remain_silent" in text or "unknown_tool" in text))
         assert await server.said() == [theirs]
-        await call.send_text("x")
+        await call.say("x")
         assert [one["item"]["type"] for one in await server.said()] == ["message"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from rtc_client import NumpySink, connect
 from tests.behaviour.calls import until
-from tests.wire.test_direct import config_of, serving
+from tests.wire.websocket_server import config_of, serving
 
 ANSWER = "We open at ten o'clock, and we close at six in the evening, but on Sunday we do not open at all."
 SPEECH_S = 2.0

@@ -141,7 +141,7 @@ async def test_odd_frames_never_end_a_call() -> None:
         replay.go.set()
         async with connect(config_of(replay, recorded)) as call:
             events = await server_events(call, len(frames))
-            await call.send_text("still here")
+            await call.say("still here")
             await replay.server.until(lambda: len(replay.texts) == 2)
 
     assert [said for event in events if (said := told(event)) is not None] == told_of_events(recorded)[:-1]
@@ -168,7 +168,7 @@ async def test_error_event_is_an_event(n: int) -> None:
         replay.go.set()
         async with connect(config_of(replay, recorded)) as call:
             (event,) = await server_events(call, 1)
-            await call.send_text("after error")
+            await call.say("after error")
             await replay.server.until(lambda: len(replay.texts) == 2)
 
     if n < 3:

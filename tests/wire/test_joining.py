@@ -84,11 +84,11 @@ async def test_texts_before_the_sideband_keep_their_order() -> None:
     texts = [e["params"]["text"] for e in recorded.all("rpc_request") if e["method"].endswith("appendText")]
     async with replaying(recorded) as replay, connect(config_of(replay, recorded)) as call:
         for text in texts[:3]:
-            await call.send_text(text)
+            await call.say(text)
         assert replay.texts == []
         assert not call.sideband_joined
         replay.accept.set()
-        await call.send_text(texts[3])
+        await call.say(texts[3])
         await replay.server.until(lambda: len(replay.texts) == 5)
 
     assert_same_frame(replay.texts[0], recorded.sent_frames[0])

@@ -14,7 +14,7 @@ from rtc_client.protocol.wire.codec import parse_event
 from rtc_client.protocol.wire.events import fatal_reason
 from tests.behaviour.calls import until
 from tests.protocol.mutants import mutant
-from tests.wire.test_direct import config_of, serving
+from tests.wire.websocket_server import config_of, serving
 
 N_EVENTS = 1_500
 

@@ -61,7 +61,7 @@ async def test_api_base_gets_what_the_reference_client_sends() -> None:
     """Request lines, header sets, the multipart body and the first two frames are those of a_v1_webrtc_happy."""
     recorded = episode("a_v1_webrtc_happy")
     async with replaying(recorded) as replay, connect(config_of(replay, recorded)) as call:
-        await call.send_text("hello from app")
+        await call.say("hello from app")
         await replay.server.until(lambda: len(replay.texts) == 2)
 
     assert_same_request(replay.server.posts[0], recorded.post)

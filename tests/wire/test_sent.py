@@ -11,7 +11,7 @@ async def do(call: Call, request: Happening) -> None:
     """Do what the application above the reference client did."""
     match request:
         case {"method": "thread/realtime/appendText", "params": {"text": str(text)}}:
-            await call.send_text(text, role=request["params"].get("role", "user"))
+            await call.say(text, role=request["params"].get("role", "user"))
         case {"method": "thread/realtime/appendAudio", "params": {"audio": {"data": str(data)}}}:
             await call.send(AppendAudio(audio=data))
         case _:

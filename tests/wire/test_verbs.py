@@ -33,13 +33,10 @@ from rtc_client import (
 )
 from rtc_client.protocol.turns.response_matching import TAG
 from tests.behaviour.calls import cancel_and_wait, until
-from tests.wire.test_direct import DirectServer, config_of, serving
+from tests.wire.events import created, delta
+from tests.wire.websocket_server import DirectServer, config_of, serving
 
 TAKEN = "conversation_already_has_active_response"
-
-
-def created(response_id: str, **fields: object) -> str:
-    return json.dumps({"type": "response.created", "response": {"id": response_id, "status": "in_progress", **fields}})
 
 
 def done(response_id: str, text: str = "", *, status: str = "completed", **fields: object) -> str:
@@ -52,12 +49,6 @@ def done(response_id: str, text: str = "", *, status: str = "completed", **field
 def error(event_id: str | None, *, code: str = "invalid_value", message: str = "Invalid value: 'x'.") -> str:
     body = {"type": "invalid_request_error", "code": code, "message": message, "param": "p", "event_id": event_id}
     return json.dumps({"type": "error", "event_id": "event_1", "error": body})
-
-
-def delta(response_id: str, item_id: str, n_samples: int, value: int = 1000) -> str:
-    audio = base64.b64encode(np.full(n_samples, value, dtype="<i2").tobytes()).decode()
-    where = {"response_id": response_id, "item_id": item_id, "output_index": 0, "content_index": 0}
-    return json.dumps({"type": "response.output_audio.delta", "delta": audio, **where})
 
 
 async def test_a_response_is_asked_for_by_all_its_names_and_comes_back_typed() -> None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from rtc_client.audio.frames import SAMPLE_RATE_HZ
+
 CLOCK_RATE_HZ: Final = 48_000
 """The rate in which Opus counts time on the wire and in files, whatever the rate of the samples (RFC 7587)."""
+
+UNITS_PER_SAMPLE: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
+"""Units of that clock in one of our samples."""
 
 MAX_PAYLOAD_BYTES: Final = 1_275
 """The longest frame that Opus allows, and so the longest packet of one frame without padding, less its first byte."""

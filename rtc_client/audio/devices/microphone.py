@@ -6,13 +6,13 @@ from typing import ClassVar, Final
 
 from rtc_client.audio.devices.capture_buffer import CaptureBuffer
 from rtc_client.audio.devices.portaudio import StreamCallback
-from rtc_client.audio.devices.reopening_device import DeviceEnd
+from rtc_client.audio.devices.reopening_device import ReopeningDevice
 from rtc_client.audio.devices.reports import DeviceRole
 from rtc_client.audio.devices.selection import Direction
 from rtc_client.audio.frames import Samples
 
 
-class Microphone(DeviceEnd):
+class Microphone(ReopeningDevice):
     """Says what a microphone captures, endlessly: a source (extra `devices`).
 
     `device` is an index, or a part of the name that only one has; the default device for None. It is opened at its

@@ -38,7 +38,7 @@ from rtc_client.audio.devices.reports import (
 )
 from rtc_client.audio.devices.ring_buffer import RingCounts
 from rtc_client.audio.devices.selection import AudioDevice, DeviceUnavailable, Direction, channels_of
-from rtc_client.audio.lifecycle import OneCall, cancel_and_wait
+from rtc_client.audio.lifecycle import SingleUse, cancel_and_wait
 from rtc_client.clock import MonotonicClock
 from rtc_client.errors import ConfigError
 
@@ -58,7 +58,7 @@ FIRST_RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 8.0
 
 
-class DeviceEnd(OneCall, ABC):
+class ReopeningDevice(SingleUse, ABC):
     """One device of a call; subclasses say what is done with its samples."""
 
     role: ClassVar[DeviceRole]

@@ -6,14 +6,14 @@ from typing import ClassVar
 
 from rtc_client.audio.devices.playback_buffer import PlaybackBuffer
 from rtc_client.audio.devices.portaudio import StreamCallback
-from rtc_client.audio.devices.reopening_device import DeviceEnd
+from rtc_client.audio.devices.reopening_device import ReopeningDevice
 from rtc_client.audio.devices.reports import DeviceRole
 from rtc_client.audio.devices.selection import Direction
 from rtc_client.audio.frames import PcmFrame
 from rtc_client.audio.sinks.base import Tap
 
 
-class Speaker(DeviceEnd):
+class Speaker(ReopeningDevice):
     """Plays what it is given on a loudspeaker or headphones: a sink (extra `devices`).
 
     `device` is an index, or a part of the name that only one has; the default device for None. It is opened at its

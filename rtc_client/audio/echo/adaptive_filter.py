@@ -1,4 +1,4 @@
-"""EchoFilter: the part of what is captured that follows from what was played, subtracted. Linear; pure in samples.
+"""AdaptiveEchoFilter: subtracts from the captured audio what follows from the played audio. Linear; pure.
 
 The path from loudspeaker to microphone is learned as a filter of 0.6 s, long enough for a late echo and for the
 reverberation of a bare room, in the frequency domain, block by block (a partitioned Kalman filter: Enzner and Vary,
@@ -45,7 +45,7 @@ _AUDIBLE: Final = 4.0 * BLOCK_SAMPLES**2
 
 
 class Left(NamedTuple):
-    """What `EchoFilter.process` leaves of a block."""
+    """What `AdaptiveEchoFilter.process` leaves of a block."""
 
     rest: Real
     """What is captured without what was found of the echo: shape `(BLOCK_SAMPLES,)`, full scale 32768."""
@@ -53,7 +53,7 @@ class Left(NamedTuple):
     """How much echo may be left in it: power spectrum, shape `(N_BINS,)`, of the block behind as many zeros."""
 
 
-class EchoFilter:
+class AdaptiveEchoFilter:
     """Learns the path from loudspeaker to microphone, and subtracts what comes by it; 20 ms at a time, for one call."""
 
     def __init__(self) -> None:

@@ -12,9 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from rtc_client.audio.echo.adaptive_filter import EchoFilter
+from rtc_client.audio.echo.adaptive_filter import AdaptiveEchoFilter
 from rtc_client.audio.echo.config import EchoSettings
-from rtc_client.audio.echo.residual_suppressor import DELAY_SAMPLES, EchoSuppressor
+from rtc_client.audio.echo.residual_suppressor import DELAY_SAMPLES, ResidualEchoSuppressor
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.errors import ConfigError
 
@@ -55,8 +55,8 @@ class EchoCanceller:
             raise ConfigError(f"echo mode aec needs the extra aec: {INSTALL}, or choose half-duplex") from error
         except ImportError as error:
             raise ConfigError("the extra aec does not load on this machine: choose echo mode half-duplex") from error
-        self._filter = EchoFilter()
-        self._suppressor = EchoSuppressor()
+        self._filter = AdaptiveEchoFilter()
+        self._suppressor = ResidualEchoSuppressor()
         self._aec3 = AudioProcessor(sample_rate=SAMPLE_RATE_HZ, echo_cancellation=True)
         self._late = np.zeros(DELAY_SAMPLES - _AEC3_DELAY_SAMPLES, dtype=np.int16)
         self._behind = (

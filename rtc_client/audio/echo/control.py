@@ -1,4 +1,4 @@
-"""EchoCancelled: a microphone whose own agent is not heard in it. Which way is chosen here, what it does is elsewhere.
+"""EchoCancelledSource: a microphone in which its own agent is not heard, by a canceller or half duplex.
 
 Everything happens in the tick that reads the source; nothing waits, and what is kept is bounded.
 """
@@ -13,12 +13,12 @@ from typing import Final, Protocol
 
 from rtc_client.audio.echo.canceller import EchoCanceller, is_installed
 from rtc_client.audio.echo.config import ActiveEchoMode, EchoSettings
-from rtc_client.audio.echo.detector import EchoTrace
-from rtc_client.audio.echo.far_end import PlayedSound
+from rtc_client.audio.echo.detector import EchoDetector
+from rtc_client.audio.echo.far_end import FarEndReference
 from rtc_client.audio.echo.half_duplex import HANGOVER_FRAMES, Ducking
-from rtc_client.audio.echo.warning import EchoHeard, EchoWarning
+from rtc_client.audio.echo.warning import EchoDetected, EchoWarning
 from rtc_client.audio.frames import Samples
-from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.lifecycle import SingleUse
 from rtc_client.audio.pcm import FLOOR_DBFS, level_dbfs
 from rtc_client.audio.sources.base import Source
 
@@ -51,10 +51,10 @@ class EchoControl:
 
     def __init__(self, settings: EchoSettings) -> None:
         self.mode: ActiveEchoMode = chosen_mode(settings)
-        self._left = EchoTrace()
+        self._left = EchoDetector()
         self._warning = EchoWarning(self._left, self.mode)
         self._canceller = EchoCanceller(settings) if self.mode == "aec" else None
-        self._trace = EchoTrace()
+        self._trace = EchoDetector()
         self._far_dbfs: deque[float] = deque(maxlen=HANGOVER_FRAMES)
         self.ducking = (
             Ducking(self._trace, break_through=settings.break_through) if self.mode == "half-duplex" else None
@@ -64,8 +64,8 @@ class EchoControl:
     def process(self, near: Samples, far: Samples, *, is_hold: bool = False) -> Samples:
         """Return what is said of what was captured: int16, shape `(FRAME_SAMPLES,)`, as both arguments.
 
-        `far` is what is heard meanwhile, or a moment later, as `PlayedSound.read` returns it; with `is_hold` it is not
-        the agent but what is heard while he is at work.
+        `far` is what is heard meanwhile, or a moment later, as `FarEndReference.read` returns it; with `is_hold` it is
+        not the agent but the hold sound.
         """
         if self._canceller is not None:
             self._far_dbfs.append(level_dbfs(far))
@@ -89,12 +89,12 @@ class EchoControl:
         loudest = max(self._far_dbfs, default=FLOOR_DBFS)
         return max(FLOOR_DBFS, loudest - LEAST_RETURN_LOSS_DB) if self._canceller is not None else FLOOR_DBFS
 
-    def look(self) -> EchoHeard | None:
+    def look(self) -> EchoDetected | None:
         """Return that our own output is heard in what `process` returned, once; call it after each frame."""
         return self._warning.look()
 
 
-class EchoCancelled(OneCall):
+class EchoCancelledSource(SingleUse):
     """Says what `source` captures, without what is played: a source, whose sound may stand behind other sources.
 
     Only frames that were captured are processed, those at which `source.captured_s` is a time; others pass as they are.
@@ -111,10 +111,10 @@ class EchoCancelled(OneCall):
     def __init__(
         self,
         source: CapturingSource,
-        played: PlayedSound,
+        played: FarEndReference,
         settings: EchoSettings | None = None,
         *,
-        on_heard: Callable[[EchoHeard], None] | None = None,
+        on_heard: Callable[[EchoDetected], None] | None = None,
         is_hold: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""EchoTrace: what microphone and loudspeaker did lately, side by side, and whether the one is in the other. Pure.
+"""EchoDetector: what microphone and loudspeaker did lately, side by side, and whether the one is in the other. Pure.
 
 Both are kept at a quarter of the sample rate: whose voice it is lies below 3 kHz.
 """
@@ -52,7 +52,7 @@ class EchoMatch:
     """Of that part of what was captured."""
 
 
-class EchoTrace:
+class EchoDetector:
     """The last `WINDOW_S + MAX_DELAY_S` of both; takes two frames of 20 ms at a time."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""PlayedSound: what a loudspeaker plays, by the time at which it is heard. Nothing is played or processed here.
+"""FarEndReference: what a loudspeaker plays, by the time at which it is heard. Nothing is played or processed here.
 
 What devices tell of time is good to a few milliseconds and moves a little from frame to frame, but an echo canceller
 has to have its reference sample by sample. So sound that goes on is taken to go on, and sound that is read one frame
@@ -27,7 +27,7 @@ A canceller cannot find an echo that comes before its cause; so much may devices
 _SLACK_SAMPLES: Final = round(SLACK_S * SAMPLE_RATE_HZ)
 
 
-class PlayedSound:
+class FarEndReference:
     """The last `CAPACITY_S` of what was, or is about to be, heard; for the thread of the event loop."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from rtc_client.audio.echo.detector import EchoTrace
+from rtc_client.audio.echo.detector import EchoDetector
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from rtc_client.audio.pcm import FLOOR_DBFS, FULL_SCALE
 
@@ -66,7 +66,7 @@ _LOUD: Final = _mean_square(LOUD_DBFS)
 class Ducking:
     """Half duplex for one call, 20 ms at a time. `trace` has got the frames already."""
 
-    def __init__(self, trace: EchoTrace, *, break_through: bool = True) -> None:
+    def __init__(self, trace: EchoDetector, *, break_through: bool = True) -> None:
         self._trace = trace
         self._break_through = break_through
         self._far_squares: deque[float] = deque(maxlen=HANGOVER_FRAMES)

@@ -1,4 +1,4 @@
-"""EchoSuppressor: what a filter leaves of an echo, turned down at the frequencies at which it is. Pure in samples.
+"""ResidualEchoSuppressor: turns down the frequencies at which the filter leaves an echo. Pure.
 
 A Wiener filter: at a frequency at which as much is captured as echo may be left, nearly nothing passes; at one at
 which the caller is louder, nearly everything. Gains follow the signal from one 10 ms to the next (Ephraim and Malah,
@@ -26,7 +26,7 @@ _SPREAD: Final = np.full(3, 1 / 3, dtype=np.float32)
 _N_BINS: Final = DELAY_SAMPLES + 1
 
 
-class EchoSuppressor:
+class ResidualEchoSuppressor:
     """Takes blocks of 20 ms and gives them out `DELAY_SAMPLES` later; for one call."""
 
     def __init__(self) -> None:

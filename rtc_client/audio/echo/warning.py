@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rtc_client.audio.echo.config import ActiveEchoMode
-from rtc_client.audio.echo.detector import EchoTrace
+from rtc_client.audio.echo.detector import EchoDetector
 from rtc_client.audio.pcm import FULL_SCALE, VOICED_DBFS
 
 LOOK_FRAMES: Final = 15
@@ -27,7 +27,7 @@ _ACTIVE_MEAN_SQUARE: Final = (FULL_SCALE * 10 ** (VOICED_DBFS / 20)) ** 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EchoHeard:
+class EchoDetected:
     """Our own output is heard in our input: the agent hears itself, and may answer or interrupt itself. Told once."""
 
     mode: ActiveEchoMode
@@ -46,14 +46,14 @@ class EchoHeard:
 class EchoWarning:
     """Looks for the output in the input until it is found."""
 
-    def __init__(self, trace: EchoTrace, mode: ActiveEchoMode) -> None:
+    def __init__(self, trace: EchoDetector, mode: ActiveEchoMode) -> None:
         self._trace = trace
         self._mode = mode
         self._n_matches = 0
         self._delay_s = 0.0
         self.is_told = False
 
-    def look(self) -> EchoHeard | None:
+    def look(self) -> EchoDetected | None:
         """Call it after each frame; return what is found, once."""
         trace = self._trace
         if self.is_told or trace.n_frames % LOOK_FRAMES or trace.far_activity(_ACTIVE_MEAN_SQUARE) < MIN_ACTIVITY:
@@ -71,4 +71,4 @@ class EchoWarning:
         if self._n_matches < N_MATCHES:
             return None
         self.is_told = True
-        return EchoHeard(mode=self._mode, delay_s=match.delay_s, level_dbfs=round(match.level_dbfs, 1))
+        return EchoDetected(mode=self._mode, delay_s=match.delay_s, level_dbfs=round(match.level_dbfs, 1))

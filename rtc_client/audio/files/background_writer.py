@@ -1,4 +1,4 @@
-"""SavedFile: a file that is written behind a call, by a thread, many items at a time. What the items are: elsewhere."""
+"""BackgroundWriter: writes a file from a thread, in batches, while a call goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
 
-from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.lifecycle import SingleUse
 
 _GATHERED_S: Final = 1.0
 _GATHERED_ITEMS: Final = 50
@@ -28,7 +28,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class SavedFile(OneCall, ABC, Generic[W, T]):
+class BackgroundWriter(SingleUse, ABC, Generic[W, T]):
     """Items wait in `_unsaved` until `_save_soon` hands all of them to a thread; the next ones wait for that.
 
     `_gather` does so a second at a time, and bounds what waits. The first thing that goes wrong is kept in `_failure`,

@@ -28,7 +28,7 @@ _PAUSE_FRAMES: Final = 10
 """Shorter pauses are within a word or between two."""
 
 
-class TwoTracks:
+class StereoAligner:
     """Takes what each voice said, anywhere from its own end on, and gives out all that is settled.
 
     Silence is where nothing was put. What would lie before the end of its own track is left out, and so is what comes

@@ -8,12 +8,12 @@ from typing import Final, Literal, Protocol, TypeAlias, get_args
 import numpy as np
 
 from rtc_client.audio.codecs.opus import OpusEncoder
-from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, SILENT_STEREO_PACKET
+from rtc_client.audio.codecs.opus_packet import SILENT_STEREO_PACKET, UNITS_PER_SAMPLE
 from rtc_client.audio.files.flac import FlacWriter
 from rtc_client.audio.files.ogg_opus import OggOpusWriter
-from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, Loudness, TwoTracks
+from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, Loudness, StereoAligner
 from rtc_client.audio.files.wav import WavWriter
-from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
+from rtc_client.audio.frames import FRAME_SAMPLES, Samples
 
 RecordingFormat: TypeAlias = Literal["ogg", "wav", "flac"]
 FORMATS: Final[tuple[RecordingFormat, ...]] = get_args(RecordingFormat)
@@ -23,7 +23,6 @@ BIT_RATE: Final = 64_000
 _COMPLEXITY: Final = 5
 _HANGOVER_FRAMES: Final = 5
 """Silence behind a sound that is encoded: it brings out the last samples."""
-_TICKS: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
 
 
 class StereoWriter(Protocol):
@@ -55,7 +54,7 @@ class StereoOpusWriter:
     def __init__(self, path: Path | str) -> None:
         self._encoder = OpusEncoder(channels=2, bit_rate=BIT_RATE, complexity=_COMPLEXITY, fec=False, signal="music")
         self._lookahead = self._encoder.lookahead_samples
-        self._writer = OggOpusWriter(path, channels=2, pre_skip_samples=self._lookahead * _TICKS)
+        self._writer = OggOpusWriter(path, channels=2, pre_skip_samples=self._lookahead * UNITS_PER_SAMPLE)
         self._waiting: Samples = np.zeros((0, 2), dtype=np.int16)
         self._n_samples = 0
         self._silent_frames = 0
@@ -77,7 +76,7 @@ class StereoOpusWriter:
         try:
             self.append(np.zeros((n_padding, 2), dtype=np.int16))
         finally:
-            self._writer.close(end * _TICKS)
+            self._writer.close(end * UNITS_PER_SAMPLE)
 
     def _encode(self, frame: Samples) -> None:
         self._silent_frames = 0 if frame.any() else self._silent_frames + 1
@@ -85,7 +84,7 @@ class StereoOpusWriter:
         self._writer.write(SILENT_STEREO_PACKET if is_skipped else self._encoder.encode(frame))
 
 
-class CallAudioFile:
+class StereoRecording:
     """One file of two channels, the caller left and the agent right, sample by sample on the clock of the call.
 
     It is playable at any moment, and holds what was put up to the last `save`, less what a format needs to fill a
@@ -104,7 +103,7 @@ class CallAudioFile:
             if format == "wav"
             else FlacWriter(path, channels=2)
         )
-        self._tracks = TwoTracks()
+        self._tracks = StereoAligner()
         self._loudness = (Loudness(), Loudness())
 
     def put(self, voice: int, position_samples: int, samples: Samples) -> None:

@@ -24,7 +24,7 @@ class _Arrival:
     """Position that was due when it came."""
 
 
-class Playout:
+class DecodedPlayout:
     """Places frames on the time of the call: position 0 is `origin_s`, the end is where `finish` is called.
 
     What comes out is contiguous from 0: silence wherever nothing was received. It never runs further ahead of now

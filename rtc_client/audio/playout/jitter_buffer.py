@@ -34,22 +34,31 @@ from typing import Final, NamedTuple
 from rtc_client.audio.codecs.opus_packet import (
     CLOCK_RATE_HZ,
     SILENT_PACKET,
+    UNITS_PER_SAMPLE,
     OpusError,
     frame_samples,
     has_fec,
     is_dtx,
     packet_samples,
 )
-from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from rtc_client.audio.frames import FRAME_SAMPLES
 from rtc_client.audio.playout.config import JitterConfig, JitterCounters
-from rtc_client.audio.playout.rtp_unwrapper import MediaPacket, Timeline
-from rtc_client.audio.playout.slots import FADE_END_SAMPLES, Part, PartKind, Slot, Urgency
-from rtc_client.audio.playout.target_delay import Arrivals
+from rtc_client.audio.playout.rtp_unwrapper import MediaPacket, RtpUnwrapper
+from rtc_client.audio.playout.slots import FADE_END_SAMPLES, Part, PartKind, PlayoutSlot, Urgency
+from rtc_client.audio.playout.target_delay import TargetDelayEstimator
 
-__all__ = ["JitterBuffer", "JitterConfig", "JitterCounters", "MediaPacket", "Part", "PartKind", "Slot", "Urgency"]
+__all__ = [
+    "JitterBuffer",
+    "JitterConfig",
+    "JitterCounters",
+    "MediaPacket",
+    "Part",
+    "PartKind",
+    "PlayoutSlot",
+    "Urgency",
+]
 
-_UNITS_PER_SAMPLE: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
-_SLOT_UNITS: Final = FRAME_SAMPLES * _UNITS_PER_SAMPLE
+_SLOT_UNITS: Final = FRAME_SAMPLES * UNITS_PER_SAMPLE
 _SLOT_S: Final = _SLOT_UNITS / CLOCK_RATE_HZ
 _STEP_UNITS: Final = CLOCK_RATE_HZ // 400
 """2.5 ms: what Opus conceals is a multiple of it."""
@@ -87,8 +96,8 @@ class JitterBuffer:
     def __init__(self, config: JitterConfig | None = None) -> None:
         self._config = config or JitterConfig()
         self._capacity_units = int(self._config.capacity_s * CLOCK_RATE_HZ)
-        self._timeline = Timeline()
-        self._arrivals = Arrivals(self._config.margin_s)
+        self._timeline = RtpUnwrapper()
+        self._arrivals = TargetDelayEstimator(self._config.margin_s)
         self._packets: dict[int, _Held] = {}
         self._empty: set[int] = set()
         self._newest_number = 0
@@ -109,7 +118,7 @@ class JitterBuffer:
         self._has_ended = False
         self._spare_since_s: float | None = None
         self._is_short = False
-        self._slot = Slot([])
+        self._slot = PlayoutSlot([])
         self._delay_s = 0.0
         self._target_s = self._config.min_delay_s
         self.counters = JitterCounters()
@@ -212,14 +221,14 @@ class JitterBuffer:
 
     # --- what goes out ---
 
-    def pop(self, now_s: float) -> Slot:
+    def pop(self, now_s: float) -> PlayoutSlot:
         """Return what to render for the next 20 ms; to be called every 20 ms, and always answered."""
         if self._slot.stretched_samples:
             self._count_stretch(self._slot.stretched_samples)
         parts: list[Part] = []
         while self._ahead_units < _SLOT_UNITS:
             parts.append(self._next_part(now_s))
-        slot = self._slot = Slot(parts)
+        slot = self._slot = PlayoutSlot(parts)
         if self._is_flowing:
             self._steer(slot, now_s)
         else:
@@ -232,7 +241,7 @@ class JitterBuffer:
             self.counters.inserted_samples += n_samples
         else:
             self.counters.removed_samples -= n_samples
-        self._ahead_units = max(0, self._ahead_units + n_samples * _UNITS_PER_SAMPLE)
+        self._ahead_units = max(0, self._ahead_units + n_samples * UNITS_PER_SAMPLE)
 
     def _next_part(self, now_s: float) -> Part:
         held = self._packets.get(self._next_number)
@@ -248,7 +257,7 @@ class JitterBuffer:
             follows_loss = self._n_missing(number) > 0
             self._empty = {empty for empty in self._empty if empty > number}
         self._arrivals.count_played(follows_recoverable_loss=follows_loss and has_fec(payload))
-        n_samples = n_units // _UNITS_PER_SAMPLE
+        n_samples = n_units // UNITS_PER_SAMPLE
         counters = self.counters
         counters.emitted_samples += n_samples
         counters.delay_s += (now_s - arrived_s + self._ahead_units / CLOCK_RATE_HZ) * n_samples
@@ -290,7 +299,7 @@ class JitterBuffer:
             self._ahead_units += copied_units
             self._run_units = 0
             self.counters.recovered_by_fec += 1
-            return Part(PartKind.FEC, copied_units // _UNITS_PER_SAMPLE, held.payload)
+            return Part(PartKind.FEC, copied_units // UNITS_PER_SAMPLE, held.payload)
         n_units = min(gap_units - copied_units, _SLOT_UNITS) // _STEP_UNITS * _STEP_UNITS or _STEP_UNITS
         self._next_position += n_units
         return self._conceal(n_units)
@@ -304,11 +313,11 @@ class JitterBuffer:
         return self._wait()
 
     def _conceal(self, n_units: int) -> Part:
-        run_samples = self._run_units // _UNITS_PER_SAMPLE
+        run_samples = self._run_units // UNITS_PER_SAMPLE
         if run_samples >= FADE_END_SAMPLES:
             self._idle(PartKind.CONCEAL)
             return self._wait()
-        n_samples = n_units // _UNITS_PER_SAMPLE
+        n_samples = n_units // UNITS_PER_SAMPLE
         self._count_concealed(n_samples, is_first=self._run_units == 0)
         self._run_units += n_units
         self._ahead_units += n_units
@@ -353,7 +362,7 @@ class JitterBuffer:
             return config.min_delay_s
         return needed_s if needed_s < config.max_delay_s else config.max_delay_s
 
-    def _steer(self, slot: Slot, now_s: float) -> None:
+    def _steer(self, slot: PlayoutSlot, now_s: float) -> None:
         """Ask for sound to be inserted or removed if the delay is not within the 20 ms above the target."""
         self._target_s = target_s = self._aim_s()
         ahead_units = self._ahead_units
@@ -381,7 +390,7 @@ class JitterBuffer:
                 held = self._packets.get(self._next_number)
                 if held is not None and held.position <= self._next_position:
                     slot.parts.append(self._take(self._next_number, held, now_s))
-        slot.stretch_samples = (n_steps * _SLOT_UNITS - rest_units) // _UNITS_PER_SAMPLE
+        slot.stretch_samples = (n_steps * _SLOT_UNITS - rest_units) // UNITS_PER_SAMPLE
 
     def _is_spare(self, spare_s: float, enough_s: float, now_s: float) -> bool:
         """Return whether the delay has been too long for a while, or is far too long."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from rtc_client.audio.codecs.opus_packet import OpusError
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.playout.slots import FADE_END_SAMPLES, FADE_START_SAMPLES, Part, PartKind, Slot, Urgency
+from rtc_client.audio.playout.slots import FADE_END_SAMPLES, FADE_START_SAMPLES, Part, PartKind, PlayoutSlot, Urgency
 from rtc_client.audio.playout.time_stretch import fade, insert, insert_quiet, is_quiet, remove, remove_quiet
 
 _SEAM_SAMPLES: Final = SAMPLE_RATE_HZ * 5 // 1000
@@ -71,7 +71,7 @@ class Renderer:
         """Samples decoded and not yet handed out."""
         return len(self._rest)
 
-    def render(self, slot: Slot) -> Samples:
+    def render(self, slot: PlayoutSlot) -> Samples:
         """Return the sound of a slot: int16, shape `(FRAME_SAMPLES,)`. How much it was stretched is put into it."""
         parts = slot.parts
         rest = self._rest
@@ -167,7 +167,7 @@ class Renderer:
             samples[:n_seam] = fade(self._decoder.conceal(_SEAM_SAMPLES)[:n_seam], samples[:n_seam])
         return samples
 
-    def _stretch(self, slot: Slot, samples: Samples) -> Samples:
+    def _stretch(self, slot: PlayoutSlot, samples: Samples) -> Samples:
         n_wanted = slot.stretch_samples
         n_spare = len(samples) - FRAME_SAMPLES
         if n_spare < 0 or (n_wanted < 0 and n_spare == 0):

@@ -62,7 +62,7 @@ class Place(NamedTuple):
     """Whether the stream began anew with it, so that its sound does not go on from the one before."""
 
 
-class Timeline:
+class RtpUnwrapper:
     """Gives every packet its place. All times are monotonic seconds of one clock."""
 
     def __init__(self) -> None:

@@ -55,7 +55,7 @@ class Urgency(IntEnum):
     """As well as it can be done."""
 
 
-class Slot:
+class PlayoutSlot:
     """What to render for 20 ms: with the sound left over from before, the parts are at least 20 ms long."""
 
     __slots__ = ("parts", "stretch_samples", "stretched_samples", "urgency")

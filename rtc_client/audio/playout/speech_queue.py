@@ -1,4 +1,4 @@
-"""SaidQueue: what the agent said and is not heard yet. Over a websocket his words come faster than they are spoken.
+"""SpeechQueue: what the agent said and is not heard yet. Over a websocket his words come faster than they are spoken.
 
 It knows of every item how much was really heard, which is what a barge-in has to tell the server. Pure: no time.
 """
@@ -18,7 +18,7 @@ CAPACITY_S: Final = 600.0
 
 
 @dataclass(slots=True, eq=False)
-class SaidItem:
+class SpeechItem:
     """One content part of an item of the conversation, as far as it came. Samples are at `SAMPLE_RATE_HZ`."""
 
     item_id: str | None
@@ -33,7 +33,7 @@ class SaidItem:
         return self.heard_samples * 1000 // SAMPLE_RATE_HZ
 
 
-class SaidQueue:
+class SpeechQueue:
     """Sound in the order in which it came, taken out 20 ms at a time. Not for two threads at once.
 
     Overflow policy: what comes while `capacity_s` wait is left out and counted; what waits is in the midst of a word.
@@ -41,13 +41,13 @@ class SaidQueue:
 
     def __init__(self, capacity_s: float = CAPACITY_S) -> None:
         self._capacity_samples = round(capacity_s * SAMPLE_RATE_HZ)
-        self._waiting: deque[tuple[SaidItem, Samples]] = deque()
-        self._last: SaidItem | None = None
+        self._waiting: deque[tuple[SpeechItem, Samples]] = deque()
+        self._last: SpeechItem | None = None
         self._cut: set[str] = set()
         self._n_samples = 0
         self.dropped_samples = 0
         """Samples for which there was no room."""
-        self.playing: SaidItem | None = None
+        self.playing: SpeechItem | None = None
         """What the frame taken last was of, the later one of two; None when there was none."""
         self.cut_samples = 0
         """Samples that nobody heard because the caller spoke, late ones of what was cut among them."""
@@ -67,7 +67,7 @@ class SaidQueue:
             return
         item = self._last
         if item is None or (item.item_id, item.content_index) != (item_id, content_index):
-            item = self._last = SaidItem(item_id, content_index)
+            item = self._last = SpeechItem(item_id, content_index)
         item.received_samples += len(samples)
         self._waiting.append((item, samples))
         self._n_samples += len(samples)
@@ -97,7 +97,7 @@ class SaidQueue:
             parts.append(np.zeros(wanted, dtype=np.int16))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def cut(self, queued_samples: int = 0) -> list[SaidItem]:
+    def cut(self, queued_samples: int = 0) -> list[SpeechItem]:
         """Throw away all that was not heard yet; return the items it was of, the one in whose midst it was first.
 
         What still comes of them is thrown away too, until `begin`. The last `queued_samples` that were taken did not

@@ -42,7 +42,7 @@ _LOSS_MEMORY_PACKETS: Final = 500
 """Ten seconds: a loss of 1 % shows up as five packets in it, and no fewer could be told from chance."""
 
 
-class Arrivals:
+class TargetDelayEstimator:
     """Statistics on the arrivals of one stream."""
 
     def __init__(self, margin_s: float) -> None:

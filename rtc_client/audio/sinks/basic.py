@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import numpy as np
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.lifecycle import SingleUse
 from rtc_client.audio.sinks.base import Sink, TimedSink
 from rtc_client.audio.sinks.callback import CallbackSink
 from rtc_client.audio.sinks.wav_file import WavSink
@@ -26,7 +26,7 @@ class NullSink:
     async def aclose(self) -> None: ...
 
 
-class NumpySink(OneCall):
+class NumpySink(SingleUse):
     """Keeps the samples in memory, 48 kB a second, up to `max_s`.
 
     What comes after that is not kept but counted in `dropped_samples`, so that index `i` always is position `i`.
@@ -54,7 +54,7 @@ class NumpySink(OneCall):
         return np.frombuffer(self._pcm, dtype=np.int16).copy()
 
 
-class TeeSink(OneCall):
+class TeeSink(SingleUse):
     """Hands every frame to several sinks, in the order given; each gets it, also when one before it raises."""
 
     def __init__(self, *sinks: Sink) -> None:

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame
-from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.lifecycle import SingleUse
 from rtc_client.errors import ConfigError
 
 
-class CallbackSink(OneCall):
+class CallbackSink(SingleUse):
     """Calls back with every frame.
 
     A plain function is called from within `write`, so it must not block; what it raises, `write` raises. A coroutine

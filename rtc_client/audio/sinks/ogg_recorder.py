@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, OpusError
-from rtc_client.audio.files.background_writer import SavedFile
+from rtc_client.audio.files.background_writer import BackgroundWriter
 from rtc_client.audio.files.ogg_opus import OggOpusWriter
 
 
-class OggRecorder(SavedFile[OggOpusWriter, tuple[bytes, int]]):
+class OggRecorder(BackgroundWriter[OggOpusWriter, tuple[bytes, int]]):
     """Writes an Ogg/Opus file of the packets as they are, over what was there; its folder must exist.
 
     Sound lies where it belongs, with gaps concealed or silent (`packets.fillers`). What is no Opus, or would lie

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtc_client.audio.files.background_writer import SavedFile
+from rtc_client.audio.files.background_writer import BackgroundWriter
 from rtc_client.audio.files.wav import WavWriter
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
 
 
-class WavSink(SavedFile[WavWriter, Samples]):
+class WavSink(BackgroundWriter[WavWriter, Samples]):
     """Writes a 16-bit mono WAV file at `SAMPLE_RATE_HZ`, over what was there; its folder must exist.
 
     A thread writes it, a second of sound at a time, and the file is playable at any moment: a process that is killed

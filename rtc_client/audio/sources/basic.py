@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
-from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.lifecycle import SingleUse
 from rtc_client.audio.pcm import FULL_SCALE, to_mono_int16
 from rtc_client.audio.resample import Resampler, resample
 from rtc_client.audio.sample_buffer import SampleBuffer
 from rtc_client.audio.sources.base import Source
-from rtc_client.audio.sources.read_ahead import FileSource, IteratorSource, WavSource
+from rtc_client.audio.sources.read_ahead import FileSource, IteratorSource
 from rtc_client.errors import ConfigError
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "SilenceSource",
     "Source",
     "ToneSource",
-    "WavSource",
 ]
 
 
@@ -48,7 +47,7 @@ class SilenceSource:
     async def aclose(self) -> None: ...
 
 
-class ToneSource(OneCall):
+class ToneSource(SingleUse):
     """A sine of `frequency_hz` at `level_dbfs` (RMS), endless unless `duration_s` is given. Its phase never jumps.
 
     Raises:
@@ -91,7 +90,7 @@ class ToneSource(OneCall):
         return self._left_samples == 0
 
 
-class ArraySource(OneCall):
+class ArraySource(SingleUse):
     """Speaks `samples`, an array as `to_mono_int16` takes it, of any sample rate; it is copied.
 
     Raises:
@@ -130,7 +129,7 @@ class ArraySource(OneCall):
         self._is_ready = True
 
 
-class PushSource(OneCall):
+class PushSource(SingleUse):
     """Speaks what is pushed into it, for programs that have their own idea of when there is sound.
 
     Holds up to `capacity_s`; beyond that the oldest samples are dropped, because late sound is worthless, and counted

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtc_client.audio.codecs.opus import OpusDecoder, OpusEncoder, OpusError, Signal
-from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, frame_bounds
+from rtc_client.audio.codecs.opus_packet import UNITS_PER_SAMPLE, frame_bounds
 from rtc_client.audio.files.ogg_opus import OggOpusWriter, read_stream
 from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.files.wav import reason
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.lifecycle import SingleUse
 from rtc_client.audio.pcm import to_mono_int16
 from rtc_client.audio.resample import resample
 from rtc_client.audio.sources.base import PacketSource
@@ -36,10 +36,7 @@ _KEY_VERSION: Final = 1
 """To be raised when the same sound and settings come to be encoded otherwise."""
 
 
-_TICKS: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
-
-
-_PACKET_SAMPLES: Final = FRAME_SAMPLES * _TICKS
+_PACKET_SAMPLES: Final = FRAME_SAMPLES * UNITS_PER_SAMPLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +153,8 @@ class OpusClip:
             raise AudioFileUnreadable(f"{path} is not in packets of 20 ms: read it by OpusClip.from_file")
         return cls(
             tuple(payload for payload, _ in stream.packets),
-            stream.n_samples // _TICKS,
-            stream.pre_skip_samples // _TICKS,
+            stream.n_samples // UNITS_PER_SAMPLE,
+            stream.pre_skip_samples // UNITS_PER_SAMPLE,
             stream.comments.get(_KEY, "") if stream.is_whole else "",
         )
 
@@ -171,12 +168,12 @@ class OpusClip:
         unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
         try:
             writer = OggOpusWriter(
-                unfinished, pre_skip_samples=_TICKS * self.lookahead_samples, comments={_KEY: self._key}
+                unfinished, pre_skip_samples=UNITS_PER_SAMPLE * self.lookahead_samples, comments={_KEY: self._key}
             )
             with writer:
                 for payload in self.packets:
                     writer.write(payload)
-                writer.close(_TICKS * (self.lookahead_samples + self.n_samples))
+                writer.close(UNITS_PER_SAMPLE * (self.lookahead_samples + self.n_samples))
             unfinished.replace(path)
         except OSError as error:
             raise AudioFileUnreadable(f"{path} cannot be written: {reason(error)}") from error
@@ -223,7 +220,7 @@ class OpusClip:
         return clip
 
 
-class ClipSource(OneCall):
+class ClipSource(SingleUse):
     """Speaks a clip once, or for ever with `repeat`. A clip can be in many sources at the same time.
 
     `read` and `read_packet` both move on by one frame. Nothing is decoded unless `read` is called.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtc_client.audio.frames import FRAME_SAMPLES, Samples
-from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.lifecycle import SingleUse
 from rtc_client.audio.pcm import FLOOR_DBFS, FULL_SCALE
 from rtc_client.audio.sample_buffer import SampleBuffer
 from rtc_client.audio.sources.base import EchoAware, Source, captured_s_of, echo_dbfs_of
@@ -25,7 +25,7 @@ __all__ = ["EchoAware", "GainSource", "MixSource", "SequenceSource"]
 MAX_GAIN_DB: Final = 40.0
 
 
-class _Composed(OneCall):
+class _Composed(SingleUse):
     """Several sources that are opened together, closed in reverse, and have one owner."""
 
     def __init__(self, sources: tuple[Source, ...]) -> None:

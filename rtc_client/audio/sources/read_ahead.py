@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from rtc_client.audio.files.reader import AudioFileReader
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.audio.lifecycle import OneCall, cancel_and_wait
+from rtc_client.audio.lifecycle import SingleUse, cancel_and_wait
 from rtc_client.audio.pcm import to_mono_int16
 from rtc_client.audio.resample import Resampler
 from rtc_client.audio.sample_buffer import SampleBuffer
 from rtc_client.errors import ConfigError
 
 
-class PumpedSource(OneCall, ABC):
+class ReadAheadSource(SingleUse, ABC):
     """A buffer, and the one task that fills it whenever less than `enough_samples` are in it.
 
     `read` and `ended` belong to the thread of the event loop.
@@ -89,7 +89,7 @@ class PumpedSource(OneCall, ABC):
         self._is_filled = True
 
 
-class FileSource(PumpedSource):
+class FileSource(ReadAheadSource):
     """Speaks an audio file, whatever PyAV reads of any rate and length; it is decoded a second or two ahead.
 
     `open` raises AudioFileUnreadable for a file that cannot be used, and leaves the first half second ready to read.
@@ -128,10 +128,7 @@ class FileSource(PumpedSource):
         return block
 
 
-WavSource = FileSource
-
-
-class IteratorSource(PumpedSource):
+class IteratorSource(ReadAheadSource):
     """Speaks what an async iterator yields: PcmFrames, or arrays as `to_mono_int16` takes them, of any length.
 
     `sample_rate_hz` is that of the arrays; a PcmFrame is at `SAMPLE_RATE_HZ` by definition. The iterator is asked

@@ -1,17 +1,17 @@
-"""DeviceDesk: where the microphone and the speaker of a call report to; it becomes events and figures."""
+"""DeviceReports: where the microphone and the speaker of a call report to; it becomes events and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from rtc_client.audio.devices.reports import DeviceRecord, DeviceReport
-from rtc_client.call.events.local_events import Notice
+from rtc_client.call.events.local_events import LocalEvent
 
 
-class DeviceDesk:
+class DeviceReports:
     """Takes the reports of a call's devices; `notify` is told of each."""
 
-    def __init__(self, notify: Callable[[Notice], None]) -> None:
+    def __init__(self, notify: Callable[[LocalEvent], None]) -> None:
         self._notify = notify
         self._records: list[Callable[[], DeviceRecord]] = []
 

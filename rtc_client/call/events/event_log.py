@@ -13,7 +13,7 @@ CAPACITY_EVENTS: Final = 4_096
 CAPACITY_BYTES: Final = 64 * 2**20
 
 
-class EventFeed:
+class EventLog:
     """Events in order, the newest `CAPACITY_EVENTS` of them, and of `CAPACITY_BYTES` on the wire.
 
     Overflow policy: the oldest go, and a reader that had not read them yet skips them; `dropped` counts those.
@@ -50,12 +50,12 @@ class EventFeed:
         self._error = error
         self._wake()
 
-    def read(self) -> FeedReader:
+    def read(self) -> EventReader:
         """Return what yields every event kept, from the first of the call, and waits for more until the call is over.
 
         At the end it raises what the feed was closed with, once. Cancelling a step of it loses nothing.
         """
-        return FeedReader(self)
+        return EventReader(self)
 
     async def wait(self) -> None:
         """Return when there is something new: an event, or the end."""
@@ -78,10 +78,10 @@ class EventFeed:
         self._news = asyncio.Event()
 
 
-class FeedReader(AsyncIterator[CallEvent]):
-    """One reader of an `EventFeed`; tasks that share it share its events."""
+class EventReader(AsyncIterator[CallEvent]):
+    """One reader of an `EventLog`; tasks that share it share its events."""
 
-    def __init__(self, feed: EventFeed) -> None:
+    def __init__(self, feed: EventLog) -> None:
         self._feed = feed
         self._position = 0
         self._is_over = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from rtc_client.audio.devices.reports import DeviceGlitched, DeviceLost, DeviceRestored
-from rtc_client.audio.echo.warning import EchoHeard
+from rtc_client.audio.echo.warning import EchoDetected
 from rtc_client.delegates.handoff_request import HandoffRequest
 from rtc_client.protocol.call_state import End
 from rtc_client.protocol.wire.events import ServerEvent
@@ -104,7 +104,7 @@ class BargedIn:
 
     by: BargeInTeller
     """Who said so: the server, our own ear (`local`), or the program."""
-    at_hand_s: float
+    discarded_s: float
     """How much of what it says was at hand already, and is not heard any more, in seconds."""
 
 
@@ -125,7 +125,7 @@ class CallEnded:
     end: End
 
 
-Notice: TypeAlias = (
+LocalEvent: TypeAlias = (
     MediaConnected
     | NoAudioYet
     | SidebandJoined
@@ -136,11 +136,11 @@ Notice: TypeAlias = (
     | DeviceLost
     | DeviceRestored
     | DeviceGlitched
-    | EchoHeard
+    | EchoDetected
     | ToolCallEnded
     | BargedIn
     | RecordingEnded
     | CallEnded
 )
-CallEvent: TypeAlias = ServerEvent | Notice
+CallEvent: TypeAlias = ServerEvent | LocalEvent
 """What `Call.events` yields: the server's events and our own notices."""

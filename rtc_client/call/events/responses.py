@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from rtc_client.errors import CommandRefused, ResponseFailed, ResponseTimeout
 from rtc_client.protocol.redact import one_line
-from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.builder import TranscriptBuilder
 from rtc_client.protocol.transcript.transcript import TranscriptEntry
-from rtc_client.protocol.turns.response_matching import AskedResponses, FinishedResponse, create_response
+from rtc_client.protocol.turns.response_matching import FinishedResponse, ResponseMatcher, create_response
 from rtc_client.protocol.turns.response_queue import is_already_active
 from rtc_client.protocol.wire import events as ev
 from rtc_client.protocol.wire.commands import CreateResponse
@@ -36,7 +36,7 @@ class Responses:
 
     def __init__(
         self,
-        scribe: Scribe,
+        scribe: TranscriptBuilder,
         *,
         is_sequenced: bool,
         withdraw: Callable[[str], None],
@@ -45,7 +45,7 @@ class Responses:
         """With `is_sequenced`, a request that a running response keeps out leaves again; `withdraw` gives one up."""
         self._scribe, self._is_sequenced, self._withdraw = scribe, is_sequenced, withdraw
         self._secrets = secrets
-        self._asked = AskedResponses()
+        self._asked = ResponseMatcher()
         self._waiting: dict[str, asyncio.Future[FinishedResponse]] = {}
         self._leaving: dict[str, asyncio.Future[int]] = {}
         self._room = asyncio.Semaphore(MAX_WAITING)

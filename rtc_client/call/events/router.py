@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from rtc_client.call.events.event_log import EventFeed
+from rtc_client.call.events.event_log import EventLog
 from rtc_client.call.events.local_events import SidebandJoined, SidebandLost
 from rtc_client.clock import Clock
 from rtc_client.errors import SidebandClosed
-from rtc_client.protocol.call_timeline import Fact, Timeline
-from rtc_client.protocol.transcript.builder import Scribe
-from rtc_client.protocol.transcript.from_events import note_event, note_sent
+from rtc_client.protocol.call_timeline import CallTimeline, Milestone
+from rtc_client.protocol.transcript.builder import TranscriptBuilder
+from rtc_client.protocol.transcript.from_events import add_event, note_sent
 from rtc_client.protocol.wire import events as ev
 from rtc_client.protocol.wire.codec import load_json, parse_binary, parse_event
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WireFrame:
+class WireMessage:
     """One frame of the sideband as it was on the wire."""
 
     at_s: float
@@ -33,7 +33,7 @@ class WireFrame:
     """The JSON value; the text itself when it is not JSON; `{"binary_base64": …}` for a binary frame."""
 
 
-WireLog: TypeAlias = Callable[[WireFrame], None]
+WireLog: TypeAlias = Callable[[WireMessage], None]
 
 
 class Router:
@@ -45,8 +45,8 @@ class Router:
 
     def __init__(
         self,
-        timeline: Timeline,
-        feed: EventFeed,
+        timeline: CallTimeline,
+        feed: EventLog,
         *,
         clock: Clock,
         wire_log: WireLog | None,
@@ -60,7 +60,7 @@ class Router:
         self._wire_log = wire_log
         self._on_event, self._on_sent = on_event, on_sent
         self._on_fatal = on_fatal
-        self.scribe = Scribe()
+        self.scribe = TranscriptBuilder()
         """Writes the transcript."""
         self.counts: Counter[str] = Counter(unknown=0)
         self.joined = False
@@ -68,7 +68,7 @@ class Router:
 
     def on_joined(self, *, again: bool) -> None:
         self.joined = True
-        self._timeline.mark(Fact.SIDEBAND_JOINED, self._clock.now_s())
+        self._timeline.mark(Milestone.SIDEBAND_JOINED, self._clock.now_s())
         self._feed.append(SidebandJoined(again=again))
 
     def on_lost(self, error: SidebandClosed) -> None:
@@ -80,14 +80,14 @@ class Router:
         note_sent(self.scribe, text, self._at_ms())
         self._on_sent(text)
 
-    def on_frame(self, data: str | bytes) -> ev.ServerEvent:
+    def on_message(self, data: str | bytes) -> ev.ServerEvent:
         event = parse_event(data) if isinstance(data, str) else parse_binary(data)
         if isinstance(event, ev.UnknownEvent):
             self.counts["unknown"] += 1
         else:
             self.counts[event.type] += 1
         self._record("in", data, event.raw)
-        note_event(self.scribe, event, self._at_ms())
+        add_event(self.scribe, event, self._at_ms())
         self._feed.append(event, len(data))
         self._on_event(event)
         if isinstance(event, ev.ErrorEvent) and (reason := ev.fatal_reason(event)) is not None:
@@ -103,7 +103,7 @@ class Router:
 
         `voiced_since` tells when it was first heard from a time on, both monotonic seconds; None if it was not.
         """
-        connected_s = self._timeline.at_s(Fact.DTLS_CONNECTED) or 0.0
+        connected_s = self._timeline.at_s(Milestone.DTLS_CONNECTED) or 0.0
 
         def heard_since(at_ms: int) -> int | None:
             began_s = voiced_since(connected_s + at_ms / 1000)
@@ -112,7 +112,7 @@ class Router:
         self.scribe.interrupted(self._at_ms(), heard_since=heard_since)
 
     def _at_ms(self) -> int:
-        return round(self._timeline.since_s(Fact.DTLS_CONNECTED, self._clock.now_s()) * 1000)
+        return round(self._timeline.since_s(Milestone.DTLS_CONNECTED, self._clock.now_s()) * 1000)
 
     def _record(self, direction: Literal["in", "out"], data: str | bytes, value: object = None) -> None:
         if self._wire_log is None:
@@ -124,5 +124,5 @@ class Router:
                 value = load_json(data)
             except ValueError:
                 value = data
-        at_s = round(self._timeline.since_s(Fact.DIALED, self._clock.now_s()), 4)
-        self._wire_log(WireFrame(at_s=at_s, direction=direction, event=value))
+        at_s = round(self._timeline.since_s(Milestone.DIALED, self._clock.now_s()), 4)
+        self._wire_log(WireMessage(at_s=at_s, direction=direction, event=value))

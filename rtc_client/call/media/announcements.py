@@ -55,7 +55,7 @@ class Insertion:
             self.ended.set()
 
 
-class Insertions:
+class Announcements:
     """The insertions of one call, in the order in which they were asked for."""
 
     def __init__(self) -> None:

@@ -9,14 +9,14 @@ from rtc_client.audio.frames import SAMPLE_RATE_HZ
 from rtc_client.audio.sinks.base import PacketSink, Sink
 from rtc_client.audio.sources.base import Source
 from rtc_client.audio.sources.basic import SilenceSource
-from rtc_client.call.media.receiver import Hearing, RecordingSink
-from rtc_client.call.media.sender import Speaking, what
+from rtc_client.call.media.receiver import AgentReceiver, RecordingSink
+from rtc_client.call.media.sender import CallerSender, what
 from rtc_client.clock import Clock
 from rtc_client.config import MediaPath, OpusSettings
 from rtc_client.errors import AudioError, SinkFailed
 
 
-class Voices:
+class CallAudio:
     """The caller's and the agent's half. `on_failure` is told by the first source or sink that raises."""
 
     def __init__(
@@ -37,8 +37,8 @@ class Voices:
         self._began_s: float | None = None
         self.path: MediaPath | Literal["websocket"] | None = None
         """Which way the audio goes; None before it does."""
-        self.caller = Speaking(source, caller_sink, opus, clock=clock, on_failure=on_failure)
-        self.agent = Hearing(sink, metered=metered, clock=clock, on_failure=on_failure)
+        self.caller = CallerSender(source, caller_sink, opus, clock=clock, on_failure=on_failure)
+        self.agent = AgentReceiver(sink, metered=metered, clock=clock, on_failure=on_failure)
 
     @property
     def has_source(self) -> bool:

@@ -1,4 +1,4 @@
-"""BargeIns: the caller speaks over the agent, and the agent is heard no more. Who may tell of it, what is thrown away.
+"""BargeInControl: silences the agent when the caller speaks over it, and tells what nobody heard.
 
 How the sound of the way is thrown away is the media leg's; what is kept away that still comes, `output_gate.py`.
 """
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.vad import SpeechEdge, VoiceDetector
+from rtc_client.audio.vad import SpeechEdge, VoiceActivityDetector
 from rtc_client.call.events.local_events import BargedIn, BargeInTeller, CallEvent
 from rtc_client.call.events.responses import Responses
 from rtc_client.call.events.router import Router
-from rtc_client.call.media.audio import Voices
-from rtc_client.call.media.transport import MediaLeg
+from rtc_client.call.media.audio import CallAudio
+from rtc_client.call.media.transport import MediaTransport
 from rtc_client.config import CallConfig
 from rtc_client.protocol.wire.codec import dump_command
 from rtc_client.protocol.wire.commands import CancelResponse
@@ -22,41 +22,41 @@ from rtc_client.protocol.wire.events import ServerEvent, SpeechStarted, SpeechSt
 from rtc_client.sideband.outbox import Outbox
 
 
-class Tellers(NamedTuple):
+class SpeechDetectors(NamedTuple):
     """Who may say that the caller has begun to speak."""
 
     server: bool
     local: bool
 
 
-def tellers_of(config: CallConfig, *, is_played: bool) -> Tellers:
+def tellers_of(config: CallConfig, *, is_played: bool) -> SpeechDetectors:
     """Return who may, as `config.barge_in` says; `is_played` when the agent is heard on a device as he speaks.
 
     `auto`: whoever hears the agent on a device may interrupt him, and over a websocket what is queued is cut at any
     sink; the server tells of it, but realtime v1 is not known to (wire-protocol.md section 7), so there we listen too.
     """
     if not config.is_heard:
-        return Tellers(server=False, local=False)
+        return SpeechDetectors(server=False, local=False)
     match config.barge_in:
         case "off":
-            return Tellers(server=False, local=False)
+            return SpeechDetectors(server=False, local=False)
         case "server":
-            return Tellers(server=True, local=False)
+            return SpeechDetectors(server=True, local=False)
         case "local":
-            return Tellers(server=False, local=True)
+            return SpeechDetectors(server=False, local=True)
         case "auto":
-            return Tellers(server=is_played or config.is_direct, local=is_played and config.version == "v1")
+            return SpeechDetectors(server=is_played or config.is_websocket, local=is_played and config.version == "v1")
 
 
-class BargeIns:
+class BargeInControl:
     """Stops the agent when the caller begins to speak, and counts what was not heard. `notify` is told of each."""
 
     def __init__(
         self,
         config: CallConfig,
         *,
-        voices: Voices,
-        media: MediaLeg,
+        voices: CallAudio,
+        media: MediaTransport,
         router: Router,
         responses: Responses,
         outbox: Outbox,
@@ -65,7 +65,7 @@ class BargeIns:
         self._config, self._voices, self._media, self._router = config, voices, media, router
         self._responses, self._outbox, self._notify = responses, outbox, notify
         self._tellers = tellers_of(config, is_played=voices.agent.is_played)
-        self._detector = VoiceDetector()
+        self._detector = VoiceActivityDetector()
         voices.agent.hush.on_dropped = self._mark
         voices.agent.hush.is_turn_open = lambda: responses.is_turn_open
         self._dropped_samples = self._queued_samples = 0
@@ -111,15 +111,15 @@ class BargeIns:
             self._outbox.put_now(dump_command(CancelResponse(response_id=response_id)))
         queued = self._queued_samples = self._voices.agent.drop_queued()
         self._dropped_samples += queued
-        if (not is_v2 and not is_told and self._responses.is_turn_open) or (queued and not self._config.is_direct):
+        if (not is_v2 and not is_told and self._responses.is_turn_open) or (queued and not self._config.is_websocket):
             self._mark()
         n_samples = queued + self._media.barge_in(response_id, is_told=is_told, queued_samples=queued)
         self._voices.agent.hush.is_doubtful = by == "local"
         self._responses.cut()
         self.count += 1
-        at_hand_s = n_samples / SAMPLE_RATE_HZ
-        self._notify(BargedIn(by=by, at_hand_s=round(at_hand_s, 3)))
-        return at_hand_s
+        discarded_s = n_samples / SAMPLE_RATE_HZ
+        self._notify(BargedIn(by=by, discarded_s=round(discarded_s, 3)))
+        return discarded_s
 
     def _mark(self) -> None:
         """Mark in the transcript that the caller did not hear all of what the agent said last.

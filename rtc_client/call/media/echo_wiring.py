@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Protocol, TypeGuard, runtime_checkable
 
 from rtc_client.audio.echo.config import EchoSettings
-from rtc_client.audio.echo.control import CapturingSource, EchoCancelled
-from rtc_client.audio.echo.far_end import PlayedSound
-from rtc_client.audio.echo.warning import EchoHeard
+from rtc_client.audio.echo.control import CapturingSource, EchoCancelledSource
+from rtc_client.audio.echo.far_end import FarEndReference
+from rtc_client.audio.echo.warning import EchoDetected
 from rtc_client.audio.sinks.base import PacketSink, Sink, add_tap
 from rtc_client.audio.sinks.basic import players
 from rtc_client.audio.sources.base import Source, TimedSource
@@ -31,7 +31,7 @@ def with_echo_control(
     source: Source | None,
     sink: Sink | PacketSink | None,
     settings: EchoSettings,
-    notify: Callable[[EchoHeard], None],
+    notify: Callable[[EchoDetected], None],
     legs: Legs,
     is_hold: Callable[[], bool] | None = None,
 ) -> Source:
@@ -44,20 +44,20 @@ def with_echo_control(
     playing = () if sink is None or isinstance(sink, PacketSink) else players(sink)
     if not playing or not captures(source):
         return source
-    played = PlayedSound()
+    played = FarEndReference()
     add_tap(playing[0], played.tap)
 
-    def on_heard(heard: EchoHeard) -> None:
+    def on_heard(heard: EchoDetected) -> None:
         facts = {"call_id": legs.call_id, "delay_s": heard.delay_s, "level_dbfs": heard.level_dbfs, "mode": heard.mode}
         log.warning("our own output is heard in the input: %s", heard.cure, extra=facts)
         notify(heard)
 
-    return EchoCancelled(source, played, settings, on_heard=on_heard, is_hold=is_hold)
+    return EchoCancelledSource(source, played, settings, on_heard=on_heard, is_hold=is_hold)
 
 
 def captures(source: Source) -> TypeGuard[CapturingSource]:
     """Return whether a source is, or is made of, one that captures, and whose echo nobody has taken care of yet."""
-    if isinstance(source, EchoCancelled):
+    if isinstance(source, EchoCancelledSource):
         return False
     if isinstance(source, ComposedSource):
         return isinstance(source, TimedSource) and any(captures(one) for one in source.sources)

@@ -1,4 +1,4 @@
-"""Hush: the agent is not heard until it begins anew. For barge-ins of which no server can be told. No time."""
+"""OutputGate: the agent is not heard until it begins anew. For barge-ins of which no server can be told. No time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOISE_FRAMES: Final = 33
 """What our own ear takes for speech, with 0.3 s behind it, when it is shorter than 0.4 s: a cough, a chair."""
 
 
-class Hush:
+class OutputGate:
     """Puts silence in the place of what the agent says, from `begin` until it begins anew.
 
     Where events tell of that, `end` is called. Else silence has to tell it, and by its length alone a pause within a

@@ -13,22 +13,21 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from rtc_client.audio.codecs.opus import OpusDecoder, OpusEncoder
-from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ
+from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, UNITS_PER_SAMPLE
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
 from rtc_client.audio.pcm import LevelMeter, is_voiced, is_voiced_mean_square, level_dbfs
-from rtc_client.audio.playout.decoded_playout import Playout
+from rtc_client.audio.playout.decoded_playout import DecodedPlayout
 from rtc_client.audio.playout.jitter_buffer import JitterBuffer, MediaPacket, PartKind
 from rtc_client.audio.playout.renderer import Renderer
 from rtc_client.audio.sinks.base import PacketSink, Sink
 from rtc_client.audio.sinks.basic import NullSink, TeeSink, players
 from rtc_client.audio.sources.hold_sound import HoldSound
-from rtc_client.call.media.output_gate import Hush
+from rtc_client.call.media.output_gate import OutputGate
 from rtc_client.call.media.sender import what
 from rtc_client.clock import Clock
 from rtc_client.errors import AudioError, SinkFailed
 
 _SLOT_UNITS: Final = CLOCK_RATE_HZ // 50
-_UNITS_PER_SAMPLE: Final = CLOCK_RATE_HZ // SAMPLE_RATE_HZ
 
 _HANGOVER_FRAMES: Final = 5
 """Silence behind a sound that is encoded, where we are the ones who encode it: it brings out the last samples."""
@@ -59,7 +58,7 @@ class RecordingSink(Sink, Protocol):
         ...
 
 
-class Hearing:
+class AgentReceiver:
     """The agent's half of a call. `on_failure` is told once, by a sink that raises.
 
     The sink gets one contiguous stream whose position 0 is `begin`.
@@ -78,18 +77,18 @@ class Hearing:
     ) -> None:
         self.tap: PacketTap | None = None
         """Gets the agent's packets as well, as a `PacketSink` does; never raises."""
-        self.hush = Hush()
+        self.hush = OutputGate()
         """Keeps the sound of a turn away that was barged in on."""
         self.on_frame: Callable[[PcmFrame], object] | None = None
         """Told of every frame as it is heard; never raises."""
-        self.bed: HoldSound | None = None
+        self.hold_sound: HoldSound | None = None
         """What is heard under the agent's voice; of a sink of samples only, and in no meter."""
         self._packet_sink = sink if isinstance(sink, PacketSink) else None
         self._sink: Sink = NullSink() if isinstance(sink, PacketSink) else sink
         self._clock = clock
         self._on_failure = on_failure
         self._jitter = JitterBuffer()
-        self._playout: Playout | None = None
+        self._playout: DecodedPlayout | None = None
         self._renderer: Renderer | None = None
         self._encoder: OpusEncoder | None = None
         self._unsaid = 0
@@ -129,7 +128,7 @@ class Hearing:
         """Make this instant position 0 of what is heard, unless it began before."""
         if self._playout is None:
             self.began_s = self._clock.now_s()
-            self._playout = Playout(self.began_s)
+            self._playout = DecodedPlayout(self.began_s)
 
     def listen(self) -> None:
         """Decode from now on, although no sink wants samples: somebody asks whether the agent speaks."""
@@ -152,8 +151,8 @@ class Hearing:
 
     @property
     def is_holding(self) -> bool:
-        """Whether nothing but `bed` is heard."""
-        return self.bed is not None and self.bed.is_alone
+        """Whether nothing but `hold_sound` is heard."""
+        return self.hold_sound is not None and self.hold_sound.is_alone
 
     def queued_s(self) -> float:
         """Return how much was handed to the sink and is still to be played, in seconds."""
@@ -201,7 +200,7 @@ class Hearing:
             for part in slot.parts:
                 if part.kind is PartKind.DECODE:
                     self._write_packet(part.payload, position)
-                position += part.n_samples * _UNITS_PER_SAMPLE
+                position += part.n_samples * UNITS_PER_SAMPLE
             self._packet_position = position
         if self._renders:
             renderer = self._renderer
@@ -289,8 +288,8 @@ class Hearing:
         mean_square = (self.level if self._metered else self._voice).add(frame.samples)
         self._position = frame.end_samples
         try:
-            if self.bed is not None:
-                frame = PcmFrame(self.bed.under(frame.samples), frame.position_samples)
+            if self.hold_sound is not None:
+                frame = PcmFrame(self.hold_sound.under(frame.samples), frame.position_samples)
             self._sink.write(frame)
         except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
             self._fail(error)

@@ -16,11 +16,11 @@ from rtc_client.audio.pcm import LevelMeter, is_digital_silence
 from rtc_client.audio.sinks.base import Sink
 from rtc_client.audio.sinks.basic import NullSink, TeeSink
 from rtc_client.audio.sources.base import PacketSource, Source, echo_dbfs_of
-from rtc_client.call.media.announcements import Insertions
+from rtc_client.call.media.announcements import Announcements
 from rtc_client.clock import Clock
 from rtc_client.config import OpusSettings
 from rtc_client.errors import AudioError, SinkFailed, SourceFailed
-from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES
+from rtc_client.peer.fastpath import MAX_RTP_PAYLOAD_BYTES
 
 _T = TypeVar("_T")
 Listener: TypeAlias = Callable[[Samples, float], object]
@@ -39,7 +39,7 @@ NO_LOSS: Final = 0.005
 """Loss below this ratio is none, to Opus as well, which counts in whole percents."""
 
 
-class Speaking:
+class CallerSender:
     """The caller's half of a call. `on_failure` is told once, by the first source or sink that raises."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Speaking:
         self._loss_ratio = 0.0
         self._is_over = False
         self._listener: Listener | None = None
-        self.insertions = Insertions()
+        self.insertions = Announcements()
         """What is said over the source."""
         self.inserted_s = -math.inf
         """When something was last said over the source, monotonic seconds."""
@@ -122,7 +122,7 @@ class Speaking:
         """Write the Opus packet of period `index` at byte `offset`; return its length, 0 for none. Never raises."""
         if self._packets is not None and not self.insertions.is_playing:
             packet = self._read(self._packets.read_packet)
-            if packet is not None and len(packet) > MAX_PAYLOAD_BYTES:
+            if packet is not None and len(packet) > MAX_RTP_PAYLOAD_BYTES:
                 error = ValueError(f"an Opus packet of {len(packet)} bytes does not fit into a datagram")
                 self._fail(SourceFailed(f"the source failed: {error}"), error)
             elif packet and not self.muted:

@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 from weakref import WeakSet
 
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.call.media.receiver import Hearing
+from rtc_client.call.media.receiver import AgentReceiver
 from rtc_client.protocol.transcript.transcript import Role
 from rtc_client.protocol.wire import events as ev
 
@@ -56,7 +56,7 @@ class TranscriptChunk:
     content_index: int | None = None
 
 
-class Reader(Generic[T], AsyncIterator[T]):
+class SubscriptionReader(Generic[T], AsyncIterator[T]):
     """One reader's queue: yields what comes from when it was made to the end of the call, and then ends, every time.
 
     Cancelling a step loses nothing. Tasks that share it share its items.
@@ -97,7 +97,7 @@ class Reader(Generic[T], AsyncIterator[T]):
         self._news.set()
 
 
-class Stream(Generic[T]):
+class Subscription(Generic[T]):
     """Items for any number of readers, none of which can hold the call, or another, up.
 
     Overflow policy: a reader that falls `capacity` behind (in units of what `put` calls size), or `CAPACITY_CHUNKS`,
@@ -108,7 +108,7 @@ class Stream(Generic[T]):
         """`on_first` is told when somebody begins to read."""
         self._capacity = capacity
         self._on_first = on_first
-        self._readers: WeakSet[Reader[T]] = WeakSet()
+        self._readers: WeakSet[SubscriptionReader[T]] = WeakSet()
         self._end: tuple[Exception | None] | None = None
         self.dropped = 0
 
@@ -117,9 +117,9 @@ class Stream(Generic[T]):
         """Whether there is any reader."""
         return bool(self._readers)
 
-    def subscribe(self) -> Reader[T]:
+    def subscribe(self) -> SubscriptionReader[T]:
         """Return a reader of all that comes from now on; once the stream is over, one that ends as it did."""
-        reader = Reader[T]()
+        reader = SubscriptionReader[T]()
         if self._end is not None:
             reader.end(*self._end)
         else:
@@ -144,10 +144,10 @@ class Stream(Generic[T]):
 class Streams:
     """Both streams of a call. With a `hearing` its frames are the sound, decoded from when somebody reads it."""
 
-    def __init__(self, hearing: Hearing | None) -> None:
+    def __init__(self, hearing: AgentReceiver | None) -> None:
         self._hearing = hearing
-        self.audio: Stream[AudioChunk] = Stream(round(AUDIO_CAPACITY_S * SAMPLE_RATE_HZ), self._listen)
-        self.transcript: Stream[TranscriptChunk] = Stream(TEXT_CAPACITY_CHARS)
+        self.audio: Subscription[AudioChunk] = Subscription(round(AUDIO_CAPACITY_S * SAMPLE_RATE_HZ), self._listen)
+        self.transcript: Subscription[TranscriptChunk] = Subscription(TEXT_CAPACITY_CHARS)
 
     @property
     def dropped(self) -> int:

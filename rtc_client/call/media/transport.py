@@ -1,4 +1,4 @@
-"""MediaLeg: what the engine asks of the way a call's sound goes. The ways are `webrtc.py` and `websocket.py`."""
+"""MediaTransport: what the engine asks of the way a call's sound goes. The ways are `webrtc.py` and `websocket.py`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rtc_client.protocol.call_state import Input
 
 Stage: TypeAlias = Callable[[int], None]
 """What the clockwork calls every 20 ms, with the number of periods since the call connected."""
-Tend: TypeAlias = Callable[[float], float]
+CheckLimits: TypeAlias = Callable[[float], float]
 """Looks after the call at `now_s`; returns when to be called again, both monotonic seconds."""
 
 
-class MediaLeg(Protocol):
+class MediaTransport(Protocol):
     """One way for the sound of a call. The engine owns its life; which failure ends the call is decided there."""
 
     @property

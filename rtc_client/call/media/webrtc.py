@@ -12,17 +12,17 @@ from typing import Any, Final
 from rtc_client.audio.codecs.opus import libopus_version
 from rtc_client.audio.frames import FRAME_S
 from rtc_client.call.events.router import Router
-from rtc_client.call.media.audio import Voices
-from rtc_client.call.media.transport import Stage, Tend
+from rtc_client.call.media.audio import CallAudio
+from rtc_client.call.media.transport import CheckLimits, Stage
 from rtc_client.call.media.webrtc_setup import Legs, dial
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, MediaPath
 from rtc_client.errors import OpusUnavailable
-from rtc_client.peer.callbacks import PeerListener
+from rtc_client.peer.callbacks import PeerCallbacks
 from rtc_client.peer.counters import PeerCounters
 from rtc_client.peer.peer import Peer
 from rtc_client.protocol.call_state import Input
-from rtc_client.protocol.call_timeline import Fact, Timeline
+from rtc_client.protocol.call_timeline import CallTimeline, Milestone
 from rtc_client.sideband.client import Sideband
 from rtc_client.sideband.outbox import Outbox
 
@@ -34,7 +34,7 @@ _LATE_TICKS: Final = 6
 """A tick may be 100 ms late, and the first one is up to 20 ms after the call connected."""
 
 
-class WebRtcLeg:
+class WebRtcTransport:
     """The media leg of a WebRTC call, and the legs it makes while it dials."""
 
     first_input: Final = Input.DIALED
@@ -43,19 +43,19 @@ class WebRtcLeg:
         self,
         config: CallConfig,
         legs: Legs,
-        voices: Voices,
+        voices: CallAudio,
         router: Router,
         outbox: Outbox,
         *,
         start_sideband: Callable[[Sideband], object],
         moved: Callable[[Input], None],
-        tend: Tend,
-        timeline: Timeline,
+        check_limits: CheckLimits,
+        timeline: CallTimeline,
         clock: Clock,
         rng: random.Random,
     ) -> None:
         self._config, self._legs, self._voices, self._router, self._outbox = config, legs, voices, router, outbox
-        self._start_sideband, self._moved, self._tend = start_sideband, moved, tend
+        self._start_sideband, self._moved, self._check_limits = start_sideband, moved, check_limits
         self._timeline, self._clock, self._rng = timeline, clock, rng
         self._counters = PeerCounters()
         self._now_s = self._connected_s = self._said_s = self._tend_at_s = 0.0
@@ -66,9 +66,9 @@ class WebRtcLeg:
             self._legs,
             self._config,
             self._config.session_id or str(uuid.uuid4()),
-            peer_listener=PeerListener(
-                ice_completed=lambda: self._mark(Fact.ICE_COMPLETED),
-                first_rtp=lambda: self._mark(Fact.FIRST_RTP),
+            peer_listener=PeerCallbacks(
+                ice_completed=lambda: self._mark(Milestone.ICE_COMPLETED),
+                first_rtp=lambda: self._mark(Milestone.FIRST_RTP),
                 next_packet=caller.next_packet,
                 packet=agent.push,
                 stream_ended=agent.end_stream,
@@ -149,7 +149,7 @@ class WebRtcLeg:
     def _receive(self, peer: Peer, index: int) -> None:
         self._now_s = now_s = self._clock.now_s()
         if now_s >= self._tend_at_s:
-            self._tend_at_s = self._tend(now_s)
+            self._tend_at_s = self._check_limits(now_s)
         peer.receive(now_s)
 
     def _say(self, peer: Peer, index: int) -> None:
@@ -166,7 +166,7 @@ class WebRtcLeg:
     def _play(self, index: int) -> None:
         self._voices.tick(index, self._now_s)
 
-    def _mark(self, fact: Fact) -> None:
+    def _mark(self, fact: Milestone) -> None:
         self._timeline.mark(fact, self._clock.now_s())
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, MediaPath
 from rtc_client.errors import SignalingError
-from rtc_client.peer.callbacks import PeerListener
+from rtc_client.peer.callbacks import PeerCallbacks
 from rtc_client.peer.peer import Peer
 from rtc_client.protocol.call_state import Input
-from rtc_client.protocol.call_timeline import Fact, Timeline
+from rtc_client.protocol.call_timeline import CallTimeline, Milestone
 from rtc_client.protocol.wire.codec import dump_command
 from rtc_client.protocol.wire.commands import UpdateSession
 from rtc_client.sideband.client import Sideband, SidebandListener
@@ -40,13 +40,13 @@ async def dial(
     config: CallConfig,
     session_id: str,
     *,
-    peer_listener: PeerListener,
+    peer_listener: PeerCallbacks,
     media_path: MediaPath,
     sideband_listener: SidebandListener,
     outbox: Outbox,
     start_sideband: Callable[[Sideband], object],
     moved: Callable[[Input], None],
-    timeline: Timeline,
+    timeline: CallTimeline,
     clock: Clock,
     rng: random.Random,
 ) -> None:
@@ -61,7 +61,7 @@ async def dial(
     """
     legs.peer = Peer(config, peer_listener, media_path=media_path, clock=clock, rng=rng)
     offer = legs.offer_sdp = await legs.peer.create_offer()
-    timeline.mark(Fact.GATHERED, clock.now_s())
+    timeline.mark(Milestone.GATHERED, clock.now_s())
     moved(Input.OFFER_READY)
 
     keys = config.key_ring()
@@ -74,7 +74,7 @@ async def dial(
         # Also of an answer that was refused, or given up half-way: the call that it names may be live, and billed.
         legs.call_id = legs.signaling.call_id
     legs.answer_sdp = answer.sdp
-    timeline.mark(Fact.ANSWERED, clock.now_s())
+    timeline.mark(Milestone.ANSWERED, clock.now_s())
 
     if config.sideband != "off":
         settings = config.session
@@ -83,7 +83,7 @@ async def dial(
             session_id,
             answer.call_id,
             keys=keys,
-            first_frame=lambda: dump_command(UpdateSession(settings=settings)),
+            first_message=lambda: dump_command(UpdateSession(settings=settings)),
             outbox=outbox,
             listener=sideband_listener,
             clock=clock,

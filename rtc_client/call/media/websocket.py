@@ -14,27 +14,27 @@ from typing import Any, Final
 
 from rtc_client.audio.codecs.base64_pcm import DeltaDecoder, DeltaEncoder
 from rtc_client.audio.frames import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE_HZ
-from rtc_client.audio.playout.speech_queue import SaidItem, SaidQueue
+from rtc_client.audio.playout.speech_queue import SpeechItem, SpeechQueue
 from rtc_client.call.events.responses import Responses
 from rtc_client.call.events.router import Router
-from rtc_client.call.media.audio import Voices
+from rtc_client.call.media.audio import CallAudio
 from rtc_client.call.media.streams import AudioChunk, Streams
-from rtc_client.call.media.transport import Stage, Tend
+from rtc_client.call.media.transport import CheckLimits, Stage
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig
 from rtc_client.errors import SidebandClosed
 from rtc_client.peer.counters import PeerCounters
 from rtc_client.protocol.call_state import Input
-from rtc_client.protocol.call_timeline import Fact, Timeline
+from rtc_client.protocol.call_timeline import CallTimeline, Milestone
 from rtc_client.protocol.delegation import background_agent as background
-from rtc_client.protocol.turns.response_queue import ResponseSequence
+from rtc_client.protocol.turns.response_queue import ResponseQueue
 from rtc_client.protocol.wire import events as ev
 from rtc_client.protocol.wire import fast_frames as direct
 from rtc_client.protocol.wire.codec import dump_command
 from rtc_client.protocol.wire.commands import Command, TruncateItem, UpdateSession
 from rtc_client.protocol.wire.session import JsonObject
-from rtc_client.sideband.outbox import AudioLane, Outbox
-from rtc_client.sideband.session_socket import DirectSocket
+from rtc_client.sideband.outbox import AudioQueue, Outbox
+from rtc_client.sideband.session_socket import SessionSocket
 
 FRAMES_A_MESSAGE: Final = 2
 """40 ms: half the messages of 20 ms, and no more delay than a packet of Opus often has."""
@@ -48,7 +48,7 @@ _NOWHERE: Final = ev.ResponseAudioDelta(type="", audio_base64="")
 """Where sound belongs of which realtime v1 tells nothing but itself."""
 
 
-class DirectLeg:
+class WebSocketTransport:
     """The media leg of a call over a websocket, which is its event leg as well: the router hears every event first."""
 
     first_input: Final = Input.SOCKET_DIALED
@@ -56,36 +56,36 @@ class DirectLeg:
     def __init__(
         self,
         config: CallConfig,
-        voices: Voices,
+        voices: CallAudio,
         router: Router,
         outbox: Outbox,
         *,
         responses: Responses,
         streams: Streams,
         tools: Callable[[], Sequence[JsonObject]],
-        tend: Tend,
-        timeline: Timeline,
+        check_limits: CheckLimits,
+        timeline: CallTimeline,
         clock: Clock,
     ) -> None:
         self._config, self._voices, self._router, self._outbox = config, voices, router, outbox
-        self._tend, self._timeline, self._clock = tend, timeline, clock
+        self._check_limits, self._timeline, self._clock = check_limits, timeline, clock
         self._is_v2 = config.version == "v2"
-        self._lane = AudioLane()
+        self._lane = AudioQueue()
         self._encoder, self._decoder = DeltaEncoder(FRAMES_A_MESSAGE), DeltaDecoder()
-        self._said = SaidQueue()
-        self._playing: SaidItem | None = None
+        self._said = SpeechQueue()
+        self._playing: SpeechItem | None = None
         self._responses, self._streams = responses, streams
-        self._sequence = ResponseSequence()
+        self._sequence = ResponseQueue()
         self._sounding_id: str | None = None
         self._cut: deque[str] = deque(maxlen=MAX_CUT)
         self._is_taken_over = False
         self._counters = PeerCounters()
         self._now_s = self._tend_at_s = 0.0
         self._tools = tools
-        self._socket = DirectSocket(
+        self._socket = SessionSocket(
             config,
             config.session_id or str(uuid.uuid4()),
-            first_frame=self._first_frame,
+            first_message=self._first_message,
             outbox=outbox,
             gate=self._gate,
             audio=self._lane,
@@ -177,7 +177,7 @@ class DirectLeg:
     def _say(self, index: int) -> None:
         self._now_s = now_s = self._clock.now_s()
         if now_s >= self._tend_at_s:
-            self._tend_at_s = self._tend(now_s)
+            self._tend_at_s = self._check_limits(now_s)
         audio = self._encoder.push(self._voices.caller.next_frame(index * FRAME_SAMPLES))
         if audio is not None and not self._is_taken_over:
             self._lane.put(direct.append_audio(audio))
@@ -191,7 +191,7 @@ class DirectLeg:
             self._playing = self._note_playing(self._said.playing, index * PTIME_MS)
         self._voices.agent.play(index, self._now_s, frame)
 
-    def _note_playing(self, item: SaidItem | None, position_ms: int) -> SaidItem | None:
+    def _note_playing(self, item: SpeechItem | None, position_ms: int) -> SpeechItem | None:
         if self._playing is not None:
             self._router.scribe.played(self._playing.item_id, end_ms=position_ms)
         if item is not None:
@@ -212,8 +212,8 @@ class DirectLeg:
             self._counters.packets_sent += 1
             self._counters.bytes_sent += n_bytes
 
-    def on_frame(self, data: str | bytes) -> None:
-        event = self._router.on_frame(data)
+    def on_message(self, data: str | bytes) -> None:
+        event = self._router.on_message(data)
         if event.type.startswith(_WORK):
             self._voices.agent.at_work()
         match event:
@@ -236,7 +236,7 @@ class DirectLeg:
     def _hear(self, audio: str, sample_rate_hz: int, channels: int, event: ev.ResponseAudioDelta = _NOWHERE) -> None:
         """Take sound of the agent; what is none is an event all the same, and counted."""
         samples = self._decoder.decode(audio, sample_rate_hz, channels)
-        self._timeline.mark(Fact.FIRST_RTP, self._clock.now_s())
+        self._timeline.mark(Milestone.FIRST_RTP, self._clock.now_s())
         self._counters.packets_received += 1
         self._counters.bytes_received += 2 * len(samples)
         if self._voices.agent.hush.is_on:
@@ -258,7 +258,7 @@ class DirectLeg:
                 )
             )
 
-    def _first_frame(self) -> str:
+    def _first_message(self) -> str:
         return dump_command(UpdateSession(settings=replace(self._config.session, tools=tuple(self._tools()))))
 
     def _react(self, command: Command) -> None:

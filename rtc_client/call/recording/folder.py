@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, TextIO, TypeAlias
 
-from rtc_client.audio.files.stereo_recording import FORMATS, CallAudioFile, RecordingFormat
+from rtc_client.audio.files.stereo_recording import FORMATS, RecordingFormat, StereoRecording
 from rtc_client.audio.files.wav import reason
 from rtc_client.audio.frames import Samples
 from rtc_client.call.result import CallResult
@@ -48,7 +48,7 @@ class RecordingFolder:
                 for other in FORMATS:
                     (folder / f"call.{other}").unlink(missing_ok=True)
                 self._events: TextIO = stack.enter_context((folder / "events.jsonl").open("w", encoding="utf-8"))
-                self._audio = CallAudioFile(audio, format)
+                self._audio = StereoRecording(audio, format)
                 stack.callback(self._audio.close, 0)
                 self._look(result)
                 self._reserve = stack.enter_context(_reserved(folder))

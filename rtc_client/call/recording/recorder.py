@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from rtc_client.audio.files.background_writer import SavedFile
+from rtc_client.audio.files.background_writer import BackgroundWriter
 from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, HeldBack, Origin, Shift
 from rtc_client.audio.files.stereo_recording import FORMATS, RecordingFormat
 from rtc_client.audio.frames import SAMPLE_RATE_HZ, SILENCE, PcmFrame, Samples
@@ -20,7 +20,7 @@ from rtc_client.audio.sinks.base import PacketSink, Sink
 from rtc_client.audio.sinks.basic import NullSink, players
 from rtc_client.audio.sources.base import TimedSource
 from rtc_client.call.events.local_events import RecordingEnded
-from rtc_client.call.events.router import WireFrame, WireLog
+from rtc_client.call.events.router import WireLog, WireMessage
 from rtc_client.call.recording.folder import Item, RecordingFolder, words_of
 from rtc_client.call.result import CallResult, RecordingReport
 from rtc_client.clock import Clock
@@ -36,7 +36,7 @@ LOOKS_A_CALL: Final = 100
 """Then after a hundredth of the call so far."""
 
 
-class CallRecorder(SavedFile[RecordingFolder, Item]):
+class CallRecorder(BackgroundWriter[RecordingFolder, Item]):
     """Records one call into a folder: `connect(..., recorder=CallRecorder("DIR"))`.
 
     `call.ogg` (`.wav`, `.flac` by `format`) has two channels on one clock, the caller left, the agent right, 24 kHz:
@@ -106,7 +106,7 @@ class CallRecorder(SavedFile[RecordingFolder, Item]):
     def beside(self, wire_log: WireLog | None) -> WireLog:
         """Return what writes to `wire_log`, and to this recorder."""
 
-        def log(frame: WireFrame) -> None:
+        def log(frame: WireMessage) -> None:
             event = without_sound(frame.event)
             self._keep_line(dump_json({"at_s": frame.at_s, "direction": frame.direction, "event": event}) + "\n")
             if wire_log is not None:

@@ -26,7 +26,7 @@ from rtc_client.errors import CallClosed, ConfigError, InvalidArguments, RtcClie
 from rtc_client.protocol.delegation.background_agent import answered
 from rtc_client.protocol.delegation.tool_schema import dump_result
 from rtc_client.protocol.redact import one_line
-from rtc_client.protocol.turns.tool_follow_up import CallingResponses
+from rtc_client.protocol.turns.tool_follow_up import ToolFollowUp
 from rtc_client.protocol.wire import events as ev
 from rtc_client.protocol.wire.codec import dump_command, dump_json, load_json
 from rtc_client.protocol.wire.command_rules import check_tool
@@ -90,7 +90,7 @@ class _Run:
         )
 
 
-class Tools:
+class ToolCalls:
     """Listens to the events of a call and runs its tools.
 
     Args:
@@ -127,7 +127,7 @@ class Tools:
         self._records: deque[_Run] = deque(maxlen=MAX_RECORDS)
         self._known: dict[str, str] = {}
         """Names of the function calls that were announced, by their ids."""
-        self._calling = CallingResponses()
+        self._calling = ToolFollowUp()
         self._taken: dict[str, None] = {}
         """Ids of the function calls that are not to be run, or not again."""
         self._n_of_handler = 0

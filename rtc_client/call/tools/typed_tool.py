@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rtc_client.errors import ConfigError
 from rtc_client.protocol.delegation.background_agent import BACKGROUND_AGENT, REMAIN_SILENT
-from rtc_client.protocol.delegation.tool_schema import Signature, read_signature
+from rtc_client.protocol.delegation.tool_schema import ToolSchema, read_signature
 from rtc_client.protocol.wire.tools import FunctionTool
 
 DEFAULT_LIMIT_S: Final = 30.0
@@ -48,7 +48,7 @@ class TypedTool:
             raise ConfigError(f"a tool is a function, not of the type {type(function).__name__}")
         if not 0 < limit_s < 86_400:
             raise ConfigError("the time limit of a tool must be more than 0 seconds and less than a day")
-        self._signature: Signature = read_signature(function, name=name, description=description)
+        self._signature: ToolSchema = read_signature(function, name=name, description=description)
         if self.name in (BACKGROUND_AGENT, REMAIN_SILENT):
             raise ConfigError(f"every session has a tool {self.name} of its own: pass another name")
         self.function = function

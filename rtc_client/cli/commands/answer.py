@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from rtc_client.cli.commands.parsing import frequency_hz, set_up_logging
-from rtc_client.cli.console.stdio import complain, say
+from rtc_client.cli.console.stdio import print_error, print_line
 from rtc_client.cli.demo_speech import AGENT_SPEECH, AGENT_TEXT
 from rtc_client.cli.exit_status import INTERNAL_ERROR, SCENARIO_NOT_MET, USAGE
 from rtc_client.cli.signals import on_signals
@@ -57,9 +57,9 @@ def run_answer(options: AnswerOptions, *, verbose: bool) -> int:
     try:
         return asyncio.run(_serve(_answerer(options)))
     except ConfigError as error:
-        complain("\n".join(f"rtc-client: {line}" for line in str(error).splitlines()))
+        print_error("\n".join(f"rtc-client: {line}" for line in str(error).splitlines()))
     except OSError as error:
-        complain(f"rtc-client: cannot listen at {options.host} port {options.port}: {error.strerror}")
+        print_error(f"rtc-client: cannot listen at {options.host} port {options.port}: {error.strerror}")
     return USAGE
 
 
@@ -91,8 +91,8 @@ async def _serve(answerer: FakeAnswerer) -> int:
                 "page_url": answerer.page_url,
                 "port": answerer.port,
             }
-            if say(json.dumps(ready), 0) != 0:
-                complain("rtc-client: nobody can be told where the answerer is")
+            if print_line(json.dumps(ready), 0) != 0:
+                print_error("rtc-client: nobody can be told where the answerer is")
                 return INTERNAL_ERROR
             shutdown = asyncio.create_task(answerer.shutdown_asked.wait(), name="answer-shutdown")
             shutdown.add_done_callback(lambda _: stopped.set())
@@ -108,7 +108,7 @@ def _verdict(answerer: FakeAnswerer) -> int:
     try:
         answerer.check()
     except ScenarioFailed as failure:
-        complain(str(failure))
+        print_error(str(failure))
         return SCENARIO_NOT_MET
     return 0
 

@@ -21,7 +21,7 @@ from rtc_client.audio.sources.mixer import SequenceSource
 from rtc_client.call.call import Call
 from rtc_client.call.cassette_recorder import CassetteRecorder
 from rtc_client.call.connect import connect
-from rtc_client.call.events.router import WireFrame, WireLog
+from rtc_client.call.events.router import WireLog, WireMessage
 from rtc_client.call.recording.recorder import CallRecorder
 from rtc_client.call.result import CallResult
 from rtc_client.cassette.cassette import check_replaceable
@@ -29,7 +29,7 @@ from rtc_client.cli.commands.device_names import means_device, microphone_named,
 from rtc_client.cli.commands.parsing import frequency_hz, header_pair, set_up_logging, split_pair, text_or_file
 from rtc_client.cli.console.controls import ControlOptions, Controls
 from rtc_client.cli.console.live_view import watching
-from rtc_client.cli.console.stdio import complain, hush_libraries, say
+from rtc_client.cli.console.stdio import hush_libraries, print_error, print_line
 from rtc_client.cli.console.terminal import is_terminal
 from rtc_client.cli.exit_status import INTERNAL_ERROR, error_line, exit_status, failure, print_json
 from rtc_client.cli.signals import on_signals
@@ -121,16 +121,16 @@ def run_call(options: CallOptions, *, verbose: bool) -> int:
                 cassette=recorder,
                 recorder=keeper,
             )
-            result, signalled = asyncio.run(hold(call, options.say, quiet=options.quiet, keys=keys))
+            result, signalled = asyncio.run(run_until_end(call, options.say, quiet=options.quiet, keys=keys))
             is_written = write_transcript(result.transcript)
     except ConfigError as error:
         result, signalled, is_written = failure(error), None, True
-    status = tell(result, signalled, json=options.json, quiet=options.quiet)
+    status = print_result(result, signalled, json=options.json, quiet=options.quiet)
     return status if is_written else status or INTERNAL_ERROR
 
 
-async def hold(
-    call: Call, say: Iterable[str], *, quiet: bool, keys: ControlOptions | None = None
+async def run_until_end(
+    call: Call, texts: Iterable[str], *, quiet: bool, keys: ControlOptions | None = None
 ) -> tuple[CallResult, int | None]:
     """Run `call` from dialling to its end; return its result, and the exit status of the signal that ended it."""
     controls = Controls(call, keys or ControlOptions())
@@ -143,7 +143,7 @@ async def hold(
         async with aclosing(controls), watching(call, controls, quiet=quiet):
             try:
                 async with call:
-                    for text in say:
+                    for text in texts:
                         await call.say(text)
                     controls.say_file()
                     await call.wait_ended()
@@ -155,18 +155,18 @@ async def hold(
     return call.result, signalled.status
 
 
-def tell(result: CallResult, signalled: int | None, *, json: bool, quiet: bool) -> int:
+def print_result(result: CallResult, signalled: int | None, *, json: bool, quiet: bool) -> int:
     """Print what the options ask for and return the exit status."""
     status = exit_status(result, signalled=signalled)
     if (line := error_line(result)) is not None and signalled is None:
-        complain(line)
+        print_error(line)
     recording = result.recording
     if recording is not None and recording.failure is not None and (json or quiet):
-        complain(f"rtc-client: {recording.as_text()}")
+        print_error(f"rtc-client: {recording.as_text()}")
     if json:
         return print_json(result, status)
     if not quiet and result.duration_s is not None:
-        return say(result.as_text(), status)
+        return print_line(result.as_text(), status)
     return status
 
 
@@ -283,7 +283,7 @@ def events_file(path: Path | None) -> Iterator[WireLog | None]:
     except OSError as error:
         raise ConfigError(f"the events file {path} cannot be written: {error.strerror}") from None
 
-    def write(frame: WireFrame) -> None:
+    def write(frame: WireMessage) -> None:
         line = {"at_s": frame.at_s, "direction": frame.direction, "event": frame.event}
         try:
             file.write(dump_json(line) + "\n")
@@ -322,7 +322,7 @@ def transcript_file(path: Path | None) -> Iterator[Callable[[Transcript], bool]]
             file.write(export(transcript))
             file.flush()
         except OSError as error:
-            complain(f"rtc-client: the transcript {path} cannot be written: {error.strerror}")
+            print_error(f"rtc-client: the transcript {path} cannot be written: {error.strerror}")
             return False
         return True
 

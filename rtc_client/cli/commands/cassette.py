@@ -8,7 +8,7 @@ from typing import Final
 
 from rtc_client.cassette.comparison import Difference, differences
 from rtc_client.cassette.reference_client import read
-from rtc_client.cli.console.stdio import complain, say
+from rtc_client.cli.console.stdio import print_error, print_line
 from rtc_client.cli.exit_status import USAGE
 from rtc_client.errors import ConfigError
 
@@ -20,14 +20,14 @@ def run_diff(a: Path, b: Path, *, sequence: bool, json: bool) -> int:
     try:
         found = differences(read(a), read(b), sequence=sequence)
     except ConfigError as error:
-        complain(f"rtc-client: {error}")
+        print_error(f"rtc-client: {error}")
         return USAGE
     status = DIFFERENT if found else 0
     if json:
         told = {"differ": bool(found), "differences": [_as_json(one) for one in found]}
-        return say(json_format.dumps(told, ensure_ascii=False), status)
+        return print_line(json_format.dumps(told, ensure_ascii=False), status)
     lines = [str(one) for one in found] or [f"no difference in structure between A ({a}) and B ({b})"]
-    return say("\n".join(lines), status)
+    return print_line("\n".join(lines), status)
 
 
 def run_convert(recording: Path, folder: Path) -> int:
@@ -35,7 +35,7 @@ def run_convert(recording: Path, folder: Path) -> int:
     try:
         read(recording).save(folder)
     except ConfigError as error:
-        complain(f"rtc-client: {error}")
+        print_error(f"rtc-client: {error}")
         return USAGE
     return 0
 

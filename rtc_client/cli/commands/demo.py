@@ -12,9 +12,9 @@ from rtc_client.audio.sources.basic import FileSource
 from rtc_client.call.connect import connect
 from rtc_client.call.recording.recorder import CallRecorder
 from rtc_client.call.result import CallResult
-from rtc_client.cli.commands.call import hold, tell
+from rtc_client.cli.commands.call import print_result, run_until_end
 from rtc_client.cli.commands.parsing import set_up_logging
-from rtc_client.cli.console.stdio import complain
+from rtc_client.cli.console.stdio import print_error
 from rtc_client.cli.demo_speech import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH, CALLER_TEXT
 from rtc_client.cli.exit_status import as_json, exit_status, failure
 from rtc_client.config import CallConfig
@@ -44,12 +44,12 @@ def run_demo(folder: Path, *, json: bool, quiet: bool, verbose: bool) -> int:
             raise ConfigError(f"the folder {folder} cannot be made: {error.strerror}") from None
         result, signalled = asyncio.run(_demo_call(folder, quiet=quiet))
     except ConfigError as error:
-        return tell(failure(error), None, json=json, quiet=quiet)
+        return print_result(failure(error), None, json=json, quiet=quiet)
     report = as_json(result, exit_status(result, signalled=signalled))
     (folder / "call.json").write_text(report + "\n", encoding="utf-8")
-    status = tell(result, signalled, json=json, quiet=quiet)
+    status = print_result(result, signalled, json=json, quiet=quiet)
     if not quiet:
-        complain(f"written   {folder}/call.ogg, call.vtt, caller.wav, agent.wav, call.json, events.jsonl")
+        print_error(f"written   {folder}/call.ogg, call.vtt, caller.wav, agent.wav, call.json, events.jsonl")
     return status
 
 
@@ -78,4 +78,4 @@ async def _demo_call(folder: Path, *, quiet: bool) -> tuple[CallResult, int | No
             metered=True,
             handoff=_look_up,
         )
-        return await hold(call, (), quiet=quiet)
+        return await run_until_end(call, (), quiet=quiet)

@@ -88,11 +88,11 @@ def run_devices(options: DevicesOptions, *, verbose: bool) -> int:
             asyncio.run(_meter([row for row in rows if row.direction == "input" and row.rates_hz], options))
     except ConfigError as failure:
         error, status = failure, status_of(failure)
-        streams.complain(f"rtc-client: {failure}")
+        streams.print_error(f"rtc-client: {failure}")
     if options.json:
         told = None if error is None else {"type": type(error).__name__, "message": str(error)}
         found = {"exit_status": status, "devices": [row.as_dict() for row in rows], "error": told}
-        return streams.say(json.dumps(found), status)
+        return streams.print_line(json.dumps(found), status)
     return status
 
 
@@ -106,7 +106,9 @@ async def _found() -> tuple[AudioDevice, ...]:
 
 def _print_table(rows: Sequence[_Row]) -> None:
     if not rows:
-        streams.say("no sound device; where there is a sound server, ALSA needs libasound2-plugins to reach it", 0)
+        streams.print_line(
+            "no sound device; where there is a sound server, ALSA needs libasound2-plugins to reach it", 0
+        )
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("", "name", "direction", "channels", "Hz", "", "opens at kHz"):
@@ -156,7 +158,7 @@ async def _show(rows: Sequence[_Row], options: DevicesOptions, is_over: asyncio.
                 with Live(console=console, refresh_per_second=10, transient=True) as live:
                     await _repeat(lambda: live.update(_bars(rows), refresh=True), _REFRESH_S, is_over)
             else:
-                await _repeat(lambda: streams.complain(_line(rows)), _LINE_S, is_over)
+                await _repeat(lambda: streams.print_error(_line(rows)), _LINE_S, is_over)
     except TimeoutError:
         pass
 

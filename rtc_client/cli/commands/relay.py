@@ -16,12 +16,12 @@ from rich.live import Live
 from rich.table import Table
 
 from rtc_client.cli.commands.parsing import set_up_logging
-from rtc_client.cli.console.stdio import complain, say
+from rtc_client.cli.console.stdio import print_error, print_line
 from rtc_client.cli.exit_status import INTERNAL_ERROR, USAGE
 from rtc_client.cli.signals import on_signals
 from rtc_client.errors import ConfigError
 from rtc_client.testing.network.http_proxy import RelayProxy, is_loopback
-from rtc_client.testing.network.udp_relay import Impairment, LaneCounters, Network
+from rtc_client.testing.network.udp_relay import Impairment, LinkCounters, Network
 
 _REFRESH_S: Final = 0.5
 _ROWS: Final = 12
@@ -58,9 +58,9 @@ def run_relay(options: RelayOptions, *, verbose: bool) -> int:
     try:
         return asyncio.run(_serve(options, network_of(options)))
     except ConfigError as error:
-        complain(f"rtc-client: {error}")
+        print_error(f"rtc-client: {error}")
     except OSError as error:
-        complain(f"rtc-client: cannot listen at {options.host} port {options.port}: {error.strerror}")
+        print_error(f"rtc-client: cannot listen at {options.host} port {options.port}: {error.strerror}")
     return USAGE
 
 
@@ -131,8 +131,8 @@ async def _serve(options: RelayOptions, network: Network) -> int:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(proxy)
             ready = {"base_url": proxy.base_url, "to": options.to, "port": proxy.port, "seed": options.seed}
-            if say(json.dumps(ready), 0) != 0:
-                complain("rtc-client: nobody can be told where the relay is")
+            if print_line(json.dumps(ready), 0) != 0:
+                print_error("rtc-client: nobody can be told where the relay is")
                 return INTERNAL_ERROR
             tasks: set[asyncio.Task[object]] = {asyncio.create_task(proxy.shutdown_asked.wait(), name="relay-shutdown")}
             if options.figures_s is not None:
@@ -154,7 +154,7 @@ async def _serve(options: RelayOptions, network: Network) -> int:
 
 async def _print_figures(proxy: RelayProxy, every_s: float) -> None:
     """Print a line each time, until nobody reads them any more."""
-    while say(json.dumps(proxy.report()), 0) == 0:  # noqa: ASYNC110 - time passing is all there is to wait for
+    while print_line(json.dumps(proxy.report()), 0) == 0:  # noqa: ASYNC110 - time passing is all there is to wait for
         await asyncio.sleep(every_s)
 
 
@@ -175,7 +175,7 @@ def _picture(proxy: RelayProxy) -> Table:
     return table
 
 
-def _cells(counters: LaneCounters) -> tuple[str, ...]:
+def _cells(counters: LinkCounters) -> tuple[str, ...]:
     share = counters.rtp_lost / max(1, counters.rtp_packets)
     return (
         str(counters.rtp_packets),

@@ -61,11 +61,11 @@ def _run(
         told |= asyncio.run(_ask(ask, options))
     except RtcClientError as failure:
         error = failure
-        streams.complain(f"rtc-client: {failure}")
+        streams.print_error(f"rtc-client: {failure}")
     status = status_of(error)
     if options.json:
-        return streams.say(json.dumps(told | {"exit_status": status, "error": _error_json(error)}), status)
-    return streams.say(line(told), status) if error is None else status
+        return streams.print_line(json.dumps(told | {"exit_status": status, "error": _error_json(error)}), status)
+    return streams.print_line(line(told), status) if error is None else status
 
 
 async def _ask(ask: Callable[[RealtimeApi], Awaitable[dict[str, object]]], options: RestOptions) -> dict[str, object]:

@@ -18,10 +18,10 @@ from rtc_client.audio.sources.basic import FileSource
 from rtc_client.call.call import Call
 from rtc_client.call.connect import connect
 from rtc_client.call.result import CallResult
-from rtc_client.cli.commands.call import events_file, hold
+from rtc_client.cli.commands.call import events_file, run_until_end
 from rtc_client.cli.commands.device_names import means_device, microphone_named
 from rtc_client.cli.commands.parsing import header_pair, set_up_logging, split_pair
-from rtc_client.cli.console.stdio import complain, hush_libraries, say
+from rtc_client.cli.console.stdio import hush_libraries, print_error, print_line
 from rtc_client.cli.exit_status import error_line, exit_status, failure, print_json
 from rtc_client.config import CallConfig
 from rtc_client.errors import ConfigError, RtcClientError
@@ -60,7 +60,7 @@ def run_transcribe(options: TranscribeOptions, *, verbose: bool) -> int:
         result, signalled = failure(error), None
     status = exit_status(result, signalled=signalled)
     if (line := error_line(result)) is not None and signalled is None:
-        complain(line)
+        print_error(line)
     return print_json(result, status) if options.json else status or unread
 
 
@@ -120,7 +120,7 @@ class _Page:
         if self._live is not None:
             self._live.console.print(Text(text))
         else:
-            self.status = say(text, self.status)
+            self.status = print_line(text, self.status)
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def _page(*, is_silent: bool) -> Iterator[_Page]:
 async def _write_down(call: Call, page: _Page) -> tuple[CallResult, int | None]:
     following = asyncio.create_task(_follow(call, page), name="transcribe-follow")
     try:
-        return await hold(call, (), quiet=True)
+        return await run_until_end(call, (), quiet=True)
     finally:
         following.cancel()
         await asyncio.wait([following])

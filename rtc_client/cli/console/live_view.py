@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtc_client.audio.devices.reports import DeviceGlitched, DeviceLost, DeviceRestored
-from rtc_client.audio.echo.warning import EchoHeard
+from rtc_client.audio.echo.warning import EchoDetected
 from rtc_client.audio.pcm import LevelMeter, is_voiced
 from rtc_client.call.call import Call
 from rtc_client.call.events.local_events import (
@@ -33,7 +33,7 @@ from rtc_client.call.events.local_events import (
 )
 from rtc_client.call.media.stats import CallStats
 from rtc_client.cli.console.controls import Controls
-from rtc_client.cli.console.stdio import complain
+from rtc_client.cli.console.stdio import print_error
 from rtc_client.cli.console.terminal import keys_to
 from rtc_client.errors import RtcClientError
 from rtc_client.protocol.call_state import CallState
@@ -47,7 +47,7 @@ _LINE_CHARS: Final = 200
 _BAR_FLOOR_DBFS: Final = -60.0
 _COLOURS: Final = {"caller": "cyan", "agent": "green"}
 _STATE_COLOURS: Final = {CallState.ACTIVE: "green", CallState.CLOSING: "yellow", CallState.ENDED: "dim"}
-_WARNINGS: Final = (EchoHeard, DeviceLost, DeviceRestored, RecordingEnded)
+_WARNINGS: Final = (EchoDetected, DeviceLost, DeviceRestored, RecordingEnded)
 
 
 @asynccontextmanager
@@ -144,7 +144,7 @@ async def _print_lines(call: Call) -> None:
         async for event in call.events():
             for line in (_line(call, event), *_settled(call.latest_words(16), printed)):
                 if line is not None:
-                    complain(line)
+                    print_error(line)
 
 
 async def _print_warnings(call: Call, console: Console) -> None:
@@ -165,8 +165,8 @@ def _line(call: Call, event: CallEvent) -> str | None:
             return f"sideband lost (close code {code}); joining again"
         case SidebandAbandoned(message=message):
             return f"going on without events: {message}"
-        case BargedIn(by=by, at_hand_s=at_hand_s):
-            return f"the caller spoke ({by}): {at_hand_s:.2f} s of the agent were not heard"
+        case BargedIn(by=by, discarded_s=discarded_s):
+            return f"the caller spoke ({by}): {discarded_s:.2f} s of the agent were not heard"
         case HandoffReceived(request=request, fate=fate):
             return f"handoff {printable(request.handoff_id)}: {fate}"
         case HandoffEnded(handoff_id=handoff_id, outcome=outcome, duration_s=duration_s):
@@ -179,7 +179,7 @@ def _line(call: Call, event: CallEvent) -> str | None:
             return f"the {role} stuttered: {xruns} xruns, {underruns} underruns"
         case RecordingEnded(at_s=at_s, message=message):
             return f"the recording ended after {at_s:.1f} s, {message}; the call goes on"
-        case EchoHeard(cure=cure):
+        case EchoDetected(cure=cure):
             return f"the agent hears itself: {cure}"
         case _:
             return None

@@ -41,7 +41,7 @@ def hush_libraries() -> None:
     os.close(nowhere)
 
 
-def say(text: str, status: int) -> int:
+def print_line(text: str, status: int) -> int:
     """Print on stdout; return `status`, or 1 when nothing else is wrong but that it could not be delivered."""
     try:
         print(text, flush=True)
@@ -50,7 +50,7 @@ def say(text: str, status: int) -> int:
     return status
 
 
-def complain(line: str) -> None:
+def print_error(line: str) -> None:
     """Print a line on stderr; if nobody reads that either, the exit status has to do."""
     try:
         print(line, file=sys.stderr, flush=True)
@@ -59,7 +59,7 @@ def complain(line: str) -> None:
 
 
 def flushed(status: int) -> int:
-    """Deliver what was printed but not sent yet, as `say` does."""
+    """Deliver what was printed but not sent yet, as `print_line` does."""
     if sys.stdout is None:  # it was closed before we were started: nobody wants to read anything
         return status
     try:
@@ -73,7 +73,7 @@ def undelivered(error: OSError, status: int) -> int:
     """Tell, unless the reader is merely gone, that stdout cannot be written; return `status`, or 1 for 0."""
     _give_up(sys.stdout)
     if not isinstance(error, BrokenPipeError):
-        complain(f"rtc-client: stdout cannot be written: {error.strerror}")
+        print_error(f"rtc-client: stdout cannot be written: {error.strerror}")
     return status or 1
 
 

@@ -31,7 +31,7 @@ _MAX_FAULTS: Final = 5
 Function: TypeAlias = Callable[..., object]
 
 
-class Given:
+class InjectedParameter:
     """Base of what a function gets from the call it runs in, and not from the model: by a parameter of such a type."""
 
 
@@ -43,7 +43,7 @@ class _Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class ToolSchema:
     """What a model is told about a function, and how it is called with what the model wrote."""
 
     name: str
@@ -79,7 +79,7 @@ class Signature:
         return arguments
 
 
-def read_signature(function: Function, *, name: str | None = None, description: str | None = None) -> Signature:
+def read_signature(function: Function, *, name: str | None = None, description: str | None = None) -> ToolSchema:
     """Return the signature of a function, whose description and whose parameters' are those of its docstring.
 
     Raises:
@@ -99,14 +99,14 @@ def read_signature(function: Function, *, name: str | None = None, description: 
     spoken: dict[str, tuple[inspect.Parameter, Any]] = {}
     for parameter in _parameters(name, function):
         hint = hints.get(parameter.name, inspect.Parameter.empty)
-        if isinstance(hint, type) and issubclass(hint, Given):
+        if isinstance(hint, type) and issubclass(hint, InjectedParameter):
             given[parameter.name] = hint
         elif hint is inspect.Parameter.empty:
             raise ConfigError(f"the parameter {parameter.name} of the tool {name} has no type: annotate it")
         else:
             spoken[parameter.name] = parameter, hint
     schema, read = _schema(name, spoken, words)
-    return Signature(
+    return ToolSchema(
         name=name,
         description=words.text if description is None else description,
         parameters=schema,

@@ -1,4 +1,4 @@
-"""Scribe: pieces of text, settled texts and news of items become a transcript; no wire name is known here.
+"""TranscriptBuilder: pieces of text, settled texts and news of items become a transcript; no wire name is known here.
 
 Two kinds of entries come about. Those of an item know what they are: pieces and texts find them by the item's id, in
 any order and any number of times, and the chain of items says where they stand. Loose ones (realtime v1) are told apart
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from rtc_client.protocol.transcript.entries_without_id import LooseEntries
-from rtc_client.protocol.transcript.entry_draft import Record, alike
-from rtc_client.protocol.transcript.entry_store import MAX_ID_CHARS, Ledger, recalled
+from rtc_client.protocol.transcript.entries_without_id import EntriesWithoutId
+from rtc_client.protocol.transcript.entry_draft import EntryDraft, alike
+from rtc_client.protocol.transcript.entry_store import MAX_ID_CHARS, EntryStore, recalled
 from rtc_client.protocol.transcript.transcript import Role, Transcript, TranscriptEntry
 
 _MAX_SENT: Final = 64
@@ -29,22 +29,22 @@ class _Response:
     """Whether its sound was thrown away before all of it was heard."""
 
 
-class Scribe:
+class TranscriptBuilder:
     """Writes down one call. Nothing it is told raises, whatever it is.
 
     Times are in milliseconds since the call connected. `item_id` and `response_id` are None where the dialect has none.
     """
 
     def __init__(self) -> None:
-        self._ledger = Ledger()
-        self._loose = LooseEntries(self._ledger)
-        self._sent: list[Record] = []
+        self._ledger = EntryStore()
+        self._loose = EntriesWithoutId(self._ledger)
+        self._sent: list[EntryDraft] = []
         """Texts sent without an id, whose items may still be told of."""
-        self._open_items: dict[Role, Record] = {}
+        self._open_items: dict[Role, EntryDraft] = {}
         """The items to which pieces came last."""
-        self._awaited: deque[Record] = deque()
+        self._awaited: deque[EntryDraft] = deque()
         """The caller's items, by when they were told of, from the first that waits for its words."""
-        self._last_word: Record | None = None
+        self._last_word: EntryDraft | None = None
         """The entry that settled, while nothing else was said since."""
         self._responses: OrderedDict[str, _Response] = OrderedDict()
         self._event_ids: OrderedDict[str, None] = OrderedDict()
@@ -157,7 +157,7 @@ class Scribe:
         self, role: Role, text: str, at_ms: int, *, item_id: str | None = None, previous_item_id: str | None = None
     ) -> None:
         """Add what was sent as text. Told again with its id, by the server, it is the same entry and gets its place."""
-        record: Record | None = None
+        record: EntryDraft | None = None
         if item_id is not None and item_id not in self._ledger.items:
             record = next((r for r in self._sent if r.role == role and r.text == text), None)
             if record is not None and len(item_id) <= MAX_ID_CHARS:
@@ -295,20 +295,20 @@ class Scribe:
 
     # How it is kept.
 
-    def _said(self, role: Role, item_id: str | None, at_ms: int, response_id: str | None = None) -> Record | None:
+    def _said(self, role: Role, item_id: str | None, at_ms: int, response_id: str | None = None) -> EntryDraft | None:
         """Return the record of an item that somebody says; None without an id."""
         record = self._ledger.item(item_id, at_ms, response_id)
         if record is not None:
             record.role = record.role or role
         return record
 
-    def _settle_part(self, record: Record, index: int, text: str, at_ms: int) -> None:
+    def _settle_part(self, record: EntryDraft, index: int, text: str, at_ms: int) -> None:
         part = self._ledger.part(record, index)
         if part is not None:
             self._ledger.fits(-part.n_chars)
             part.settle(text if self._ledger.fits(len(text)) else "", at_ms)
 
-    def _item_of_words(self, role: Role, words: str, name: str | None = None) -> Record | None:
+    def _item_of_words(self, role: Role, words: str, name: str | None = None) -> EntryDraft | None:
         """Return the item that words without an id are of: what was said last, or what waits longest for its words."""
         record = self._open_items.get(role)
         if record is not None and record.is_open and record.parts:
@@ -323,13 +323,13 @@ class Scribe:
         record = self._ledger.items.get(item_id or "")
         return record is not None and part in record.parts and record.parts[part].is_settled
 
-    def _adopt_loose(self, record: Record, index: int, text: str) -> None:
+    def _adopt_loose(self, record: EntryDraft, index: int, text: str) -> None:
         """Make the words that came without an id those of an item, when its own first words are the same."""
         loose = None if record.role is None else self._loose.open(record.role)
         if loose is not None and loose.n_chars and alike(loose.text, text):
             self._move(loose, record, index)
 
-    def _move(self, loose: Record, record: Record, index: int) -> None:
+    def _move(self, loose: EntryDraft, record: EntryDraft, index: int) -> None:
         record.parts = {index: loose.part(0)}
         loose.parts = {}
         self._loose.remove(loose)
@@ -340,12 +340,12 @@ class Scribe:
 
     # How it is shown.
 
-    def _is_cut_with(self, record: Record, response: _Response | None) -> bool:
+    def _is_cut_with(self, record: EntryDraft, response: _Response | None) -> bool:
         if response is None or not response.is_cut:
             return False
         return not record.is_complete or (response.is_cleared and self._ledger.is_first_and_last(record)[1])
 
-    def _sound_of(self, record: Record, response: _Response | None) -> tuple[int | None, int | None]:
+    def _sound_of(self, record: EntryDraft, response: _Response | None) -> tuple[int | None, int | None]:
         """Return where the sound of an entry begins and ends in the recording, as far as that is known."""
         if record.speech is not None:
             return record.speech.audio_start_ms, record.speech.audio_end_ms
@@ -358,7 +358,7 @@ class Scribe:
             end_ms = start_ms + record.heard_ms
         return start_ms, end_ms
 
-    def _entry(self, record: Record, at_ms: int) -> TranscriptEntry | None:
+    def _entry(self, record: EntryDraft, at_ms: int) -> TranscriptEntry | None:
         text = record.text
         is_missed = (record.is_awaited or record.is_failed) and not record.is_settled
         if record.role is None or not (text or is_missed):

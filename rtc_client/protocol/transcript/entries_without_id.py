@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final
 
-from rtc_client.protocol.transcript.entry_draft import Record
-from rtc_client.protocol.transcript.entry_store import Ledger
+from rtc_client.protocol.transcript.entry_draft import EntryDraft
+from rtc_client.protocol.transcript.entry_store import EntryStore
 from rtc_client.protocol.transcript.transcript import Role
 
 _MAX_SOFT: Final = 8
@@ -14,7 +14,7 @@ _MAX_SOFT: Final = 8
 _OTHER: Final[dict[Role, Role]] = {"caller": "agent", "agent": "caller"}
 
 
-class LooseEntries:
+class EntriesWithoutId:
     """Pieces of one voice are joined until the other voice speaks.
 
     A settled text replaces every unsettled piece of its voice, so pieces split by an interjection become one entry
@@ -22,12 +22,12 @@ class LooseEntries:
     an agent's text. Should it come all the same, it replaces what was over only for that reason.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: EntryStore) -> None:
         self._ledger = ledger
-        self._said: dict[Role, list[Record]] = {"caller": [], "agent": []}
+        self._said: dict[Role, list[EntryDraft]] = {"caller": [], "agent": []}
         """Those of each voice, by when they began; the ones that may still grow are the last."""
 
-    def open(self, role: Role) -> Record | None:
+    def open(self, role: Role) -> EntryDraft | None:
         """Return what a voice is saying."""
         said = self._said[role]
         return said[-1] if said and said[-1].is_open else None
@@ -53,7 +53,7 @@ class LooseEntries:
         record.part(0).append(name, piece, at_ms)
         return True
 
-    def settle(self, role: Role, text: str, at_ms: int) -> Record | None:
+    def settle(self, role: Role, text: str, at_ms: int) -> EntryDraft | None:
         """Set the whole text of the turn that is now over; return its entry, None if nothing was said."""
         replaced = self._replaced(role, text)
         first = replaced[0] if replaced else self._begin(role, at_ms) if text else None
@@ -77,22 +77,22 @@ class LooseEntries:
         first.is_over, first.is_soft = True, False
         return first
 
-    def remove(self, record: Record) -> None:
+    def remove(self, record: EntryDraft) -> None:
         """Take an entry away: it is no entry, or one of an item that has an id after all."""
         if record.role is not None:
             self._said[record.role].remove(record)
         self._ledger.drop(record)
 
-    def _begin(self, role: Role, at_ms: int) -> Record | None:
+    def _begin(self, role: Role, at_ms: int) -> EntryDraft | None:
         record = self._ledger.begin_loose(role, at_ms)
         if record is not None:
             insort(self._said[role], record, key=_key)
         return record
 
-    def _replaced(self, role: Role, text: str) -> list[Record]:
+    def _replaced(self, role: Role, text: str) -> list[EntryDraft]:
         """Return what a settled text stands for: all that is unsettled, and what is over softly if it repeats that."""
-        unsettled: list[Record] = []
-        soft: list[Record] = []
+        unsettled: list[EntryDraft] = []
+        soft: list[EntryDraft] = []
         for record in reversed(self._said[role]):
             if not record.is_over:
                 unsettled.append(record)
@@ -110,7 +110,7 @@ class LooseEntries:
             del soft[0]
         return [*soft, *unsettled]
 
-    def _end_other(self, role: Role, settled: Record) -> None:
+    def _end_other(self, role: Role, settled: EntryDraft) -> None:
         for record in reversed(self._said[_OTHER[role]]):
             if _key(record) > _key(settled):
                 continue
@@ -119,7 +119,7 @@ class LooseEntries:
             record.is_over = record.is_soft = True
 
 
-def _key(record: Record) -> tuple[int, int]:
+def _key(record: EntryDraft) -> tuple[int, int]:
     return record.at_ms, record.number
 
 

@@ -1,4 +1,4 @@
-"""Record: what a scribe keeps of one entry while it grows; what becomes of it is decided elsewhere."""
+"""EntryDraft: what a scribe keeps of one entry while it grows; what becomes of it is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Speech:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Record:
+class EntryDraft:
     """One entry, or an item that nobody says: a link of the chain. Times in milliseconds since the call connected."""
 
     number: int
@@ -165,7 +165,7 @@ class Record:
             heard_ms = max(0, heard_ms)
             self.heard_ms = heard_ms if self.heard_ms is None else min(heard_ms, self.heard_ms)
 
-    def take_cut(self, other: Record, n_chars: int) -> None:
+    def take_cut(self, other: EntryDraft, n_chars: int) -> None:
         """Be cut as another record was, whose text becomes this one's from `n_chars` on."""
         self.cut(None if other.heard_ms is None else other.heard_ms + other.at_ms - self.at_ms)
         if self.told_chars is None and other.told_chars is not None:

@@ -1,11 +1,11 @@
-"""Ledger: the records of one transcript, their order, and the bound on them; what they say is for `scribe.py`."""
+"""EntryStore: the records of one transcript, their order, and the bound on them; what they say is for `scribe.py`."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from typing import Final, TypeVar
 
-from rtc_client.protocol.transcript.entry_draft import Part, Record, Speech
+from rtc_client.protocol.transcript.entry_draft import EntryDraft, Part, Speech
 from rtc_client.protocol.transcript.item_order import Link, in_order
 from rtc_client.protocol.transcript.transcript import Role
 
@@ -21,32 +21,32 @@ MAX_ID_CHARS: Final = 256
 T = TypeVar("T")
 
 
-class Ledger:
+class EntryStore:
     """Records by number and by item."""
 
     def __init__(self) -> None:
         self.dropped_chars = 0
         """Characters that exceeded the bound."""
-        self.items: dict[str, Record] = {}
+        self.items: dict[str, EntryDraft] = {}
         self._chars = 0
         self._n_begun = 0
-        self._records: dict[int, Record] = {}
+        self._records: dict[int, EntryDraft] = {}
         self._speech: OrderedDict[str, Speech] = OrderedDict()
         self._unclaimed_speech: Speech | None = None
         """The caller's, for which no words have come yet."""
-        self._order: list[tuple[Record, int]] | None = None
-        self._ends: dict[str, tuple[Record, Record]] = {}
+        self._order: list[tuple[EntryDraft, int]] | None = None
+        self._ends: dict[str, tuple[EntryDraft, EntryDraft]] = {}
 
-    def begin(self, role: Role | None, at_ms: int) -> Record | None:
+    def begin(self, role: Role | None, at_ms: int) -> EntryDraft | None:
         """Return a new record without an id; None when there is no room."""
         if not self.fits(_RECORD_CHARS):
             return None
         self._n_begun += 1
-        record = self._records[self._n_begun] = Record(number=self._n_begun, at_ms=at_ms, role=role)
+        record = self._records[self._n_begun] = EntryDraft(number=self._n_begun, at_ms=at_ms, role=role)
         self._order = None
         return record
 
-    def begin_loose(self, role: Role, at_ms: int) -> Record | None:
+    def begin_loose(self, role: Role, at_ms: int) -> EntryDraft | None:
         """Return a record for words without an id; the caller's began when we were told that its speech did."""
         speech = self._unclaimed_speech if role == "caller" else None
         began_ms = at_ms if speech is None or speech.at_ms is None else min(at_ms, speech.at_ms)
@@ -55,7 +55,7 @@ class Ledger:
             record.speech, self._unclaimed_speech = speech, None
         return record
 
-    def drop(self, record: Record) -> None:
+    def drop(self, record: EntryDraft) -> None:
         """Take a record away, and its text."""
         self.fits(-record.n_chars - _RECORD_CHARS * max(1, len(record.parts)))
         del self._records[record.number]
@@ -69,13 +69,13 @@ class Ledger:
         self._chars += n_chars
         return True
 
-    def part(self, record: Record, index: int) -> Part | None:
+    def part(self, record: EntryDraft, index: int) -> Part | None:
         """Return a content part of a record, a new one if need be; None when there is no room."""
         if index not in record.parts and record.parts and not self.fits(_RECORD_CHARS):
             return None
         return record.part(index)
 
-    def item(self, item_id: str | None, at_ms: int, response_id: str | None = None) -> Record | None:
+    def item(self, item_id: str | None, at_ms: int, response_id: str | None = None) -> EntryDraft | None:
         """Return the record of an item, a new one if need be; None without a usable id, or without room."""
         if not item_id or len(item_id) > MAX_ID_CHARS:
             return None
@@ -91,7 +91,7 @@ class Ledger:
             self._order = None
         return record
 
-    def name(self, record: Record, item_id: str) -> None:
+    def name(self, record: EntryDraft, item_id: str) -> None:
         """Give a record the id of its item."""
         record.item_id = item_id
         self.items[item_id] = record
@@ -99,13 +99,13 @@ class Ledger:
         if (speech := self._speech.get(item_id)) is not None:
             self._heard(record, speech)
 
-    def link(self, record: Record, previous_item_id: str | None) -> None:
+    def link(self, record: EntryDraft, previous_item_id: str | None) -> None:
         """Take note of the item before a record's; the first that is told counts."""
         if previous_item_id and record.previous_item_id is None and len(previous_item_id) <= MAX_ID_CHARS:
             record.previous_item_id = previous_item_id
             self._order = None
 
-    def began(self, record: Record, at_ms: int) -> None:
+    def began(self, record: EntryDraft, at_ms: int) -> None:
         """Take note of a sign of a record; the first counts."""
         if at_ms < record.at_ms:
             record.at_ms = at_ms
@@ -128,7 +128,7 @@ class Ledger:
             if (record := self.items.get(item_id or "")) is not None:
                 record.speech = speech
 
-    def placed(self) -> list[tuple[Record, int]]:
+    def placed(self) -> list[tuple[EntryDraft, int]]:
         """Return the records in order, and when each began at the latest, milliseconds since the call connected."""
         if self._order is None:
             links = (Link(r, r.number, r.at_ms, r.item_id, r.previous_item_id) for r in self._records.values())
@@ -140,7 +140,7 @@ class Ledger:
                     self._ends[record.response_id] = first, record
         return self._order
 
-    def is_first_and_last(self, record: Record) -> tuple[bool, bool]:
+    def is_first_and_last(self, record: EntryDraft) -> tuple[bool, bool]:
         """Return whether an entry is the first of its response, and whether it is the last."""
         first, last = self._ends.get(record.response_id or "", (None, None))
         return record is first, record is last
@@ -148,7 +148,7 @@ class Ledger:
     def _speech_of(self, item_id: str | None) -> Speech:
         return recalled(self._speech, item_id[:MAX_ID_CHARS], Speech()) if item_id else Speech()
 
-    def _heard(self, record: Record, speech: Speech) -> None:
+    def _heard(self, record: EntryDraft, speech: Speech) -> None:
         record.speech = speech
         if speech.at_ms is not None:
             self.began(record, speech.at_ms)

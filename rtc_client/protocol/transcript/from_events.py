@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from rtc_client.protocol.delegation.background_agent import BACKEND_PREFIX, USER_PREFIX
-from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.builder import TranscriptBuilder
 from rtc_client.protocol.transcript.transcript import Role
 from rtc_client.protocol.wire import events as ev
 from rtc_client.protocol.wire.commands import CreateItem
@@ -31,7 +31,7 @@ _BYTES_PER_MS: Final = 48
 """int16, mono, 24 kHz: the format of our sessions (wire-protocol.md section 10)."""
 
 
-def note_event(scribe: Scribe, event: ev.ServerEvent, at_ms: int) -> None:
+def add_event(scribe: TranscriptBuilder, event: ev.ServerEvent, at_ms: int) -> None:
     """Tell `scribe` what the server sent `at_ms` after the call connected. An event that comes twice counts once.
 
     It is known again by its `event_id`. Pieces of text that have none are all new: nothing tells one that was sent
@@ -44,7 +44,7 @@ def note_event(scribe: Scribe, event: ev.ServerEvent, at_ms: int) -> None:
             return
 
 
-def _note_words(scribe: Scribe, event: ev.ServerEvent, at_ms: int) -> bool:
+def _note_words(scribe: TranscriptBuilder, event: ev.ServerEvent, at_ms: int) -> bool:
     match event:
         case ev.CallerTranscriptDelta(delta=piece, item_id=item_id, content_index=part):
             scribe.delta("caller", piece, at_ms, item_id=item_id, part=part or 0, name=event.type)
@@ -66,7 +66,7 @@ def _note_words(scribe: Scribe, event: ev.ServerEvent, at_ms: int) -> bool:
 
 
 def _settle_agent(
-    scribe: Scribe,
+    scribe: TranscriptBuilder,
     event: ev.AgentTranscriptDone | ev.AgentTextDone | ev.ContentPartDone,
     text: str,
     at_ms: int,
@@ -77,7 +77,7 @@ def _settle_agent(
     scribe.settle("agent", text, at_ms, item_id=item_id, response_id=response_id, part=part, is_repeat=is_repeat)
 
 
-def _note_items(scribe: Scribe, event: ev.ServerEvent, at_ms: int) -> bool:
+def _note_items(scribe: TranscriptBuilder, event: ev.ServerEvent, at_ms: int) -> bool:
     match event:
         case ev.ItemAdded() | ev.ItemCreated():
             _note_item(scribe, event.item, at_ms, previous_item_id=event.previous_item_id)
@@ -103,7 +103,7 @@ def _note_items(scribe: Scribe, event: ev.ServerEvent, at_ms: int) -> bool:
     return True
 
 
-def _note_sound(scribe: Scribe, event: ev.ServerEvent, at_ms: int) -> bool:
+def _note_sound(scribe: TranscriptBuilder, event: ev.ServerEvent, at_ms: int) -> bool:
     match event:
         case ev.SpeechStarted(item_id=item_id, audio_start_ms=start_ms):
             scribe.speech_started(item_id, at_ms, audio_start_ms=start_ms)
@@ -123,7 +123,7 @@ def _note_sound(scribe: Scribe, event: ev.ServerEvent, at_ms: int) -> bool:
     return True
 
 
-def note_sent(scribe: Scribe, frame: str, at_ms: int) -> None:
+def note_sent(scribe: TranscriptBuilder, frame: str, at_ms: int) -> None:
     """Tell `scribe` what was sent to the server: a message of the caller's, or in the agent's name, is an entry.
 
     What a developer tells the agent is not: nobody in the conversation said it.
@@ -140,7 +140,7 @@ def note_sent(scribe: Scribe, frame: str, at_ms: int) -> None:
 
 
 def _note_item(
-    scribe: Scribe,
+    scribe: TranscriptBuilder,
     item: Item,
     at_ms: int,
     *,
@@ -169,7 +169,7 @@ def _note_item(
 
 
 def _note_written(
-    scribe: Scribe, role: Role, text: str, at_ms: int, item_id: str | None, previous_item_id: str | None
+    scribe: TranscriptBuilder, role: Role, text: str, at_ms: int, item_id: str | None, previous_item_id: str | None
 ) -> None:
     # On realtime v2 what the background agent says is a message of the user too, and the user's is marked.
     if role == "caller" and text.startswith(BACKEND_PREFIX):

@@ -1,4 +1,4 @@
-"""AskedResponses: which response of the server answers which request of ours, and what it came to. Pure.
+"""ResponseMatcher: which response of the server answers which request of ours, and what it came to. Pure.
 
 A server does not repeat the `event_id` of a `response.create` in what comes of it. It repeats the metadata, so each
 request carries its id there. A server that tells no metadata at all answers in order.
@@ -72,7 +72,7 @@ class _Request:
     response_id: str | None = None
 
 
-class AskedResponses:
+class ResponseMatcher:
     """The requests that somebody waits for, and the response that is under way."""
 
     def __init__(self) -> None:

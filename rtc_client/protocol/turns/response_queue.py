@@ -1,4 +1,4 @@
-"""ResponseSequence: when a `response.create` may leave. The server has one response at a time and refuses another.
+"""ResponseQueue: when a `response.create` may leave. The server has one response at a time and refuses another.
 
 On the direct websocket of realtime v2 alone (wire-protocol.md section 10); on v1 a client creates none.
 """
@@ -21,7 +21,7 @@ class _Request:
     awaited_as: str | None
 
 
-class ResponseSequence:
+class ResponseQueue:
     """Holds requests for a response while one is active.
 
     Of those that nobody waits for one is held, and a newer one takes its place: that is the reference client's rule. A

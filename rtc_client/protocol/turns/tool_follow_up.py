@@ -1,4 +1,4 @@
-"""CallingResponses: when the agent is to be asked to speak of what its calls of tools came to. Pure.
+"""ToolFollowUp: when the agent is to be asked to speak of what its calls of tools came to. Pure.
 
 A response may call several tools; the agent is asked once, behind the last of their results. To ask behind each of them
 would have it speak several times, first of half of the results.
@@ -31,7 +31,7 @@ class _Calls:
     """Whether one of the results is to be spoken of."""
 
 
-class CallingResponses:
+class ToolFollowUp:
     """The responses that call something. What calls are named by must be unique among them."""
 
     def __init__(self) -> None:

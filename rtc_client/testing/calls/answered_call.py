@@ -30,8 +30,8 @@ from rtc_client.testing.calls.websocket_rules import is_v1
 from rtc_client.testing.cassette.playback import play
 from rtc_client.testing.cassette.recording import cassette_of
 from rtc_client.testing.cassette.tape import Tape
-from rtc_client.testing.faults.by_name import ANSWERER_WIDE, begin_fault
-from rtc_client.testing.faults.faults import Fault, Faults
+from rtc_client.testing.faults.by_name import begin_fault
+from rtc_client.testing.faults.faults import MET_BY_POSTS, Fault, Faults
 from rtc_client.testing.network.udp_relay import Network, Relay
 from rtc_client.testing.scenario.performance import Act, BeginFault, EndFault, HangUp, Performance, Speak, Tell
 from rtc_client.testing.scenario.scenario import Scenario
@@ -474,7 +474,7 @@ class AnsweredCall:
             case Tell(event):
                 self._event_leg.hold(event if self._direct is None else self._direct.named(event))
             case BeginFault(number, step):
-                whose = self._answerer_faults if step.name in ANSWERER_WIDE else self.faults
+                whose = self._answerer_faults if step.name in MET_BY_POSTS else self.faults
                 self._scenario_faults[number] = begin_fault(whose, step.name, step.options)
             case EndFault(number):
                 self._scenario_faults[number].end()

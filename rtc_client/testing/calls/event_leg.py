@@ -19,7 +19,7 @@ from rtc_client.testing.calls.websocket_call import Direct
 from rtc_client.testing.cassette.playback import play
 from rtc_client.testing.cassette.tape import Tape
 from rtc_client.testing.faults.effects import LoseSideband
-from rtc_client.testing.faults.event_corruption import Spoiler
+from rtc_client.testing.faults.event_corruption import EventCorrupter
 from rtc_client.testing.faults.faults import Fault
 from rtc_client.testing.rules import requests as strict
 from rtc_client.testing.wire import server_events as events
@@ -80,7 +80,7 @@ class EventLeg:
         self.is_session_known = False
         """Whether the client on the sideband has introduced its session."""
         self._held: deque[JsonObject | str | bytes] = deque(maxlen=MAX_EVENTS_HELD)
-        self._spoiler = Spoiler()
+        self._spoiler = EventCorrupter()
         self._n_sent_since_joined = 0
         self._n_lost: dict[Fault, int] = {}
 
@@ -183,7 +183,7 @@ class EventLeg:
             self._blame([strict.BINARY_FRAME])
             return
         if self._direct is not None:
-            self._blame(self._direct.judge.first_frame(frame) if is_first else self._direct.judge.later_frame(frame))
+            self._blame(self._direct.judge.first_message(frame) if is_first else self._direct.judge.later_frame(frame))
         elif is_first:
             self._blame(strict.check_first_frame(frame, self._session))
         else:

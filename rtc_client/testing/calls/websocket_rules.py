@@ -69,7 +69,7 @@ _V2_COMMANDS: Final = frozenset(
 )  # fmt: skip
 
 
-def is_direct(request: SeenRequest) -> bool:
+def is_websocket(request: SeenRequest) -> bool:
     """Return whether a handshake is a call by itself: it names a model, and no call."""
     names = [name for name, _ in request.query]
     return "model" in names and "call_id" not in names
@@ -130,7 +130,7 @@ class DirectJudge:
                 case _:
                     pass
 
-    def first_frame(self, text: str) -> list[Violation]:
+    def first_message(self, text: str) -> list[Violation]:
         """Judge the first frame: the session."""
         frame = parse_object(text)
         if frame is None or frame.get("type") != "session.update":

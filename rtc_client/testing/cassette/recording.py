@@ -9,8 +9,8 @@ from typing import Final, Literal
 from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ
 from rtc_client.audio.frames import Samples
 from rtc_client.audio.sources.clips import OpusClip
-from rtc_client.cassette.cassette import Cassette, Happening, Sound, sound_of
-from rtc_client.cassette.redaction import Stripper
+from rtc_client.cassette.cassette import Cassette, Sound, WireEvent, sound_of
+from rtc_client.cassette.redaction import Redactor
 from rtc_client.cassette.reference_client import frame_fields
 from rtc_client.errors import CassetteUnusable
 from rtc_client.testing.wire.record import SeenRequest
@@ -44,7 +44,7 @@ def cassette_of(
         OpusUnavailable: If the caller was heard, and no usable libopus is found.
     """
     placed_s = times_s["placed"]
-    strip = Stripper(call_id=call_id, session_id=post.header("x-session-id"))
+    strip = Redactor(call_id=call_id, session_id=post.header("x-session-id"))
     # Its secrets are known before anything else is stripped.
     strip.target(post.target)
     strip.headers(post.headers)
@@ -73,7 +73,7 @@ def _encoded(samples: Samples, begins_s: float) -> Sound:
     return Sound(begins_s=begins_s, packets=tuple((packet, _FRAME) for packet in packets))
 
 
-def _happening(entry: WireEntry, placed_s: float, strip: Stripper) -> Happening:
+def _happening(entry: WireEntry, placed_s: float, strip: Redactor) -> WireEvent:
     kept = entry.fields
     fields: JsonObject = {}
     if (method := kept.get("method")) is not None:
@@ -88,7 +88,7 @@ def _happening(entry: WireEntry, placed_s: float, strip: Stripper) -> Happening:
     status = kept.get("status")
     if isinstance(status, int) and status >= 400:
         fields["text"] = strip.text(str(kept.get("body", "")))
-    return Happening(at_s=entry.at_s - placed_s, direction=entry.direction, kind=entry.kind, fields=fields)
+    return WireEvent(at_s=entry.at_s - placed_s, direction=entry.direction, kind=entry.kind, fields=fields)
 
 
 def frame_text(event: object) -> str:

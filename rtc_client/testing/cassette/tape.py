@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from rtc_client.audio.codecs.opus_packet import CLOCK_RATE_HZ, is_dtx
-from rtc_client.cassette.cassette import Cassette, Happening, Sound
+from rtc_client.cassette.cassette import Cassette, Sound, WireEvent
 from rtc_client.cassette.comparison import Facts, frame_name, shape_facts
 from rtc_client.cassette.redaction import CALL_ID, SESSION_ID
 from rtc_client.errors import CassetteUnusable
@@ -83,7 +83,7 @@ class Tape:
         self._is_media_recorded = cassette.media_connected_s is not None
         joined_s = next((one.at_s for one in cassette.happenings if one.kind == "ws_open"), 0.0)
         self._zero_s = joined_s if cassette.media_connected_s is None else cassette.media_connected_s
-        self._gates: list[Happening] = []
+        self._gates: list[WireEvent] = []
         self._due: deque[_Due] = deque()
         self._is_left = False
         for one in cassette.happenings:
@@ -160,7 +160,7 @@ class Tape:
         is_answered = due.n_gates == self._n_passed and due.reaction_s is not None
         return due.at_s <= position_s or (is_answered and now_s - self._passed_at_s >= (due.reaction_s or 0.0))
 
-    def _take(self, one: Happening, cassette: Cassette) -> None:
+    def _take(self, one: WireEvent, cassette: Cassette) -> None:
         if one.direction == "c2s":
             if one.is_frame or one.kind == "ws_open":
                 self._gates.append(one)
@@ -174,7 +174,7 @@ class Tape:
             reaction_s = max(0.0, soon_s - _AT_ONCE_S) if soon_s <= REACTION_S else None
             self._due.append(_Due(at_s, len(self._gates), act, reaction_s))
 
-    def _act(self, one: Happening) -> TapeAct | None:
+    def _act(self, one: WireEvent) -> TapeAct | None:
         fields = one.fields
         match one.kind:
             case "ws_text" if "event" in fields:
@@ -196,7 +196,7 @@ class Tape:
             text = text.replace(placeholder, name)
         return text
 
-    def _next_gate(self) -> Happening | None:
+    def _next_gate(self) -> WireEvent | None:
         return self._gates[self._n_passed] if self._n_passed < len(self._gates) else None
 
     def _pass(self, now_s: float) -> None:
@@ -221,7 +221,7 @@ def _voice(sound: Sound | None, zero_s: float) -> deque[tuple[float, bytes]]:
     return voice
 
 
-def _misfits(number: int, frame: str | bytes, recorded: Happening) -> list[str]:
+def _misfits(number: int, frame: str | bytes, recorded: WireEvent) -> list[str]:
     name = frame_name(recorded)
     if isinstance(frame, bytes) or recorded.kind == "ws_binary":
         if isinstance(frame, bytes) and recorded.kind == "ws_binary":

@@ -17,9 +17,6 @@ FAULT_NAMES: Final = tuple(
 )
 """Every fault there is, by the name of its method."""
 
-ANSWERER_WIDE: Final = frozenset(FAULT_NAMES[: FAULT_NAMES.index("block_dtls")])
-"""Those that a POST meets: begun during a call they are for the calls to come."""
-
 
 def check_fault(name: str, options: Mapping[str, object]) -> None:
     """Return if there is such a fault, and it takes these options.

@@ -31,7 +31,7 @@ class _Group:
     since_s: float = 0.0
 
 
-class Spoiler:
+class EventCorrupter:
     """One call's events between their making and their sending."""
 
     def __init__(self) -> None:

@@ -47,6 +47,16 @@ LIMIT: Final = 10_000
 
 Effect: TypeAlias = PostFault | SidebandFault | RestFault | CallFault | None
 E_ = TypeVar("E_", bound=Effect)
+Method = TypeVar("Method", bound=Callable[..., object])
+
+MET_BY_POSTS: Final[set[str]] = set()
+"""Names of the faults that a POST meets: begun during a call they are for the calls to come."""
+
+
+def met_by_posts(method: Method) -> Method:
+    """Add a fault to `MET_BY_POSTS`."""
+    MET_BY_POSTS.add(method.__name__)
+    return method
 
 
 class Fault:
@@ -142,6 +152,7 @@ class Faults:
 
     # The offer.
 
+    @met_by_posts
     def refuse_connections(self) -> Fault:
         """Close the port: nobody can connect (connections that are there stay). It opens again when this ends."""
         listen = self._listen
@@ -160,28 +171,34 @@ class Faults:
         self._refusing.append(fault)
         return fault
 
+    @met_by_posts
     def refuse_post(
         self, status: int, *, headers: Headers = (), body: str | bytes = b"", times: int | None = 1
     ) -> Fault:
         """Answer POSTs with this status; no call comes of them."""
         return self._queue(self._posts, "refuse_post", _refusal(status, headers, body), times)
 
+    @met_by_posts
     def redirect_post(self, location: str, *, status: int = 302, times: int | None = 1) -> Fault:
         """Answer POSTs with a redirect to `location`, whatever stands there."""
         return self._queue(self._posts, "redirect_post", _refusal(status, (("Location", location),)), times)
 
+    @met_by_posts
     def drop_post(self, *, times: int | None = 1) -> Fault:
         """Close the connection of POSTs once they were read, without an answer."""
         return self._queue(self._posts, "drop_post", Drop(), times)
 
+    @met_by_posts
     def hold_answer(self, for_s: float = math.inf, *, times: int | None = 1) -> Fault:
         """Hold the answers to POSTs for so many seconds, or for ever. The call exists meanwhile."""
         return self._queue(self._posts, "hold_answer", Hold(_seconds(for_s)), times)
 
+    @met_by_posts
     def change_location(self, location: str | None = None, *, times: int | None = 1) -> Fault:
         """Answer POSTs with this Location, in which `{call_id}` is replaced; None leaves it out."""
         return self._queue(self._posts, "change_location", ChangeLocation(location), times)
 
+    @met_by_posts
     def change_answer(
         self,
         body: str | bytes | None = None,
@@ -194,23 +211,28 @@ class Faults:
         effect = ChangeAnswer(None if body is None else _bytes(body), content_type, status)
         return self._queue(self._posts, "change_answer", effect, times)
 
+    @met_by_posts
     def garble_answer(self, *, times: int | None = 1) -> Fault:
         """Answer POSTs with a body that is not UTF-8."""
         return self._queue(self._posts, "garble_answer", ChangeAnswer(b"v=0\r\n\xff\xfe\r\n"), times)
 
+    @met_by_posts
     def answer_without_audio(self, *, times: int | None = 1) -> Fault:
         """Answer POSTs with an answer that holds no audio m-line."""
         return self._queue(self._posts, "answer_without_audio", ChangeSdp(sdp_text.without_audio), times)
 
+    @met_by_posts
     def answer_without_candidates(self, *, times: int | None = 1) -> Fault:
         """Answer POSTs with an answer that names no candidate; the answerer still asks for the caller's."""
         return self._queue(self._posts, "answer_without_candidates", ChangeSdp(sdp_text.without_candidates), times)
 
+    @met_by_posts
     def dead_candidates(self, *, times: int | None = 1) -> Fault:
         """Answer POSTs with candidates at which nobody is, and send nothing: ICE never completes."""
         effect = ChangeSdp(sdp_text.with_dead_candidates, is_mute=True)
         return self._queue(self._posts, "dead_candidates", effect, times)
 
+    @met_by_posts
     def wrong_fingerprint(self, *, times: int | None = 1) -> Fault:
         """Answer POSTs with a fingerprint that no certificate has: ICE connects, DTLS must not."""
         return self._queue(self._posts, "wrong_fingerprint", ChangeSdp(sdp_text.with_wrong_fingerprint), times)

@@ -1,6 +1,6 @@
 """A bad network on one machine: a UDP relay between caller and answerer that loses, delays and repeats datagrams.
 
-`Lane` decides what becomes of a datagram and is pure: time and randomness come in as arguments. The sockets are
+`Link` decides what becomes of a datagram and is pure: time and randomness come in as arguments. The sockets are
 `Relay`'s. It stands where the answer says the answerer is, and the answerer sees it where the caller would be. Passing
 the offer and the answer on is `answerer.py`'s, or between any two peers `http_proxy.py`'s.
 
@@ -88,7 +88,7 @@ class Network:
 
 
 @dataclass(slots=True)
-class LaneCounters:
+class LinkCounters:
     """What has passed one direction."""
 
     rtp_packets: int = 0
@@ -106,7 +106,7 @@ class LaneCounters:
     """Lost in a blackout, of any kind."""
 
 
-class Lane:
+class Link:
     """One direction of a network."""
 
     def __init__(self, impairment: Impairment, rng: random.Random) -> None:
@@ -120,7 +120,7 @@ class Lane:
         self._last_arrival_s = 0.0
         self._media_since_s: float | None = None
         self._black_until_s = 0.0
-        self.counters = LaneCounters()
+        self.counters = LinkCounters()
 
     def carry(self, datagram: bytes, now_s: float) -> tuple[float, ...]:
         """Return when each copy of a datagram sent at `now_s` arrives, on the same clock; nothing if it is lost."""
@@ -206,8 +206,8 @@ class Relay:
             OSError: If it cannot be had.
         """
         rng = random.Random(network.seed)
-        self.to_agent = Lane(network.to_agent, rng)
-        self.to_caller = Lane(network.to_caller, rng)
+        self.to_agent = Link(network.to_agent, rng)
+        self.to_caller = Link(network.to_caller, rng)
         self._loop = asyncio.get_running_loop()
         self._answerer: _Address | None = None
         self._flows: dict[_Address, socket.socket] = {}
@@ -264,7 +264,7 @@ class Relay:
             if self._answerer is not None and address[:2] == self._answerer:
                 self._carry(self.to_caller, datagram, self._front, caller)
 
-    def _carry(self, lane: Lane, datagram: bytes, way: socket.socket, to: _Address) -> None:
+    def _carry(self, lane: Link, datagram: bytes, way: socket.socket, to: _Address) -> None:
         now_s = self.used_at_s = self._loop.time()
         for at_s in lane.carry(datagram, now_s):
             if at_s <= now_s:

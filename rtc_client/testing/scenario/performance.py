@@ -315,7 +315,7 @@ class Performance:
                 return [Tell(event)]
             case sc.SendFrame(frame=frame):
                 return [Tell(frame)]
-            case sc.UpdateSession(session=session):
+            case sc.SendSessionUpdated(session=session):
                 return [Tell(events.session_updated(self._session_id, session))]
             case sc.StartFault(lasts_s=lasts_s):
                 assert report is not None  # noqa: S101 - no reaction is a fault

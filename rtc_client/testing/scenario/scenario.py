@@ -60,7 +60,7 @@ class SendFrame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateSession:
+class SendSessionUpdated:
     """Tell the client by `session.updated` that its session has changed (wire-protocol section 7)."""
 
     session: JsonObject = field(default_factory=dict, repr=False)
@@ -181,7 +181,7 @@ class EndCall:
 
 Observation: TypeAlias = Expect | ExpectNot | ExpectSpeech | ExpectSilence | ExpectHangUp
 Expectation: TypeAlias = RequestHandoff | Observation
-Step: TypeAlias = SpokenTurn | SendEvent | SendFrame | UpdateSession | StartFault | EndCall | Expectation
+Step: TypeAlias = SpokenTurn | SendEvent | SendFrame | SendSessionUpdated | StartFault | EndCall | Expectation
 Reaction: TypeAlias = SpokenTurn | SendEvent | SendFrame
 
 

@@ -224,7 +224,7 @@ class _Reader(TableReader):
                 return lambda: sc.SendFrame(frame=_decoded(coded), when=when)
             case "update_session":
                 session = self.get(table, (*place, action), dict, {})
-                return lambda: sc.UpdateSession(session=session, when=when)
+                return lambda: sc.SendSessionUpdated(session=session, when=when)
             case "handoff":
                 return self._handoff(table, place, when, within_s=within_s, wait=wait)
             case "expect" | "expect_text":

@@ -150,7 +150,7 @@ def _action(step: sc.Step) -> str:
             return f"send {event.get('type', 'an event')}"
         case sc.SendFrame(frame=frame):
             return f"send a frame of {len(frame)} {'bytes' if isinstance(frame, bytes) else 'characters'}"
-        case sc.UpdateSession():
+        case sc.SendSessionUpdated():
             return "update the session"
         case sc.RequestHandoff(answer=None):
             return "request a handoff"

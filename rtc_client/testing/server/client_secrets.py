@@ -33,7 +33,7 @@ class MintedKey:
         self.expires_s = float("-inf")
 
 
-class KeyBook:
+class ClientSecrets:
     """Which keys are refused, and why."""
 
     def __init__(self, clock: Clock) -> None:

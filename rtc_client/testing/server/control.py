@@ -16,7 +16,7 @@ from aiohttp import web
 
 from rtc_client.testing.calls.answered_call import AnsweredCall
 from rtc_client.testing.faults.faults import Faults
-from rtc_client.testing.server.faults import FaultDesk, menu
+from rtc_client.testing.server.faults import FaultMenu, menu
 from rtc_client.testing.server.page import Feed, Page
 from rtc_client.testing.server.report import report
 from rtc_client.testing.wire.origin_check import error, guarded
@@ -42,7 +42,7 @@ class Control:
         self, calls: Sequence[AnsweredCall], record: Record, faults: Faults, shutdown_asked: asyncio.Event
     ) -> None:
         self._calls, self._record = calls, record
-        self._faults = FaultDesk(faults)
+        self._faults = FaultMenu(faults)
         self._shutdown_asked = shutdown_asked
         self._closing = asyncio.Event()
         self._n_pages = 0

@@ -13,9 +13,9 @@ from functools import cache
 from typing import Final
 
 from rtc_client.testing.calls.answered_call import AnsweredCall
-from rtc_client.testing.faults.by_name import ANSWERER_WIDE, FAULT_NAMES, begin_fault
+from rtc_client.testing.faults.by_name import FAULT_NAMES, begin_fault
 from rtc_client.testing.faults.effects import ERRORS
-from rtc_client.testing.faults.faults import Fault, Faults
+from rtc_client.testing.faults.faults import MET_BY_POSTS, Fault, Faults
 from rtc_client.testing.wire.server_events import JsonObject
 
 MAX_RUNNING: Final = 256
@@ -39,7 +39,7 @@ def menu() -> tuple[JsonObject, ...]:
             "name": name,
             "what": (inspect.getdoc(getattr(Faults, name)) or "").partition("\n")[0],
             "options": _options(getattr(Faults, name)),
-            "in_call": name not in ANSWERER_WIDE,
+            "in_call": name not in MET_BY_POSTS,
         }
         for name in FAULT_NAMES
         if name != _UNREACHABLE
@@ -63,7 +63,7 @@ class _Begun:
     call: AnsweredCall | None
 
 
-class FaultDesk:
+class FaultMenu:
     """The faults that were begun over HTTP, by their numbers."""
 
     def __init__(self, faults: Faults) -> None:
@@ -81,7 +81,7 @@ class FaultDesk:
         names = [str(one["name"]) for one in menu()]
         if name not in names:
             raise ValueError(f"there is no such fault to be begun here; there are {', '.join(names)}")
-        if call is not None and name in ANSWERER_WIDE:
+        if call is not None and name in MET_BY_POSTS:
             raise ValueError(f"the fault {name} is met by a POST: begin it for all calls")
         if len(self.running()) >= MAX_RUNNING:
             raise ValueError(f"{MAX_RUNNING} faults are running already: end some")

@@ -21,10 +21,10 @@ from rtc_client.testing.faults.effects import ChangeAnswer, ChangeLocation, Chan
 from rtc_client.testing.faults.faults import Faults
 from rtc_client.testing.rules import requests as strict
 from rtc_client.testing.rules.retries import Tries
-from rtc_client.testing.server.client_secrets import KeyBook
+from rtc_client.testing.server.client_secrets import ClientSecrets
 from rtc_client.testing.server.control import Control, is_control
 from rtc_client.testing.server.replies import error_answer, refused
-from rtc_client.testing.server.rest import RestDesk, hold
+from rtc_client.testing.server.rest import RestRoutes, hold
 from rtc_client.testing.server.sip import SipCall
 from rtc_client.testing.wire.posted_offer import PostedOffer, read_offer
 from rtc_client.testing.wire.record import Record, SeenRequest, Violation
@@ -49,7 +49,7 @@ Answer: TypeAlias = Callable[[PostedOffer | None, SeenRequest], Awaitable[Answer
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Desk:
+class HttpRoutes:
     """Takes requests and hands them to calls."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Desk:
         control: Control,
         opening: Callable[[], Faults],
         strict_refuse: bool,
-        keys: KeyBook,
+        keys: ClientSecrets,
         sip_calls: list[SipCall],
     ) -> None:
         """`answer` makes a call of an offer, or raises `OfferUnusable`; it also adds it to `calls`.
@@ -81,7 +81,7 @@ class Desk:
         self._refused_keys: deque[str | None] = deque(maxlen=MAX_LOCATIONS)
         self._closing = asyncio.Event()
         self._keys = keys
-        self._rest = RestDesk(
+        self._rest = RestRoutes(
             keys=keys, sip_calls=sip_calls, calls=calls, record=record, faults=faults, closing=self._closing
         )
 
@@ -250,7 +250,7 @@ class Desk:
 
     async def _join_sideband(self, request: web.Request) -> web.StreamResponse:
         seen = request[_SEEN]
-        if strict_direct.is_direct(seen):
+        if strict_direct.is_websocket(seen):
             return await self._answer_directly(request, seen)
         call_id = request.match_info.get("call_id") or dict(seen.query).get("call_id", "")
         call = self._call(call_id)

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Final
 
 from rtc_client.testing.calls.answered_call import AnsweredCall
-from rtc_client.testing.server.faults import FaultDesk, menu
+from rtc_client.testing.server.faults import FaultMenu, menu
 from rtc_client.testing.server.report import card, meter, violation_json
 from rtc_client.testing.wire.record import Record
 from rtc_client.testing.wire.server_events import JsonObject
@@ -57,7 +57,7 @@ def _hashes(html: str, tag: str) -> str:
 class Feed:
     """What one open page has been told; `news` is the rest."""
 
-    def __init__(self, calls: Sequence[AnsweredCall], record: Record, faults: FaultDesk) -> None:
+    def __init__(self, calls: Sequence[AnsweredCall], record: Record, faults: FaultMenu) -> None:
         self._calls, self._record, self._faults = calls, record, faults
         self._cards: dict[str, JsonObject] = {}
         self._number = max(0, record.wire.last_number - ENTRIES_AT_FIRST)

@@ -13,7 +13,7 @@ from typing import Final
 from rtc_client.audio.pcm import FLOOR_DBFS
 from rtc_client.testing.calls.answered_call import AnsweredCall
 from rtc_client.testing.calls.conversation import MAX_ENTRIES
-from rtc_client.testing.network.udp_relay import LaneCounters
+from rtc_client.testing.network.udp_relay import LinkCounters
 from rtc_client.testing.sound.levels import FrameLevels
 from rtc_client.testing.wire.record import Record, Violation
 from rtc_client.testing.wire.server_events import JsonObject
@@ -117,7 +117,7 @@ def _sound(levels: FrameLevels, started_at_s: float) -> JsonObject:
     }
 
 
-def _lane(counters: LaneCounters) -> JsonObject:
+def _lane(counters: LinkCounters) -> JsonObject:
     return dict(asdict(counters))
 
 

@@ -17,7 +17,7 @@ from rtc_client.testing.calls.answered_call import AnsweredCall
 from rtc_client.testing.faults.effects import Drop, Hold, Refuse
 from rtc_client.testing.faults.faults import Faults
 from rtc_client.testing.rules import rest as strict_rest
-from rtc_client.testing.server.client_secrets import KeyBook
+from rtc_client.testing.server.client_secrets import ClientSecrets
 from rtc_client.testing.server.replies import error_answer, refused
 from rtc_client.testing.server.sip import SipCall, SipState
 from rtc_client.testing.wire.record import Record, SeenRequest, Violation
@@ -29,13 +29,13 @@ DEFAULT_LIFE_S: Final = 600
 _NEEDED: Final = {"accept": SipState.RINGING, "reject": SipState.RINGING, "refer": SipState.ACCEPTED}
 
 
-class RestDesk:
+class RestRoutes:
     """Mints keys, and does with SIP calls what it is told to."""
 
     def __init__(
         self,
         *,
-        keys: KeyBook,
+        keys: ClientSecrets,
         sip_calls: Sequence[SipCall],
         calls: Sequence[AnsweredCall],
         record: Record,

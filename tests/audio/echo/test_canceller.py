@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from rtc_client.audio.echo import canceller as aec
-from rtc_client.audio.echo.adaptive_filter import EchoFilter
+from rtc_client.audio.echo.adaptive_filter import AdaptiveEchoFilter
 from rtc_client.audio.echo.canceller import EchoCanceller
 from rtc_client.audio.echo.config import EchoSettings
 from rtc_client.audio.echo.control import EchoControl
-from rtc_client.audio.echo.residual_suppressor import DELAY_SAMPLES, EchoSuppressor
+from rtc_client.audio.echo.residual_suppressor import DELAY_SAMPLES, ResidualEchoSuppressor
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import level_dbfs
 from tests.audio.room import Room, Signal, agent_speech, caller_speech, captured, frames
@@ -93,7 +93,7 @@ def test_two_clocks_that_wander_apart_are_followed() -> None:
 def test_without_an_echo_the_caller_passes() -> None:
     """Nothing is played: our own canceller changes no sample, and what comes out is as loud as what went in."""
     said = caller_speech(4, level_db=-23)
-    echo_filter, suppressor = EchoFilter(), EchoSuppressor()
+    echo_filter, suppressor = AdaptiveEchoFilter(), ResidualEchoSuppressor()
 
     out, _ = through(said, np.zeros_like(said))
     ours = np.concatenate([suppressor.process(echo_filter.process(frame, SILENCE)) for frame in frames(said)])

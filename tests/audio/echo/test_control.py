@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rtc_client.audio.echo.config import EchoMode, EchoSettings
-from rtc_client.audio.echo.control import EchoCancelled, chosen_mode
-from rtc_client.audio.echo.far_end import PlayedSound
-from rtc_client.audio.echo.warning import EchoHeard
+from rtc_client.audio.echo.control import EchoCancelledSource, chosen_mode
+from rtc_client.audio.echo.far_end import FarEndReference
+from rtc_client.audio.echo.warning import EchoDetected
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.errors import ConfigError
@@ -51,10 +51,12 @@ class Captures:
 
 async def through(
     near: Samples, far: Samples, mode: EchoMode, *, unknown: frozenset[int] = frozenset(), **switches: bool
-) -> tuple[Samples, list[EchoHeard]]:
-    """Return what `EchoCancelled` makes of a microphone beside a loudspeaker, and what it tells."""
-    played, told = PlayedSound(), list[EchoHeard]()
-    source = EchoCancelled(Captures(near, unknown), played, EchoSettings(mode=mode, **switches), on_heard=told.append)
+) -> tuple[Samples, list[EchoDetected]]:
+    """Return what `EchoCancelledSource` makes of a microphone beside a loudspeaker, and what it tells."""
+    played, told = FarEndReference(), list[EchoDetected]()
+    source = EchoCancelledSource(
+        Captures(near, unknown), played, EchoSettings(mode=mode, **switches), on_heard=told.append
+    )
     await source.open()
     out = []
     for index, frame in enumerate(frames(far)):
@@ -90,7 +92,7 @@ async def test_aec_without_its_extra_says_what_to_install(monkeypatch: pytest.Mo
     """Opening fails with one line, and nothing stays open."""
     monkeypatch.setitem(sys.modules, "pywebrtc_audio", None)
     microphone = Captures(np.tile(SILENCE, 3))
-    source = EchoCancelled(microphone, PlayedSound(), EchoSettings(mode="aec"))
+    source = EchoCancelledSource(microphone, FarEndReference(), EchoSettings(mode="aec"))
 
     with pytest.raises(ConfigError, match=r'pip install "rtc-client\[aec\]"'):
         await source.open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtc_client.audio.echo.far_end import CAPACITY_S, MAX_LEAD_S, SLACK_S, PlayedSound
+from rtc_client.audio.echo.far_end import CAPACITY_S, MAX_LEAD_S, SLACK_S, FarEndReference
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame, Samples
 
 T0_S = 5_000.0
@@ -18,7 +18,7 @@ def counted(n_frames: int) -> list[Samples]:
 
 def test_a_sound_is_read_at_the_time_at_which_it_is_heard() -> None:
     """What was captured when a sample was heard meets that sample, a lead before it."""
-    played, frames = PlayedSound(), counted(10)
+    played, frames = FarEndReference(), counted(10)
     for index, frame in enumerate(frames):
         played.add(frame, T0_S + index * FRAME_S)
 
@@ -31,7 +31,7 @@ def test_a_sound_is_read_at_the_time_at_which_it_is_heard() -> None:
 def test_inexact_times_tear_no_hole_into_the_reference() -> None:
     """Times that tremble by some milliseconds, on both sides, leave the stream without a gap and without a jump."""
     rng = np.random.default_rng(1)
-    played, frames = PlayedSound(), counted(200)
+    played, frames = FarEndReference(), counted(200)
     read: list[Samples] = []
     for index, frame in enumerate(frames):
         now_s = T0_S + index * FRAME_S
@@ -46,7 +46,7 @@ def test_inexact_times_tear_no_hole_into_the_reference() -> None:
 
 def test_a_stream_that_moves_is_followed() -> None:
     """A gap in what is played is silence in the reference, and what comes after it is where it is heard."""
-    played, frames = PlayedSound(), counted(4)
+    played, frames = FarEndReference(), counted(4)
     played.add(frames[0], T0_S)
     played.add(frames[1], T0_S + FRAME_S + 0.1)
     played.add(frames[2], T0_S + 2 * FRAME_S + 0.1)
@@ -62,7 +62,7 @@ def test_a_stream_that_moves_is_followed() -> None:
 
 def test_what_was_dropped_before_it_was_heard_is_no_reference() -> None:
     """A frame that is heard earlier than the end of what was told before takes the place of it."""
-    played, frames = PlayedSound(), counted(8)
+    played, frames = FarEndReference(), counted(8)
     for index in range(6):
         played.add(frames[index], T0_S + index * FRAME_S)
     played.add(frames[7], T0_S + 2 * FRAME_S)
@@ -74,7 +74,7 @@ def test_what_was_dropped_before_it_was_heard_is_no_reference() -> None:
 
 def test_the_lead_is_no_longer_than_what_is_known() -> None:
     """Where little is known beforehand the reference is less early, instead of full of holes."""
-    played, frames = PlayedSound(), counted(50)
+    played, frames = FarEndReference(), counted(50)
     read: list[Samples] = []
     for index, frame in enumerate(frames):
         now_s = T0_S + index * FRAME_S
@@ -90,7 +90,7 @@ def test_the_lead_is_no_longer_than_what_is_known() -> None:
 
 def test_nothing_played_is_silence() -> None:
     """Before anything was played, and where nothing was, there is silence of the length that was asked for."""
-    played = PlayedSound()
+    played = FarEndReference()
 
     assert not played.read(T0_S, FRAME_SAMPLES).any()
     played.tap(PcmFrame(np.ones(FRAME_SAMPLES, dtype=np.int16), 0), None)
@@ -102,7 +102,7 @@ def test_nothing_played_is_silence() -> None:
 
 def test_old_sound_is_forgotten() -> None:
     """What lies further back than the capacity is silence, and memory does not grow."""
-    played = PlayedSound()
+    played = FarEndReference()
     frame = np.ones(FRAME_SAMPLES, dtype=np.int16)
     n_frames = 3 * round(CAPACITY_S / FRAME_S)
     for index in range(n_frames):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtc_client.audio.echo.detector import EchoTrace
+from rtc_client.audio.echo.detector import EchoDetector
 from rtc_client.audio.echo.half_duplex import ATTACK_S, DUCKED_DB, HANGOVER_FRAMES, RELEASE_FRAMES, Ducking
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import FLOOR_DBFS, level_dbfs
@@ -18,7 +18,7 @@ class HalfDuplex:
     """Ducking with its trace, frame by frame."""
 
     def __init__(self, *, break_through: bool = True) -> None:
-        self._trace = EchoTrace()
+        self._trace = EchoDetector()
         self.ducking = Ducking(self._trace, break_through=break_through)
 
     def process(self, near: Samples, far: Samples) -> Samples:
@@ -56,7 +56,7 @@ def test_it_is_turned_down_within_the_frame_in_which_the_agent_begins() -> None:
 
 def test_what_is_heard_on_hold_turns_nothing_down() -> None:
     """The microphone passes as it is, what may be echo in it is told, and the agent's first sound turns it down."""
-    trace = EchoTrace()
+    trace = EchoDetector()
     ducking = Ducking(trace)
 
     for _ in range(20):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtc_client.audio.echo.detector import EchoTrace
-from rtc_client.audio.echo.warning import EchoHeard, EchoWarning
+from rtc_client.audio.echo.detector import EchoDetector
+from rtc_client.audio.echo.warning import EchoDetected, EchoWarning
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from tests.audio.room import Room, agent_speech, caller_speech, captured, frames
 
 SECONDS = 12.0
 
 
-def findings(near: Samples, far: Samples) -> list[tuple[float, EchoHeard]]:
+def findings(near: Samples, far: Samples) -> list[tuple[float, EchoDetected]]:
     """Return what is found, and after how many seconds."""
-    trace = EchoTrace()
+    trace = EchoDetector()
     warning = EchoWarning(trace, "headphones")
     found = []
     for index, pair in enumerate(zip(frames(near), frames(far), strict=True)):
@@ -84,8 +84,8 @@ def test_silence_and_noise_are_no_echo() -> None:
 
 def test_the_cure_is_named() -> None:
     """Where the canceller was not on, it is the cure; where it was, headphones are."""
-    heard = EchoHeard(mode="half-duplex", delay_s=0.1, level_dbfs=-30.0)
+    heard = EchoDetected(mode="half-duplex", delay_s=0.1, level_dbfs=-30.0)
 
     assert "--echo aec" in heard.cure
     assert "headphones" in heard.cure
-    assert "aec" not in EchoHeard(mode="aec", delay_s=0.1, level_dbfs=-30.0).cure
+    assert "aec" not in EchoDetected(mode="aec", delay_s=0.1, level_dbfs=-30.0).cure

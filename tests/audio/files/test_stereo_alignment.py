@@ -6,7 +6,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.audio.files.stereo_alignment import AGENT, CALLER, PATIENCE_SAMPLES, Loudness, Origin, Shift, TwoTracks
+from rtc_client.audio.files.stereo_alignment import (
+    AGENT,
+    CALLER,
+    PATIENCE_SAMPLES,
+    Loudness,
+    Origin,
+    Shift,
+    StereoAligner,
+)
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 
 
@@ -20,7 +28,7 @@ def joined(blocks: list[Samples]) -> Samples:
 
 def test_each_voice_lies_where_it_was_put_and_silence_elsewhere() -> None:
     """Left is the caller, right the agent; what is not settled yet comes when it is."""
-    tracks = TwoTracks()
+    tracks = StereoAligner()
     tracks.put(CALLER, 480, sound(480))
     assert tracks.take() == []
     tracks.put(AGENT, 960, sound(100, 2))
@@ -36,7 +44,7 @@ def test_each_voice_lies_where_it_was_put_and_silence_elsewhere() -> None:
 
 def test_a_voice_that_lags_is_not_waited_for_for_ever() -> None:
     """What comes after its time is left out and counted, and moves nothing of what follows."""
-    tracks = TwoTracks()
+    tracks = StereoAligner()
     for start in range(0, 48_000, 480):
         tracks.put(CALLER, start, sound(480))
     settled = joined(tracks.take())
@@ -52,7 +60,7 @@ def test_a_voice_that_lags_is_not_waited_for_for_ever() -> None:
 
 def test_the_same_place_is_filled_once() -> None:
     """Sound that is put over sound of the same voice, or before position 0, is left out."""
-    tracks = TwoTracks()
+    tracks = StereoAligner()
     tracks.put(CALLER, -100, sound(480))
     tracks.put(CALLER, 200, sound(480, 3))
 
@@ -64,7 +72,7 @@ def test_the_same_place_is_filled_once() -> None:
 
 def test_a_gap_of_hours_takes_no_memory() -> None:
     """A process that was stopped for three hours leaves as much silence, and blocks that are all the same."""
-    tracks = TwoTracks()
+    tracks = StereoAligner()
     tracks.put(CALLER, 0, sound(480))
     tracks.put(CALLER, 3 * 3_600 * SAMPLE_RATE_HZ, sound(480))
 
@@ -83,7 +91,7 @@ def test_a_gap_of_hours_takes_no_memory() -> None:
 )
 def test_whatever_comes_it_lies_where_it_was_put(pieces: list[tuple[int, int, int, bool]]) -> None:
     """Pieces with gaps and overlaps, in any turns: what is there is from its own place, and nothing is longer."""
-    tracks, blocks, ends = TwoTracks(), list[Samples](), [0, 0]
+    tracks, blocks, ends = StereoAligner(), list[Samples](), [0, 0]
     for voice, gap, n_samples, is_taken in pieces:
         position = ends[voice] + gap - 15_000
         tracks.put(voice, position, (np.arange(position, position + n_samples) % 30_000 + 1).astype(np.int16))
@@ -129,7 +137,7 @@ def test_the_origin_is_that_of_the_most_punctual_turn() -> None:
 def test_an_hour_at_devices_drifts_by_less_than_20_ms() -> None:
     """Times told with an error of 3 ms tear nothing apart; a device that comes back with another delay is followed."""
     rng = np.random.default_rng(2)
-    shift, tracks = Shift(), TwoTracks()
+    shift, tracks = Shift(), StereoAligner()
     for index in range(3_600 * 50):
         position = index * FRAME_SAMPLES
         true = position - (600 if index < 90_000 else 2_400) + index / 400  # 450 samples of drift in the hour

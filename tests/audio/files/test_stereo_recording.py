@@ -16,7 +16,7 @@ from rtc_client.audio.codecs.opus_packet import SILENT_STEREO_PACKET
 from rtc_client.audio.files.ogg_opus import read_stream
 from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.files.stereo_alignment import AGENT, CALLER
-from rtc_client.audio.files.stereo_recording import FORMATS, CallAudioFile, RecordingFormat
+from rtc_client.audio.files.stereo_recording import FORMATS, RecordingFormat, StereoRecording
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
@@ -27,7 +27,7 @@ CALLER_VOICE, AGENT_VOICE = read_audio(CALLER_SPEECH), read_audio(AGENT_SPEECH)
 AGENT_AT = 12_345
 
 
-def record(file: CallAudioFile, until_samples: int) -> None:
+def record(file: StereoRecording, until_samples: int) -> None:
     """Put what a call brings every 20 ms, and save four times a second."""
     for start in range(0, until_samples, FRAME_SAMPLES):
         file.put(CALLER, start, CALLER_VOICE[start : start + FRAME_SAMPLES])
@@ -53,7 +53,7 @@ def alike(one: Samples, other: Samples) -> float:
 def test_ffmpeg_and_libsndfile_play_both_voices_where_they_were_put(format: RecordingFormat, tmp_path: Path) -> None:
     """The length is right to the sample, nothing of one voice is in the other channel, no sample off its place."""
     path = tmp_path / f"a.{format}"
-    file = CallAudioFile(path, format)
+    file = StereoRecording(path, format)
     record(file, 96_000)
     file.close(120_007)
 
@@ -78,7 +78,7 @@ def test_ffmpeg_and_libsndfile_play_both_voices_where_they_were_put(format: Reco
 def test_it_can_be_played_at_any_moment(format: RecordingFormat, tmp_path: Path) -> None:
     """Before it is closed, all but the last moments are there, for either library."""
     path = tmp_path / f"a.{format}"
-    file = CallAudioFile(path, format)
+    file = StereoRecording(path, format)
     record(file, 72_000 + 480)
 
     n_readable = [len(played(path).caller), len(by_soundfile(path))]
@@ -91,7 +91,7 @@ def test_it_can_be_played_at_any_moment(format: RecordingFormat, tmp_path: Path)
 def test_silence_of_both_voices_is_neither_encoded_nor_long(tmp_path: Path) -> None:
     """An hour of it takes less than a megabyte; a voice that speaks again is where it was put, within a sample."""
     path = tmp_path / "a.ogg"
-    file = CallAudioFile(path, "ogg")
+    file = StereoRecording(path, "ogg")
     click = np.zeros(FRAME_SAMPLES, dtype=np.int16)
     click[100:140] = 20_000
     n_frames = 3_600 * 50
@@ -130,7 +130,7 @@ def small_files() -> Iterator[None]:
 def test_what_was_written_before_the_disk_was_full_can_be_played(format: RecordingFormat, tmp_path: Path) -> None:
     """The system's refusal is an OSError of `save`; closing does not hide the file, nor leave it open."""
     path = tmp_path / f"a.{format}"
-    file = CallAudioFile(path, format)
+    file = StereoRecording(path, format)
     noise = np.random.default_rng(3).integers(-9_000, 9_000, 20 * SAMPLE_RATE_HZ, dtype=np.int16)
     with pytest.raises(OSError, match="too large"):
         for start in range(0, len(noise), 6_000):
@@ -150,14 +150,14 @@ def test_a_file_that_cannot_be_made_is_refused(format: Any, tmp_path: Path) -> N
     """A folder of that name, or a folder that is not there, is told at once."""
     for path in (tmp_path, tmp_path / "missing" / "a"):
         with pytest.raises(AudioFileUnreadable, match="cannot be written"):
-            CallAudioFile(path, format)
+            StereoRecording(path, format)
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_call_without_sound_leaves_a_file(format: Any, tmp_path: Path) -> None:
     """It is empty, and no player fails on it; closing twice changes nothing."""
     path = tmp_path / f"a.{format}"
-    file = CallAudioFile(path, format)
+    file = StereoRecording(path, format)
     file.close(0)
 
     with av.open(str(path)) as container:

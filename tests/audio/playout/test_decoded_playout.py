@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmFrame, Samples
-from rtc_client.audio.playout.decoded_playout import Playout
+from rtc_client.audio.playout.decoded_playout import DecodedPlayout
 
 ORIGIN_S = 1000.0
 PATIENCE_SAMPLES = round(0.4 * SAMPLE_RATE_HZ)
@@ -19,7 +19,7 @@ class Heard:
     """Feeds a playout by milliseconds of the call and joins what comes out, checking that it is contiguous."""
 
     def __init__(self) -> None:
-        self.playout = Playout(ORIGIN_S)
+        self.playout = DecodedPlayout(ORIGIN_S)
         self.samples: Samples = np.zeros(0, dtype=np.int16)
 
     def push(self, at_ms: float, sent_ms: float, value: int = 1) -> None:
@@ -239,7 +239,7 @@ def test_a_clock_that_goes_back_stands_still() -> None:
 
 def test_an_empty_frame_changes_nothing() -> None:
     """A frame without samples has no place, and does not anchor the stream."""
-    playout = Playout(ORIGIN_S)
+    playout = DecodedPlayout(ORIGIN_S)
 
     assert playout.push(np.zeros(0, dtype=np.int16), 7, ORIGIN_S + 3) == []
     assert playout.push(np.ones(480, dtype=np.int16), 999, ORIGIN_S)[-1].position_samples == 3 * SAMPLE_RATE_HZ
@@ -262,7 +262,7 @@ def test_whatever_comes_the_stream_is_contiguous_and_as_long_as_the_call(
     steps: list[tuple[str, float, int, int]], rate_hz: int, last_s: float
 ) -> None:
     """Contiguous from 0, never more than the patience and one frame ahead, every sample accounted for."""
-    playout = Playout(ORIGIN_S, rate_hz)
+    playout = DecodedPlayout(ORIGIN_S, rate_hz)
     now_s, timestamp, end, longest = ORIGIN_S, 12_345, 0, FRAME_SAMPLES
 
     def take(frames: list[PcmFrame]) -> None:

@@ -14,7 +14,7 @@ from rtc_client.audio.codecs.opus_packet import SILENT_PACKET
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES
 from rtc_client.audio.playout.jitter_buffer import JitterBuffer, JitterConfig
 from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
-from rtc_client.audio.playout.slots import FADE_END_SAMPLES, PartKind, Slot, Urgency
+from rtc_client.audio.playout.slots import FADE_END_SAMPLES, PartKind, PlayoutSlot, Urgency
 from tests.audio.network_sim import SPEECH, SPEECH_WITH_FEC, Heard, Network, Sent, listen, stream
 
 DECODE, FEC, CONCEAL, COMFORT, SILENCE = PartKind
@@ -135,7 +135,7 @@ def test_a_clock_that_jumps_does_no_harm(packets: list[tuple[float, MediaPacket]
         buffer.push(packet, at_s)
         slot = buffer.pop(at_s)
 
-        assert isinstance(slot, Slot)
+        assert isinstance(slot, PlayoutSlot)
 
 
 # --- in time ---

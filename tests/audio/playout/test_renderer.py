@@ -16,7 +16,7 @@ from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILE
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.audio.playout.jitter_buffer import JitterBuffer
 from rtc_client.audio.playout.renderer import Renderer
-from rtc_client.audio.playout.slots import Part, PartKind, Slot, Urgency
+from rtc_client.audio.playout.slots import Part, PartKind, PlayoutSlot, Urgency
 from rtc_client.cli.demo_speech import AGENT_SPEECH, CALLER_SPEECH
 from tests.audio.network_sim import Heard, Network, Sent, listen, stream
 
@@ -72,7 +72,7 @@ def render_all(renderer: Renderer, parts: list[Part], ask: Callable[[int], tuple
         while (rest < (2 if n_samples < 0 else 1) * FRAME_SAMPLES) and parts:
             taken.append(parts.pop(0))
             rest += taken[-1].n_samples
-        slot = Slot(taken, n_samples, urgency)
+        slot = PlayoutSlot(taken, n_samples, urgency)
         frames.append(renderer.render(slot))
         inserted += slot.stretched_samples
         rest += slot.stretched_samples - FRAME_SAMPLES
@@ -96,7 +96,7 @@ def test_first_sound_is_faded_in() -> None:
     """Out of silence, 5 ms."""
     loud = np.full(FRAME_SAMPLES, 20_000, dtype=np.int16)
 
-    heard = Renderer(PcmDecoder()).render(Slot(speech_parts(loud)))
+    heard = Renderer(PcmDecoder()).render(PlayoutSlot(speech_parts(loud)))
 
     assert abs(int(heard[0])) < 200
     assert largest_jump(heard) < 200
@@ -133,7 +133,7 @@ def test_every_slot_is_20_ms_whatever_is_in_it(slots: list[tuple[list[Part], int
     """Even slots that no buffer hands out: too little in them, too much, refused by the decoder."""
     renderer = Renderer(PcmDecoder())
     for parts, stretch_samples, urgency in slots:
-        samples = renderer.render(Slot(parts, stretch_samples, urgency))
+        samples = renderer.render(PlayoutSlot(parts, stretch_samples, urgency))
 
         assert samples.shape == (FRAME_SAMPLES,)
         assert samples.dtype == np.int16
@@ -143,7 +143,7 @@ def test_every_slot_is_20_ms_whatever_is_in_it(slots: list[tuple[list[Part], int
 def test_packet_that_the_decoder_refuses_is_concealed() -> None:
     renderer = Renderer(PcmDecoder())
 
-    heard = renderer.render(Slot([Part(DECODE, FRAME_SAMPLES, b"bad")]))
+    heard = renderer.render(PlayoutSlot([Part(DECODE, FRAME_SAMPLES, b"bad")]))
 
     assert renderer.undecodable == 1
     assert heard[-1] == 1000
@@ -187,7 +187,7 @@ def test_silence_is_stretched_at_once(n_wanted: int) -> None:
     parts = speech_parts(room)
     while left and len(parts) > 2:
         taken = [parts.pop(0)] + ([parts.pop(0)] if left < 0 and rest < FRAME_SAMPLES else [])
-        slot = Slot(taken if rest < FRAME_SAMPLES or left < 0 else [], left)
+        slot = PlayoutSlot(taken if rest < FRAME_SAMPLES or left < 0 else [], left)
         rest += sum(part.n_samples for part in slot.parts)
         frames.append(renderer.render(slot))
         rest += slot.stretched_samples - FRAME_SAMPLES
@@ -199,7 +199,7 @@ def test_silence_is_stretched_at_once(n_wanted: int) -> None:
 
 
 def test_voice_is_not_stretched_for_the_sake_of_silence() -> None:
-    slot = Slot(speech_parts(voice(2 * FRAME_SAMPLES)), -100, Urgency.WHEN_SILENT)
+    slot = PlayoutSlot(speech_parts(voice(2 * FRAME_SAMPLES)), -100, Urgency.WHEN_SILENT)
 
     Renderer(PcmDecoder()).render(slot)
 
@@ -214,7 +214,7 @@ def test_what_is_unlike_itself_is_left_alone_at_first_and_not_for_ever() -> None
     parts = speech_parts(noise)
     first: int | None = None
     for n_slots in range(300):
-        slot = Slot([parts.pop(0)], 240, Urgency.WHEN_UNHEARD)
+        slot = PlayoutSlot([parts.pop(0)], 240, Urgency.WHEN_UNHEARD)
         renderer.render(slot)
         if slot.stretched_samples:
             first = n_slots
@@ -229,10 +229,10 @@ def test_what_is_unlike_itself_is_left_alone_at_first_and_not_for_ever() -> None
 
 def test_concealment_fades_between_80_and_120_ms() -> None:
     renderer = Renderer(PcmDecoder())
-    renderer.render(Slot(speech_parts(np.full(FRAME_SAMPLES, 1000, dtype=np.int16))))
+    renderer.render(PlayoutSlot(speech_parts(np.full(FRAME_SAMPLES, 1000, dtype=np.int16))))
 
-    frames = [renderer.render(Slot([Part(CONCEAL, FRAME_SAMPLES, b"", n * FRAME_SAMPLES)])) for n in range(6)]
-    silence = renderer.render(Slot([Part(SILENT, FRAME_SAMPLES)]))
+    frames = [renderer.render(PlayoutSlot([Part(CONCEAL, FRAME_SAMPLES, b"", n * FRAME_SAMPLES)])) for n in range(6)]
+    silence = renderer.render(PlayoutSlot([Part(SILENT, FRAME_SAMPLES)]))
 
     assert all((frame == 1000).all() for frame in frames[:4])
     fade = np.concatenate(frames[4:])
@@ -246,10 +246,10 @@ def test_concealment_does_not_die_away_at_once() -> None:
     """However faint what the decoder makes up, the level falls by no more than 5 dB a slot, and comes back smoothly."""
     renderer = Renderer(PcmDecoder())
     before, after = (np.full(FRAME_SAMPLES, level, dtype=np.int16) for level in (4000, 1000))
-    renderer.render(Slot(speech_parts(before)))
+    renderer.render(PlayoutSlot(speech_parts(before)))
 
-    frames = [renderer.render(Slot([Part(CONCEAL, FRAME_SAMPLES, b"", n * FRAME_SAMPLES)])) for n in range(4)]
-    frames.append(renderer.render(Slot(speech_parts(after))))
+    frames = [renderer.render(PlayoutSlot([Part(CONCEAL, FRAME_SAMPLES, b"", n * FRAME_SAMPLES)])) for n in range(4)]
+    frames.append(renderer.render(PlayoutSlot(speech_parts(after))))
 
     ends = [frame[-1] for frame in frames]
     assert ends == pytest.approx([4000 * 10 ** (-5 * n / 20) for n in (1, 2)] + [1000, 1000, 1000], rel=0.01)
@@ -259,9 +259,9 @@ def test_concealment_does_not_die_away_at_once() -> None:
 def test_sound_goes_into_silence_without_a_click() -> None:
     decoder = PcmDecoder()
     renderer = Renderer(decoder)
-    last = renderer.render(Slot(speech_parts(np.full(FRAME_SAMPLES, 1000, dtype=np.int16))))
+    last = renderer.render(PlayoutSlot(speech_parts(np.full(FRAME_SAMPLES, 1000, dtype=np.int16))))
 
-    frames = [last, *(renderer.render(Slot([Part(SILENT, FRAME_SAMPLES)])) for _ in range(3))]
+    frames = [last, *(renderer.render(PlayoutSlot([Part(SILENT, FRAME_SAMPLES)])) for _ in range(3))]
 
     assert largest_jump(np.concatenate(frames)[200:]) <= 20
     assert not frames[2].any()
@@ -274,7 +274,7 @@ def test_new_stream_is_faded_over() -> None:
     low = Part(DECODE, FRAME_SAMPLES, np.full(FRAME_SAMPLES, 1000, dtype=np.int16).tobytes())
     high = Part(DECODE, FRAME_SAMPLES, np.full(FRAME_SAMPLES, 9000, dtype=np.int16).tobytes(), 0, is_joined=True)
 
-    heard = np.concatenate([renderer.render(Slot([part])) for part in (low, low, high)])
+    heard = np.concatenate([renderer.render(PlayoutSlot([part])) for part in (low, low, high)])
 
     assert largest_jump(heard[200:]) <= 8000 / 120 + 1
     assert heard[-1] == 9000

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.playout.speech_queue import SaidQueue
+from rtc_client.audio.playout.speech_queue import SpeechQueue
 
 
 def sound(n_samples: int, first: int = 1) -> Samples:
@@ -16,7 +16,7 @@ def sound(n_samples: int, first: int = 1) -> Samples:
 
 def test_what_comes_out_is_what_went_in() -> None:
     """Pieces of any length come out in frames, the last filled up with silence, then nothing."""
-    queue = SaidQueue()
+    queue = SpeechQueue()
     queue.push(sound(700), "a")
     queue.push(sound(300, 701), "b")
 
@@ -32,7 +32,7 @@ def test_what_comes_out_is_what_went_in() -> None:
 
 def test_a_cut_tells_what_was_heard_of_each_item() -> None:
     """The item that was being played by what was played of it, later ones by nothing; the ones before it not at all."""
-    queue = SaidQueue()
+    queue = SpeechQueue()
     queue.push(sound(FRAME_SAMPLES), "over")
     queue.push(sound(SAMPLE_RATE_HZ), "playing", 2)
     queue.push(sound(500), "later")
@@ -51,7 +51,7 @@ def test_a_cut_tells_what_was_heard_of_each_item() -> None:
 
 def test_what_still_comes_of_a_cut_item_is_not_heard() -> None:
     """Until another response begins; another item is heard at once."""
-    queue = SaidQueue()
+    queue = SpeechQueue()
     queue.push(sound(FRAME_SAMPLES), "a")
     queue.cut()
     queue.push(sound(FRAME_SAMPLES), "a")
@@ -65,7 +65,7 @@ def test_what_still_comes_of_a_cut_item_is_not_heard() -> None:
 
 def test_nothing_is_cut_when_all_of_it_was_heard() -> None:
     """An item that was played to its end is not told of."""
-    queue = SaidQueue()
+    queue = SpeechQueue()
     queue.push(sound(100), "a")
     queue.take_frame()
 
@@ -74,7 +74,7 @@ def test_nothing_is_cut_when_all_of_it_was_heard() -> None:
 
 def test_sound_beyond_the_bound_is_left_out_and_counted() -> None:
     """What waits already is in the midst of a word: it stays."""
-    queue = SaidQueue(capacity_s=0.04)
+    queue = SpeechQueue(capacity_s=0.04)
     queue.push(sound(1000), "a")
     queue.push(sound(100), "a")
 
@@ -95,7 +95,7 @@ def test_sound_beyond_the_bound_is_left_out_and_counted() -> None:
 )
 def test_never_more_heard_than_received(steps: list[tuple[str, int] | str]) -> None:
     """Whatever happens, a truncation lies within what came of an item, and every sample is accounted for."""
-    queue = SaidQueue(capacity_s=0.2)
+    queue = SpeechQueue(capacity_s=0.2)
     n_pushed = n_heard = 0
     for step in steps:
         match step:

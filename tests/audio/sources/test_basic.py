@@ -23,7 +23,6 @@ from rtc_client.audio.sources.basic import (
     PushSource,
     SilenceSource,
     ToneSource,
-    WavSource,
 )
 from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.errors import AudioFileUnreadable, ConfigError
@@ -150,7 +149,7 @@ async def test_closing_goes_on_when_its_caller_is_cancelled() -> None:
 
 async def test_a_file_is_spoken_whole() -> None:
     """Every sample of a file is read, in order, the last frame filled up with silence."""
-    source = WavSource(CALLER_SPEECH)
+    source = FileSource(CALLER_SPEECH)
     await source.open()
 
     assert_is(await drain(source), read_audio(CALLER_SPEECH))

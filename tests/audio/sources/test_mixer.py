@@ -14,7 +14,7 @@ import pytest
 
 from rtc_client.audio.files.reader import read_audio
 from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
-from rtc_client.audio.lifecycle import OneCall
+from rtc_client.audio.lifecycle import SingleUse
 from rtc_client.audio.pcm import FLOOR_DBFS
 from rtc_client.audio.sources.base import Source
 from rtc_client.audio.sources.basic import ArraySource, FileSource, PushSource, SilenceSource, ToneSource
@@ -51,7 +51,7 @@ async def all_of(source: Source, *, limit_frames: int = 1_000) -> Samples:
     return np.concatenate(frames) if frames else np.zeros(0, dtype=np.int16)
 
 
-class LiveSource(OneCall):
+class LiveSource(SingleUse):
     """A microphone: what it gives was captured in the 20 ms before, whether anybody asked or not."""
 
     is_live = True
@@ -69,7 +69,7 @@ class LiveSource(OneCall):
         return ramp(FRAME_SAMPLES, 10_000 + (self.n_frames - 1) * FRAME_SAMPLES)
 
 
-class FailingSource(OneCall):
+class FailingSource(SingleUse):
     """Gives one frame and then raises."""
 
     ended = False

@@ -18,7 +18,7 @@ from rtc_client import (
     ToneSource,
 )
 from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, Samples
-from rtc_client.call.media.announcements import Insertions
+from rtc_client.call.media.announcements import Announcements
 
 
 def constant(value: int, n_frames: int = 1) -> Samples:
@@ -29,7 +29,7 @@ class Ticking:
     """A call of which only the insertions are there."""
 
     def __init__(self) -> None:
-        self.insertions = Insertions()
+        self.insertions = Announcements()
 
     def play(self, source: Any, *, mixed: bool = False) -> asyncio.Task[None]:
         return asyncio.create_task(self.insertions.play(source, mixed=mixed))

@@ -13,7 +13,7 @@ from rtc_client.audio.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.audio.playout.rtp_unwrapper import MediaPacket
 from rtc_client.audio.sinks.basic import NullSink
-from rtc_client.call.media.receiver import Hearing
+from rtc_client.call.media.receiver import AgentReceiver
 from rtc_client.testing.scenario.script import Tone
 from rtc_client.testing.scenario.voices import tone_samples
 
@@ -64,7 +64,7 @@ class Listener:
     def __init__(self, sink: Any, *, metered: bool = False, ptime_units: int = 960) -> None:
         self.clock = FakeClock()
         self.failures: list[AudioError] = []
-        self.hearing = Hearing(sink, metered=metered, clock=self.clock, on_failure=self.failures.append)
+        self.hearing = AgentReceiver(sink, metered=metered, clock=self.clock, on_failure=self.failures.append)
         self.hearing.begin()
         self._n_packets = self._index = 0
         self._ptime_units = ptime_units

@@ -17,10 +17,10 @@ from rtc_client.audio.frames import FRAME_SAMPLES, SILENCE, Samples
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.audio.sinks.base import Sink
 from rtc_client.audio.sinks.basic import NullSink
-from rtc_client.call.media.sender import DTX_AFTER_FRAMES, DTX_REFRESH_FRAMES, ENCODED_SILENCE_FRAMES, Speaking
+from rtc_client.call.media.sender import DTX_AFTER_FRAMES, DTX_REFRESH_FRAMES, ENCODED_SILENCE_FRAMES, CallerSender
 from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.clock import MonotonicClock
-from rtc_client.peer.fastpath import MAX_PAYLOAD_BYTES
+from rtc_client.peer.fastpath import MAX_RTP_PAYLOAD_BYTES
 
 SPEECH = read_audio(CALLER_SPEECH)
 FRAMES: list[Samples] = [
@@ -59,10 +59,10 @@ class Caller:
 
     def __init__(self, source: Any, sink: Sink | None = None, **opus: Any) -> None:
         self.failures: list[AudioError] = []
-        self.speaking = Speaking(
+        self.speaking = CallerSender(
             source, sink or NullSink(), OpusSettings(**opus), clock=MonotonicClock(), on_failure=self.failures.append
         )
-        self._out = bytearray(MAX_PAYLOAD_BYTES)
+        self._out = bytearray(MAX_RTP_PAYLOAD_BYTES)
         self._index = 0
 
     def packets(self, n: int) -> list[bytes]:
@@ -198,7 +198,7 @@ def _raise(*_: object) -> Any:
         Scripted([np.zeros(100, dtype=np.int16)]),
         Scripted([np.zeros(FRAME_SAMPLES, dtype=np.float32)]),
         Scripted([[0] * FRAME_SAMPLES]),
-        ScriptedPackets([bytes(MAX_PAYLOAD_BYTES + 1)]),
+        ScriptedPackets([bytes(MAX_RTP_PAYLOAD_BYTES + 1)]),
         type("Raising", (Scripted,), {"read": _raise})([]),
     ],
     ids=["short", "float", "list", "overlong packet", "raising"],

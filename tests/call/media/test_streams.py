@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from rtc_client import CallLost, MediaConnected, NoAudioYet
-from rtc_client.call.events.event_log import EventFeed
+from rtc_client.call.events.event_log import EventLog
 from rtc_client.call.media.output_gate import (
     GIVES_WAY_FRAMES,
     LONG_PAUSE_FRAMES,
     NOISE_FRAMES,
     OPEN_PAUSE_FRAMES,
     PAUSE_FRAMES,
-    Hush,
+    OutputGate,
 )
-from rtc_client.call.media.streams import CAPACITY_CHUNKS, Stream
+from rtc_client.call.media.streams import CAPACITY_CHUNKS, Subscription
 
 VOICE = np.full(480, 5000, dtype=np.int16)
 SILENCE = np.zeros(480, dtype=np.int16)
@@ -26,7 +26,7 @@ SILENCE = np.zeros(480, dtype=np.int16)
 
 async def test_readers_get_what_comes_from_when_they_were_made() -> None:
     """Each all of it, whoever else reads; nothing is kept while nobody does."""
-    stream: Stream[int] = Stream(100)
+    stream: Subscription[int] = Subscription(100)
     stream.put(0, 1)
     assert not stream.is_read
     first = stream.subscribe()
@@ -43,7 +43,7 @@ async def test_readers_get_what_comes_from_when_they_were_made() -> None:
 
 async def test_a_reader_that_falls_behind_loses_the_oldest() -> None:
     """By size and by number, counted; another reader loses nothing, and one item larger than the bound is kept."""
-    stream: Stream[int] = Stream(10)
+    stream: Subscription[int] = Subscription(10)
     slow, quick = stream.subscribe(), stream.subscribe()
     seen = []
     for n in range(8):
@@ -60,7 +60,7 @@ async def test_a_reader_that_falls_behind_loses_the_oldest() -> None:
 
 async def test_a_reader_that_nobody_holds_is_none() -> None:
     """Leaving a loop early costs nothing."""
-    stream: Stream[int] = Stream(10)
+    stream: Subscription[int] = Subscription(10)
     reader = stream.subscribe()
     assert stream.is_read
     del reader
@@ -72,8 +72,8 @@ async def test_a_reader_that_nobody_holds_is_none() -> None:
 async def test_a_step_that_is_cancelled_loses_nothing_and_the_end_stays_the_end(kind: str) -> None:
     """A limit on one step is usual; the error at the end is raised once, and asking again ends again."""
     lost = CallLost("network", "gone")
-    stream: Stream[object] = Stream(10)
-    feed = EventFeed()
+    stream: Subscription[object] = Subscription(10)
+    feed = EventLog()
     reader = stream.subscribe() if kind == "stream" else feed.read()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(anext(reader), 0.01)
@@ -94,16 +94,16 @@ async def test_a_step_that_is_cancelled_loses_nothing_and_the_end_stays_the_end(
             await anext(reader)
 
 
-def hushed(*, voiced: int = 0) -> Hush:
+def hushed(*, voiced: int = 0) -> OutputGate:
     """Return a hush that has just begun, and behind which the agent talked on for some frames."""
-    hush = Hush()
+    hush = OutputGate()
     hush.begin()
     for _ in range(voiced):
         assert not hush.filtered(VOICE).any()
     return hush
 
 
-def silent_frames(hush: Hush, limit: int = 200) -> int:
+def silent_frames(hush: OutputGate, limit: int = 200) -> int:
     """Return after how many frames of silence the agent is heard again."""
     return next(n for n in range(1, limit) if hush.filtered(SILENCE) is not None and not hush.is_on)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtc_client import CallRecorder, CallResult, RecordingEnded, SilenceSource, WireFrame
+from rtc_client import CallRecorder, CallResult, RecordingEnded, SilenceSource, WireMessage
 from rtc_client.audio.files.stereo_recording import FORMATS, RecordingFormat
 from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SILENCE, PcmFrame, Samples
 from rtc_client.audio.sinks.basic import NullSink, TeeSink
@@ -160,11 +160,11 @@ async def test_a_disk_that_stands_still_costs_sound_and_neither_memory_nor_time(
             agent.write(PcmFrame(TONE, index * FRAME_SAMPLES))
 
     speak(0, 500)
-    log(WireFrame(at_s=1.0, direction="in", event={"type": "lost"}))
+    log(WireMessage(at_s=1.0, direction="in", event={"type": "lost"}))
     gate.set()
     await saved(recorder)
     speak(600, 650)
-    log(WireFrame(at_s=2.0, direction="in", event={"type": "kept"}))
+    log(WireMessage(at_s=2.0, direction="in", event={"type": "kept"}))
     await recorder.finish()
 
     report = json.loads((tmp_path / "call.json").read_text())["recording"]

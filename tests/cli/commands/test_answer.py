@@ -16,16 +16,11 @@ import pytest
 
 from rtc_client.audio.files.wav import write_wav
 from tests.behaviour.speech import AGENT_WORDS, SAME, locate
-from tests.cli.command import Running, run, running
-from tests.cli.commands.test_parsing import recorded
+from tests.cli.answering import ready
+from tests.cli.command import run, running
+from tests.cli.recorded import recorded
 
 pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
-
-
-async def ready(server: Running) -> dict[str, Any]:
-    """Return what the first line of a server says."""
-    line: dict[str, Any] = json.loads(await server.first_line())
-    return line
 
 
 async def test_a_call_to_it_hears_its_greeting(tmp_path: Path) -> None:

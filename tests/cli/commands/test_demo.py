@@ -11,7 +11,7 @@ from rtc_client.cli.demo_speech import AGENT_TEXT, CALLER_TEXT
 from tests.behaviour.recordings import cues, played
 from tests.behaviour.speech import AGENT, CALLER, SAME, locate, seconds
 from tests.cli.command import run
-from tests.cli.commands.test_parsing import recorded
+from tests.cli.recorded import recorded
 
 pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
 

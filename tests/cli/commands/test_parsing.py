@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import wave
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 
 from rtc_client import Transcript, TranscriptEntry
 from rtc_client.audio.files.wav import write_wav
-from rtc_client.audio.frames import Samples
 from rtc_client.cli.commands.call import transcript_file
 from rtc_client.testing import (
     AgentScript,
@@ -31,16 +29,10 @@ from rtc_client.testing import (
 from tests.behaviour.recordings import played, report
 from tests.behaviour.speech import AGENT_WORDS, CALLER_WORDS, SAME, locate
 from tests.cli.command import KEY, run
+from tests.cli.recorded import recorded
 from tests.delegates.responses_server import message, serving
 
 pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
-
-
-def recorded(path: Path) -> Samples:
-    """Return what a WAV file holds."""
-    with wave.open(str(path)) as recording:
-        assert (recording.getframerate(), recording.getnchannels(), recording.getsampwidth()) == (24_000, 1, 2)
-        return np.frombuffer(recording.readframes(recording.getnframes()), dtype=np.int16)
 
 
 async def test_sound_goes_in_and_out_by_files(answerer: FakeAnswerer, tmp_path: Path) -> None:

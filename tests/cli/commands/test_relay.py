@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rtc_client.testing import FakeAnswerer
+from tests.cli.answering import ready
 from tests.cli.command import run, running
-from tests.cli.commands.test_answer import ready
 
 pytestmark = pytest.mark.real_time("the command is a process of its own, and its calls last as long as calls do")
 

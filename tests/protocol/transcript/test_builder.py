@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.builder import TranscriptBuilder
 from rtc_client.protocol.transcript.entry_store import MAX_CHARS
 from rtc_client.protocol.transcript.transcript import Transcript, TranscriptEntry
 
-Told: TypeAlias = Callable[[Scribe], None]
+Told: TypeAlias = Callable[[TranscriptBuilder], None]
 """One thing a scribe is told."""
 
 
 def written_down(*told: Told) -> Transcript:
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for tell in told:
         tell(scribe)
     return scribe.entries
@@ -202,7 +202,7 @@ def test_an_earlier_turn_is_not_taken_for_a_part_of_a_later_one() -> None:
 
 def test_an_event_that_comes_twice_is_known_by_its_id() -> None:
     """The first time it is new, then it is not; without an id, or with one beyond reason, it always is."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
 
     assert [scribe.is_new("e1"), scribe.is_new("e1"), scribe.is_new("e2")] == [True, False, True]
     assert [scribe.is_new(None), scribe.is_new(None), scribe.is_new("")] == [True, True, True]
@@ -436,7 +436,7 @@ def test_what_was_sent_as_text_is_written_once() -> None:
 
 def test_texts_that_the_server_never_tells_of_are_not_looked_for_for_ever() -> None:
     """Of those sent without an id the last 64 may still be told of."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for n in range(100):
         scribe.written("caller", f"text {n}", n)
     scribe.written("caller", "text 0", 200, item_id="x")
@@ -448,7 +448,7 @@ def test_texts_that_the_server_never_tells_of_are_not_looked_for_for_ever() -> N
 
 def test_what_is_taken_away_makes_room() -> None:
     """A call in which a hundred thousand coughs were taken for words has room for the words after them."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for n in range(100_000):
         scribe.delta("caller", "Hm.", n)
         scribe.settle("caller", "", n)
@@ -493,7 +493,7 @@ def conversations(draw: st.DrawFn) -> list[list[Told]]:
 def test_any_order_and_repetition_gives_the_same_transcript(items: list[list[Told]], data: st.DataObject) -> None:
     """Only pieces of one item must stay in order; everything else may overtake anything, and come twice with its id."""
     in_turn = [(f"e{n}.{k}", tell) for n, item in enumerate(items) for k, tell in enumerate(item)]
-    expected = Scribe()
+    expected = TranscriptBuilder()
     for event_id, tell in in_turn:
         assert expected.is_new(event_id)
         tell(expected)
@@ -505,7 +505,7 @@ def test_any_order_and_repetition_gives_the_same_transcript(items: list[list[Tol
         queue = data.draw(st.sampled_from([queue for queue in queues if queue]))
         came.append(queue.pop(0))
         came += data.draw(st.lists(st.sampled_from(came), max_size=2))
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for event_id, tell in came:
         if scribe.is_new(event_id):
             tell(scribe)
@@ -570,7 +570,7 @@ def anything_told(draw: st.DrawFn) -> Told:
 @given(st.lists(anything_told(), max_size=40))
 def test_nothing_it_is_told_can_break_it(told: list[Told]) -> None:
     """No exception; begin times never go back; an entry never ends before it begins; every export can be made."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for tell in told:
         tell(scribe)
         scribe.latest(3)
@@ -588,7 +588,7 @@ def test_nothing_it_is_told_can_break_it(told: list[Told]) -> None:
 @pytest.mark.parametrize("tell", ["delta", "settle", "written", "item_added", "part"])
 def test_a_flood_has_a_bound(tell: str) -> None:
     """However it comes: what does not fit is counted where it is text, and memory stays as it is."""
-    scribe = Scribe()
+    scribe = TranscriptBuilder()
     for n in range(40_000):
         match tell:
             case "item_added":

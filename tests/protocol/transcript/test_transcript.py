@@ -5,18 +5,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.transcript.builder import Scribe
+from rtc_client.protocol.transcript.builder import TranscriptBuilder
 from rtc_client.protocol.transcript.entry_store import MAX_CHARS
 from rtc_client.protocol.transcript.transcript import Role
 
 
-def said(transcript: Scribe) -> list[tuple[str, str, bool]]:
+def said(transcript: TranscriptBuilder) -> list[tuple[str, str, bool]]:
     return [(entry.role, entry.text, entry.final) for entry in transcript.entries]
 
 
 def test_pieces_of_one_voice_are_joined() -> None:
     """A voice's pieces are one entry, at the time of the first, until the other voice speaks."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     for role, delta, at_ms in (("caller", "hel", 10), ("caller", "lo", 20), ("agent", "yes", 30), ("caller", "!", 40)):
         transcript.delta(role, delta, at_ms)  # type: ignore[arg-type]
 
@@ -26,7 +26,7 @@ def test_pieces_of_one_voice_are_joined() -> None:
 
 def test_settled_text_replaces_its_pieces() -> None:
     """The settled text stands where its first piece stood, also when the other voice came between the pieces."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     transcript.delta("caller", "turn it", 10)
     transcript.delta("agent", "mhm", 20)
     transcript.delta("caller", "om", 30)
@@ -38,7 +38,7 @@ def test_settled_text_replaces_its_pieces() -> None:
 
 def test_settled_text_without_pieces_is_an_entry() -> None:
     """A server that sends no deltas is understood."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     transcript.settle("caller", "one", 10)
     transcript.settle("caller", "two", 20)
 
@@ -48,7 +48,7 @@ def test_settled_text_without_pieces_is_an_entry() -> None:
 
 def test_what_was_said_before_a_settled_text_is_settled() -> None:
     """Realtime v1 has no event that ends an agent's text: the caller's next settled turn does."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     transcript.delta("agent", "hello", 10)
     transcript.delta("caller", "hi", 20)
     transcript.settle("caller", "Hi.", 30)
@@ -59,7 +59,7 @@ def test_what_was_said_before_a_settled_text_is_settled() -> None:
 
 def test_pieces_after_a_settled_text_begin_a_new_entry() -> None:
     """A turn that is over does not grow."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     transcript.settle("agent", "One.", 10)
     transcript.delta("agent", "tw", 20)
     transcript.delta("agent", "o", 30)
@@ -69,7 +69,7 @@ def test_pieces_after_a_settled_text_begin_a_new_entry() -> None:
 
 def test_empty_texts_leave_no_entry() -> None:
     """An empty delta adds nothing, and an empty settled text takes its pieces away: nothing was said after all."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     transcript.delta("caller", "", 5)
     transcript.delta("caller", "uh", 10)
     transcript.settle("caller", "", 20)
@@ -79,7 +79,7 @@ def test_empty_texts_leave_no_entry() -> None:
 
 def test_entries_are_a_copy() -> None:
     """Whoever keeps the entries keeps them as they were."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     transcript.delta("agent", "a", 10)
     kept = transcript.entries
     transcript.delta("agent", "b", 20)
@@ -91,7 +91,7 @@ def test_entries_are_a_copy() -> None:
 
 def test_flood_has_a_bound_and_is_counted() -> None:
     """A server that never stops fills a bounded memory; what does not fit is counted, and settling makes room again."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     for _ in range(20):
         transcript.delta("agent", "x" * 100_000, 10)
     kept = sum(len(entry.text) for entry in transcript.entries)
@@ -105,7 +105,7 @@ def test_flood_has_a_bound_and_is_counted() -> None:
 
 def test_flood_of_tiny_entries_has_a_bound() -> None:
     """Voices that take turns letter by letter cannot fill the memory with entries either."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     for n in range(60_000):
         transcript.delta("agent" if n % 2 else "caller", "x", n)
 
@@ -119,7 +119,7 @@ ROLES = st.sampled_from(["caller", "agent"])
 @given(st.lists(st.tuples(st.booleans(), ROLES, st.text(max_size=5)), max_size=40))
 def test_nothing_is_lost_and_order_is_kept(happenings: list[tuple[bool, Role, str]]) -> None:
     """Settled texts all stand there in order for each voice; times never go back; no entry is empty."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     for at_ms, (settles, role, text) in enumerate(happenings):
         if settles:
             transcript.settle(role, text and f"{text}{at_ms}", at_ms)
@@ -141,7 +141,7 @@ def test_nothing_is_lost_and_order_is_kept(happenings: list[tuple[bool, Role, st
 @given(st.lists(st.tuples(ROLES, st.text(min_size=1, max_size=5)), max_size=30))
 def test_deltas_alone_are_all_there(deltas: list[tuple[Role, str]]) -> None:
     """Until something settles, each voice's pieces joined are what it said."""
-    transcript = Scribe()
+    transcript = TranscriptBuilder()
     for at_ms, (role, delta) in enumerate(deltas):
         transcript.delta(role, delta, at_ms)
 

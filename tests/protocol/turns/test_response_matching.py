@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from rtc_client.protocol.turns.response_matching import TAG, AskedResponses, finished_response
+from rtc_client.protocol.turns.response_matching import TAG, ResponseMatcher, finished_response
 from rtc_client.protocol.wire import events as ev
 from rtc_client.protocol.wire.codec import parse_event
 from rtc_client.protocol.wire.responses import Response
@@ -24,7 +24,7 @@ def done(**response: object) -> ev.ResponseDone:
 
 def test_metadata_decides_in_any_order() -> None:
     """Also when two are under way at once, and when the beginning was missed."""
-    asked = AskedResponses()
+    asked = ResponseMatcher()
     first, second, third = asked.ask(), asked.ask(), asked.ask()
     for event_id in (first, second, third):
         asked.sent(event_id)
@@ -41,7 +41,7 @@ def test_metadata_decides_in_any_order() -> None:
 
 def test_what_nobody_asked_for_is_nobodys() -> None:
     """A response of the server's own, of somebody else's request, or of one that was given up or has not left."""
-    asked = AskedResponses()
+    asked = ResponseMatcher()
     event_id = asked.ask()
     asked.created(created(id="before"))
     assert asked.ended(done(id="before"))[0] is None

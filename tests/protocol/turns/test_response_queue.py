@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_client.protocol.turns.response_queue import ResponseSequence
+from rtc_client.protocol.turns.response_queue import ResponseQueue
 from rtc_client.protocol.wire.codec import parse_event
 from rtc_client.protocol.wire.events import ErrorEvent
 
@@ -19,7 +19,7 @@ OTHER = parse_event('{"type":"error","error":{"message":"no"}}')
 
 def test_a_request_leaves_when_nothing_is_active() -> None:
     """At once, and again when its response is over."""
-    sequence = ResponseSequence()
+    sequence = ResponseQueue()
 
     assert sequence.ask("a") == "a"
     sequence.created()
@@ -29,7 +29,7 @@ def test_a_request_leaves_when_nothing_is_active() -> None:
 
 def test_a_second_one_waits_and_a_third_takes_its_place() -> None:
     """There is one place to wait; what is wanted last is what is wanted."""
-    sequence = ResponseSequence()
+    sequence = ResponseQueue()
     sequence.created()  # by the server's turn detection
 
     assert [sequence.ask("a"), sequence.ask("b")] == [None, None]
@@ -42,7 +42,7 @@ def test_a_second_one_waits_and_a_third_takes_its_place() -> None:
 @pytest.mark.parametrize("error", [ACTIVE, CODED])
 def test_a_refused_request_is_kept(error: ErrorEvent) -> None:
     """The server began a response by itself while ours was on its way: ours is asked again when that is over."""
-    sequence = ResponseSequence()
+    sequence = ResponseQueue()
 
     assert sequence.ask("a") == "a"
     sequence.created()  # it looks like ours, and is not
@@ -53,7 +53,7 @@ def test_a_refused_request_is_kept(error: ErrorEvent) -> None:
 
 def test_a_newer_request_is_not_lost_for_a_refused_one() -> None:
     """What waits already is asked for in place of what was refused."""
-    sequence = ResponseSequence()
+    sequence = ResponseQueue()
     sequence.ask("a")
     sequence.ask("b")
     assert isinstance(ACTIVE, ErrorEvent)
@@ -65,7 +65,7 @@ def test_a_newer_request_is_not_lost_for_a_refused_one() -> None:
 
 def test_another_error_changes_nothing() -> None:
     """It is about something else, as far as anybody can tell."""
-    sequence = ResponseSequence()
+    sequence = ResponseQueue()
     sequence.ask("a")
     assert isinstance(OTHER, ErrorEvent)
     sequence.refused(OTHER)
@@ -77,7 +77,7 @@ def test_another_error_changes_nothing() -> None:
 @given(st.lists(st.sampled_from(["ask", "created", "ended", "refused"]), max_size=40))
 def test_never_two_at_a_time(steps: list[str]) -> None:
     """Whatever happens: between two that leave, the first one ended, and none that waits is lost."""
-    sequence = ResponseSequence()
+    sequence = ResponseQueue()
     is_out = False
     for step in steps:
         match step:
@@ -106,7 +106,7 @@ def test_never_two_at_a_time(steps: list[str]) -> None:
 
 def test_requests_that_somebody_waits_for_are_held_in_turn() -> None:
     """Each of them, beside the one that nobody waits for; one that is withdrawn never leaves."""
-    sequence = ResponseSequence()
+    sequence = ResponseQueue()
     assert sequence.ask("a", "1") == "a"
     for frame, awaited_as in (("b", "2"), ("x", None), ("c", "3"), ("y", None), ("d", "4")):
         assert sequence.ask(frame, awaited_as) is None
@@ -121,7 +121,7 @@ def test_a_request_that_is_refused_for_itself_sets_the_next_one_free() -> None:
     refusal = parse_event('{"type":"error","error":{"code":"invalid_value","message":"no","event_id":"1"}}')
     assert isinstance(refusal, ErrorEvent)
     assert isinstance(CODED, ErrorEvent)
-    sequence = ResponseSequence()
+    sequence = ResponseQueue()
     sequence.ask("a", "1")
     sequence.ask("b", "2")
 

@@ -19,12 +19,8 @@ from rtc_client import (
     AudioInputSettings,
     AudioOutputSettings,
     AudioSettings,
-    CancelResponse,
-    ClearAudio,
-    ClearOutputAudio,
     Command,
     CommandFault,
-    CommitAudio,
     CreateItem,
     CreateMessage,
     CreateResponse,
@@ -32,7 +28,6 @@ from rtc_client import (
     FunctionCallOutputItem,
     FunctionChoice,
     FunctionTool,
-    InputText,
     InvalidCommand,
     ItemReference,
     McpApprovalResponseItem,
@@ -60,46 +55,12 @@ from rtc_client import (
 from rtc_client.protocol.wire.codec import command_json, dump_command, dump_raw
 from rtc_client.protocol.wire.command_rules import MAX_AUDIO_BYTES
 from rtc_client.protocol.wire.commands import check_proven
+from tests.protocol.sent_commands import HELLO, SENT, response, session
 
 F = CommandFault
-HELLO = MessageItem(role="user", content=(InputText(text="hello"),))
-HELLO_JSON = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
-PCM = {"type": "audio/pcm", "rate": 24_000}
 
-SENT: list[tuple[Command, dict[str, Any]]] = [
-    (
-        UpdateSession(settings=RealtimeSession(instructions="Be brief.")),
-        {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}},
-    ),
-    (AppendAudio(audio="AQID"), {"type": "input_audio_buffer.append", "audio": "AQID"}),
-    (CommitAudio(), {"type": "input_audio_buffer.commit"}),
-    (ClearAudio(), {"type": "input_audio_buffer.clear"}),
-    (ClearOutputAudio(), {"type": "output_audio_buffer.clear"}),
-    (
-        CreateItem(item=HELLO, previous_item_id="root"),
-        {"type": "conversation.item.create", "item": HELLO_JSON, "previous_item_id": "root"},
-    ),
-    (RetrieveItem(item_id="i"), {"type": "conversation.item.retrieve", "item_id": "i"}),
-    (DeleteItem(item_id="i"), {"type": "conversation.item.delete", "item_id": "i"}),
-    (
-        TruncateItem(item_id="i", content_index=0, audio_end_ms=0),
-        {"type": "conversation.item.truncate", "item_id": "i", "content_index": 0, "audio_end_ms": 0},
-    ),
-    (CreateResponse(), {"type": "response.create"}),
-    (
-        CreateResponse(response=ResponseParameters(output_modalities="text", input=(ItemReference(id="i"), HELLO))),
-        {
-            "type": "response.create",
-            "response": {"output_modalities": ["text"], "input": [{"type": "item_reference", "id": "i"}, HELLO_JSON]},
-        },
-    ),
-    (CancelResponse(response_id="r"), {"type": "response.cancel", "response_id": "r"}),
-    (CancelResponse(), {"type": "response.cancel"}),
-    (
-        AppendHandoffOutput(handoff_id="h", output_text=""),
-        {"type": "conversation.handoff.append", "handoff_id": "h", "output_text": ""},
-    ),
-]
+
+PCM = {"type": "audio/pcm", "rate": 24_000}
 
 
 @pytest.mark.parametrize(("command", "expected"), SENT)
@@ -189,20 +150,15 @@ def test_mcp_tool_writes_its_allow_list_by_the_name_of_the_api() -> None:
         assert sent["session"]["tools"][0]["allowed_tools"] == expected
 
 
-def session(**settings: Any) -> Callable[[], Command]:
-    return lambda: UpdateSession(settings=RealtimeSession(**settings))
-
-
 def heard(**settings: Any) -> AudioSettings:
     return AudioSettings(input=AudioInputSettings(**settings))
 
 
-def response(**parameters: Any) -> Callable[[], Command]:
-    return lambda: CreateResponse(response=ResponseParameters(**parameters))
-
-
 CONFLICT = ResponseAudio(input=AudioInputSettings(format=PcmuFormat()))
+
+
 NOWHERE = (McpTool(server_label="l"),)
+
 
 REFUSED: list[tuple[CommandFault, Callable[[], Command]]] = [
     (F.AUDIO_NOT_BASE64, lambda: AppendAudio(audio="AQI")),

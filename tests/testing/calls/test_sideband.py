@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from rtc_client.testing import AgentScript, AnsweredCall, CallEnd, FakeAnswerer, SpokenTurn, Tone
 from tests.testing.caller import compact, form, joined, post
 from tests.testing.conftest import Place
-from tests.testing.test_signaling import SDP_OF_A_RECORDING
+from tests.testing.recorded_sdp import SDP_OF_A_RECORDING
 
 TEXT = {
     "type": "conversation.item.create",

@@ -12,7 +12,7 @@ from rtc_client.audio.frames import SILENCE
 from rtc_client.clock import MonotonicClock
 from rtc_client.testing.calls import websocket_rules as strict_direct
 from rtc_client.testing.calls.websocket_media import AgentVoice
-from rtc_client.testing.calls.websocket_rules import DirectJudge, check_handshake, is_direct
+from rtc_client.testing.calls.websocket_rules import DirectJudge, check_handshake, is_websocket
 from rtc_client.testing.wire.record import SeenRequest
 from tests.wire.recordings import episode
 
@@ -62,9 +62,9 @@ def test_a_recorded_call_has_nothing_wrong(name: str) -> None:
         bench.judge.sent(event["text"])
     first, *later = recorded.sent_frames
 
-    assert is_direct(request)
+    assert is_websocket(request)
     assert check_handshake(request) == []
-    assert bench.judge.first_frame(first) == []
+    assert bench.judge.first_message(first) == []
     # The sound of m_ws_v1 is three bytes, which is no sound: what the application above it was given.
     assert [v for text in later if '"AQID"' not in text for v in bench.judge.later_frame(text)] == []
 
@@ -109,7 +109,7 @@ def test_a_wrong_session_is_told(path: tuple[str, ...], value: object, words: st
         inner = inner[key]
     inner[path[-1]] = value
 
-    found = Bench().judge.first_frame(compact(frame))
+    found = Bench().judge.first_message(compact(frame))
 
     assert any(words in violation.message for violation in found)
 

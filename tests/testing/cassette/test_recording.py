@@ -34,7 +34,7 @@ from rtc_client.cli.demo_speech import AGENT_SPEECH, AGENT_TEXT, CALLER_SPEECH
 from rtc_client.testing import AfterCaller, AgentScript, AtTime, Clip, FakeAnswerer, SpokenTurn, Tone
 from rtc_client.testing.asserts import assert_contains, assert_tone
 from tests.testing.caller import compact, form, joined, post
-from tests.testing.test_signaling import SDP_OF_A_RECORDING
+from tests.testing.recorded_sdp import SDP_OF_A_RECORDING
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 AGENT, CALLER = (read_audio(path)[:36_000] for path in (AGENT_SPEECH, CALLER_SPEECH))
@@ -56,7 +56,7 @@ async def place(
     heard = NumpySink()
     async with connect(config, source=source, sink=heard, cassette=recorder) as call:
         for n in range(n_texts):
-            await call.send_text(f"Text {n}, by {KEY}.")
+            await call.say(f"Text {n}, by {KEY}.")
         result = await call.wait_ended()
     return result, heard.samples
 
@@ -116,14 +116,14 @@ async def test_what_the_client_has_recorded_can_be_replayed(tmp_path: Path) -> N
     async with FakeAnswerer(script=AgentScript(turns=[beep])) as answerer:
         config = CallConfig(api_key=KEY, base_url=answerer.base_url, max_duration_s=1.0)
         async with connect(config, source=ToneSource(440), sink=sink, cassette=recorder) as call:
-            await call.send_text("hello")
+            await call.say("hello")
             first = await call.wait_ended()
     recorder.cassette().save(tmp_path / "call")
 
     async with FakeAnswerer(cassette=tmp_path / "call") as answerer:
         config = replace(config, base_url=answerer.base_url)
         async with connect(config, sink=heard) as call:
-            await call.send_text("good day")
+            await call.say("good day")
             second = await call.wait_ended()
         assert answerer.violations == []
     assert said(first) == [("caller", "hello"), ("agent", "beep")]

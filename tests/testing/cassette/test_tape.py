@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from rtc_client.cassette.cassette import Cassette, Happening, Kind, Sound
+from rtc_client.cassette.cassette import Cassette, Kind, Sound, WireEvent
 from rtc_client.errors import CassetteUnusable
 from rtc_client.testing.cassette.tape import GRACE_S, CloseSideband, EndCall, Tape, TellFrame, check_replayable
 
@@ -33,7 +33,7 @@ def recorded(*entries: Entry, **changes: Any) -> Cassette:
         "offer_sdp": "",
         "session": {},
         "answer_sdp": "v=0\r\n",
-        "happenings": tuple(Happening(at_s=t, direction=d, kind=k, fields=f) for t, d, k, f in entries),
+        "happenings": tuple(WireEvent(at_s=t, direction=d, kind=k, fields=f) for t, d, k, f in entries),
         "media_connected_s": 1.0,
         "ended_s": 5.0,
         "ended_by": "client",

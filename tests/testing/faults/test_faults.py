@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidMessage, InvalidStatus
 from rtc_client.testing import FakeAnswerer, Faults
 from tests.testing.caller import form, joined, post, until
 from tests.testing.conftest import Place
-from tests.testing.test_signaling import SDP_OF_A_RECORDING
+from tests.testing.recorded_sdp import SDP_OF_A_RECORDING
 
 OFFER = form(SDP_OF_A_RECORDING)
 

@@ -41,7 +41,7 @@ async def test_our_client_calls_through_it_and_breaks_no_rule() -> None:
         ) as call:
             answered = await answerer.wait_for_call()
             await answered.sideband_joined()
-            await call.send_text("Hello")
+            await call.say("Hello")
             await answered.wait_received(2)
             await answered.wait_heard(0.3)
         await answered.ended()

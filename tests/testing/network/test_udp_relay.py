@@ -14,7 +14,7 @@ import pytest
 from rtc_client import CallConfig, NumpySink, ToneSource, connect
 from rtc_client.audio.pcm import level_dbfs
 from rtc_client.testing import AgentScript, FakeAnswerer, Impairment, Network, SpokenTurn, Tone
-from rtc_client.testing.network.udp_relay import Lane
+from rtc_client.testing.network.udp_relay import Link
 from tests.testing.conftest import Place
 
 RTP = bytes([0x80, 111]) + bytes(60)
@@ -25,7 +25,7 @@ N_PACKETS = 20_000
 
 def carried(impairment: Impairment, *, seed: int = 1, datagrams: Sequence[bytes] = (RTP,) * N_PACKETS) -> list[bool]:
     """Send datagrams 20 ms apart; return which of them arrive."""
-    lane = Lane(impairment, random.Random(seed))
+    lane = Link(impairment, random.Random(seed))
     return [bool(lane.carry(datagram, n * 0.02)) for n, datagram in enumerate(datagrams)]
 
 
@@ -62,7 +62,7 @@ def test_what_sets_up_a_call_is_never_lost() -> None:
 
 def test_delay_is_spread_evenly_and_datagrams_overtake_each_other() -> None:
     """A datagram takes the delay and up to the jitter more, and a later one may be there before it."""
-    lane = Lane(Impairment(delay_s=0.02, jitter_s=0.06), random.Random(1))
+    lane = Link(Impairment(delay_s=0.02, jitter_s=0.06), random.Random(1))
     arrivals = [lane.carry(RTP, n * 0.02)[0] for n in range(N_PACKETS)]
     taken = np.array(arrivals) - np.arange(N_PACKETS) * 0.02
 
@@ -74,7 +74,7 @@ def test_delay_is_spread_evenly_and_datagrams_overtake_each_other() -> None:
 
 def test_some_come_twice() -> None:
     """So many packets arrive as two copies as was asked for."""
-    lane = Lane(Impairment(duplicate_ratio=0.1), random.Random(1))
+    lane = Link(Impairment(duplicate_ratio=0.1), random.Random(1))
     copies = [len(lane.carry(RTP, 0.0)) for _ in range(N_PACKETS)]
 
     assert set(copies) == {1, 2}
@@ -83,7 +83,7 @@ def test_some_come_twice() -> None:
 
 def test_a_narrow_way_delays_and_then_loses() -> None:
     """Above its bit rate a network holds datagrams back, and drops what would wait for too long."""
-    lane = Lane(Impairment(bit_rate=16_000, queue_s=0.1), random.Random(1))  # a datagram takes 31 ms
+    lane = Link(Impairment(bit_rate=16_000, queue_s=0.1), random.Random(1))  # a datagram takes 31 ms
     arrivals = [lane.carry(RTP, 0.0) for _ in range(10)]
 
     assert arrivals[0][0] == pytest.approx(0.031)
@@ -96,7 +96,7 @@ def test_some_are_overtaken() -> None:
     """So many media packets as was asked for come after later ones; the same ones for the same seed."""
 
     def overtaken(seed: int) -> list[int]:
-        lane = Lane(Impairment(reorder_ratio=0.05), random.Random(seed))
+        lane = Link(Impairment(reorder_ratio=0.05), random.Random(seed))
         arrivals = [lane.carry(RTP, n * 0.02)[0] for n in range(N_PACKETS)]
         assert lane.counters.rtp_held_back == sum(arrival > n * 0.02 for n, arrival in enumerate(arrivals))
         return [n for n in range(N_PACKETS - 2) if arrivals[n] > max(arrivals[n + 1 : n + 3])]
@@ -107,7 +107,7 @@ def test_some_are_overtaken() -> None:
 
 def test_jitter_can_keep_the_order() -> None:
     """With `keeps_order` packets waver as much, and none overtakes another."""
-    lane = Lane(Impairment(delay_s=0.02, jitter_s=0.06, keeps_order=True), random.Random(1))
+    lane = Link(Impairment(delay_s=0.02, jitter_s=0.06, keeps_order=True), random.Random(1))
     arrivals = [lane.carry(RTP, n * 0.02)[0] for n in range(N_PACKETS)]
     taken = np.array(arrivals) - np.arange(N_PACKETS) * 0.02
 
@@ -118,7 +118,7 @@ def test_jitter_can_keep_the_order() -> None:
 def test_nothing_passes_in_a_blackout() -> None:
     """From its beginning, counted from the first media packet, to its end nothing passes; losses go on as before it."""
     impairment = Impairment(loss_ratio=0.05, blackouts=((1.0, 0.5), (3.0, 1.0)))
-    lane = Lane(impairment, random.Random(1))
+    lane = Link(impairment, random.Random(1))
     assert lane.carry(STUN, 0.0)
     begins_s = 100.0
     arrived = [bool(lane.carry(RTP, begins_s + n * 0.02)) for n in range(500)]
@@ -127,14 +127,14 @@ def test_nothing_passes_in_a_blackout() -> None:
     black = {*range(50, 75), *range(150, 200)}
     assert arrived == [was and n not in black for n, was in enumerate(plain)]
     assert lane.counters.blacked_out == len(black)
-    again = Lane(impairment, random.Random(1))
+    again = Link(impairment, random.Random(1))
     again.carry(RTP, 0.0)
     assert [bool(again.carry(STUN, at_s)) for at_s in (0.99, 1.0, 1.49, 1.5)] == [True, False, False, True]
 
 
 def test_a_blackout_can_begin_at_any_time() -> None:
     """A call's lines are cut now, for so long."""
-    lane = Lane(Impairment(), random.Random(1))
+    lane = Link(Impairment(), random.Random(1))
     lane.black_out(10.0, 2.0)
 
     assert [bool(lane.carry(STUN, at_s)) for at_s in (10.0, 11.9, 12.0)] == [False, False, True]
@@ -142,7 +142,7 @@ def test_a_blackout_can_begin_at_any_time() -> None:
 
 def test_what_passes_is_counted() -> None:
     """Datagrams, media packets, copies and bytes of a direction add up."""
-    lane = Lane(Impairment(duplicate_ratio=0.5), random.Random(1))
+    lane = Link(Impairment(duplicate_ratio=0.5), random.Random(1))
     copies = sum(len(lane.carry(datagram, 0.0)) for datagram in (RTP, RTCP, STUN) * 100)
 
     counters = lane.counters

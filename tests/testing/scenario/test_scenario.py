@@ -29,10 +29,10 @@ from rtc_client.testing import (
     ScenarioFailed,
     SendEvent,
     SendFrame,
+    SendSessionUpdated,
     SpokenTurn,
     StartFault,
     Tone,
-    UpdateSession,
     rehearse,
 )
 from rtc_client.testing.scenario.scenario import Step, StepInvalid, scenario_of
@@ -285,7 +285,7 @@ def test_a_client_that_reacts_is_heard() -> None:
 def test_events_frames_and_session_updates_are_sent_as_they_are() -> None:
     """In their order, in one instant."""
     steps: list[Step] = [
-        UpdateSession(session={"instructions": "be brief"}),
+        SendSessionUpdated(session={"instructions": "be brief"}),
         SendEvent(event={"type": "x", "é": 1}),
         SendFrame(frame="no JSON"),
         SendFrame(frame=b"\x00"),
@@ -399,7 +399,7 @@ def test_no_word_is_in_a_repr() -> None:
             SpokenTurn(text="hush"),
             SendEvent(event={"type": "hush"}),
             SendFrame(frame="hush"),
-            UpdateSession(session={"instructions": "hush"}),
+            SendSessionUpdated(session={"instructions": "hush"}),
             RequestHandoff(input_transcript="hush", answer=None),
             Expect(message={"a": "hush"}, within_s=0.1),
             SpokenTurn(when=AfterMessage({"a": "hush"})),

@@ -33,17 +33,17 @@ from rtc_client.testing import (
     ScenarioInvalid,
     SendEvent,
     SendFrame,
+    SendSessionUpdated,
     SpokenTurn,
     StartFault,
     Tone,
-    UpdateSession,
     VadSettings,
     load_scenario,
     parse_scenario,
 )
 from rtc_client.testing.scenario.scenario import Step
 from rtc_client.testing.scenario.toml_lines import find_lines
-from tests.test_readme import find_snippets
+from tests.snippets import find_snippets
 
 DOCS = Path(__file__).parents[3] / "rtc_client" / "testing" / "docs"
 
@@ -56,7 +56,7 @@ STEPS: list[tuple[str, Step]] = [
     ('send = { type = "x", n = 1 }\npause_s = 0.5', SendEvent(event={"type": "x", "n": 1}, when=AfterPrevious(0.5))),
     ('frame = "no JSON"\npause_s = [0.5, 1]', SendFrame(frame="no JSON", when=AfterPrevious((0.5, 1.0)))),
     ('frame_base64 = "AP8="', SendFrame(frame=b"\x00\xff")),
-    ('update_session = { instructions = "x" }', UpdateSession(session={"instructions": "x"})),
+    ('update_session = { instructions = "x" }', SendSessionUpdated(session={"instructions": "x"})),
     ('handoff = "do it"', RequestHandoff(input_transcript="do it", answer=ANY)),
     ('handoff = "do it"\nanswer = false', RequestHandoff(input_transcript="do it", answer=None)),
     ('handoff = ""\nanswer = "done"\nwithin_s = 2\nhandoff_id = "h"\nitem_id = "i"\nwait = false',
