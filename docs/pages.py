@@ -28,6 +28,16 @@ TESTING: Final = [
         key=lambda path: (FIRST.index(path.stem) if path.stem in FIRST else len(FIRST), path.stem),
     )
 ]
+REPOSITORY: Final = [
+    "README.md",
+    "CHANGELOG.md",
+    "docs/CONTRIBUTING.md",
+    "docs/SECURITY.md",
+    "docs/AGENTS.md",
+    "tests/README.md",
+    "tests/bench/README.md",
+    *TESTING,
+]
 WHOLE_MODULES: Final = {
     "rtc_client.sync": ("Without asyncio", ("connect", "Call", "RealtimeApi")),
     "rtc_client.testing.asserts": ("Assertions on sound", ()),
@@ -67,10 +77,21 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Say what the menu shows."""
     config.nav = [
         {"rtc_client": "README.md"},
+        {"Concepts": "concepts.md"},
         {"Verbs": "verbs.md"},
         {"The fake answerer": TESTING},
         {"Figures": "tests/bench/README.md"},
-        {"Tests": "tests/README.md"},
+        {
+            "Working on it": [
+                {"Architecture": "architecture.md"},
+                {"Contributing": "docs/CONTRIBUTING.md"},
+                {"Tests": "tests/README.md"},
+                {"Protocol": "protocol.md"},
+                {"aiortc": "aiortc.md"},
+                {"Security": "docs/SECURITY.md"},
+                {"For coding assistants": "docs/AGENTS.md"},
+            ]
+        },
         {"Changelog": "CHANGELOG.md"},
         {"Reference": ["reference/index.md", *({title: path} for path, (title, _) in reference().items())]},
     ]
@@ -79,7 +100,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the repository, where they are in it, the files that they point to, and the reference."""
-    for path in ("README.md", "CHANGELOG.md", "tests/README.md", "tests/bench/README.md", *TESTING):
+    for path in REPOSITORY:
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, path, content=text))
         for target in re.findall(r"\]\(([^)#:]+)\)", text):

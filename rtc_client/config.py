@@ -130,7 +130,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoffSettings:
-    """How requests of the agent are handled (wire-protocol.md section 9). The defaults are the reference client's.
+    """How requests of the agent are handled (protocol.md section 9). The defaults are the reference client's.
 
     Raises:
         ConfigError: A word is not one of those, or the limit is not a positive number.
@@ -180,7 +180,7 @@ class CallConfig:
     base_url: str = DEFAULT_BASE_URL
     """`/realtime/calls` is appended. A base containing `/backend-api` gets the JSON shape of the offer."""
     sideband_url: str | None = None
-    """Base of the sideband websocket; derived from `base_url` when None (wire-protocol.md section 1.3)."""
+    """Base of the sideband websocket; derived from `base_url` when None (protocol.md section 1.3)."""
     sideband: SidebandPolicy = "require"
     """`require`: no call without events. `prefer`: go on without them, and say so. `off`: audio only."""
     transport: Transport = "webrtc"

@@ -25,7 +25,9 @@ from typing import Final
 
 import pytest
 
-from tests.snippets import ROOT, SHELLS, Snippet, execute, find_snippets, run, shell_script
+from tests.snippets import ROOT, SHELLS, Snippet, execute, find_snippets, folder, run, shell_script
+
+__all__ = ["folder"]
 
 pytestmark = pytest.mark.real_time("each snippet is a program, most of them place a call")
 

@@ -1,8 +1,8 @@
 """One 20 ms clockwork for all calls of an event loop; what is done at a tick is not here.
 
-A wake-up of the loop costs as much as three packets (performance.md section 3), so calls share their timers: up to 12
-stand in one phase. More are spread over up to four phases, 5 ms apart, so that the work of many (an encoder takes
-150 µs) does not come in one burst. A call keeps its phase, and so its own even 20 ms grid, for life.
+A wake-up of the loop costs as much as three packets, so calls share their timers: up to `CALLS_PER_PHASE` stand in one
+phase. More are spread over up to four phases, 5 ms apart, so that the work of many (an encoder takes 150 µs) does not
+come in one burst. A call keeps its phase, and so its own even 20 ms grid, for life.
 
 What a call does in a tick comes in stages, and the first stage of all calls comes before the second of any: the same
 code for many calls in a row stays in the processor's caches, which saves a call about a twelfth.

@@ -369,11 +369,11 @@ class Call:
             text: What is said; it may be empty.
             role: Who says it: `user` is the caller, `developer` tells the agent how to behave, `assistant` puts words
                 into the agent's mouth. The content type is the role's own: `output_text` for the assistant,
-                `input_text` for the others (wire-protocol.md section 6).
+                `input_text` for the others (protocol.md section 6).
 
         What the caller or the agent says this way is an entry of the transcript, marked as `written`, from when it was
         sent; what a developer says is not, for nobody in the conversation said it. On realtime v2 what a user says is
-        marked `[USER] ` on the wire, as what a background agent says is marked too (wire-protocol.md section 10).
+        marked `[USER] ` on the wire, as what a background agent says is marked too (protocol.md section 10).
 
         Raises:
             ConfigError: It is no text that can be sent, or nobody would read it.
@@ -390,7 +390,7 @@ class Call:
 
         Args:
             command: What to send; it was checked when it was made.
-            allow_unproven: Send a command that realtime v1 is not known to take (wire-protocol.md section 6).
+            allow_unproven: Send a command that realtime v1 is not known to take (protocol.md section 6).
 
         Raises:
             InvalidCommand: It cannot be written as JSON, or is not proven on this call's path.
@@ -407,7 +407,7 @@ class Call:
 
         Args:
             event: A JSON object with a `type`.
-            allow_unproven: Send it although realtime v1 is not known to take it (wire-protocol.md section 6).
+            allow_unproven: Send it although realtime v1 is not known to take it (protocol.md section 6).
 
         Raises:
             InvalidCommand: It is no JSON object with a `type`, or is not proven on this call's path.
@@ -518,7 +518,7 @@ class Call:
     async def send_handoff_output(self, text: str, *, handoff_id: str | None = None) -> None:
         """Send output by hand: to the handoff of that id, or, without one, as output that answers none.
 
-        Without an id it is sent as it is, even during a handoff; with one it gets the prefix (wire-protocol.md section
+        Without an id it is sent as it is, even during a handoff; with one it gets the prefix (protocol.md section
         9). Either is cut in the middle, or sent in pieces, as `config.handoffs` says. White space alone is not sent.
         It waits for room as `say` does.
 

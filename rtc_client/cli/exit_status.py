@@ -33,7 +33,7 @@ TERMINATED: Final = 143
 
 
 def exit_status(result: CallResult, *, signalled: int | None) -> int:
-    """Return the exit status (architecture.md); `signalled` is the status of the signal that ended us, if one did."""
+    """Return the exit status (README.md); `signalled` is the status of the signal that ended us, if one did."""
     if result.end is not None and result.end.reason is EndReason.INTERRUPTED:
         return signalled or INTERRUPTED
     return status_of(result.error)

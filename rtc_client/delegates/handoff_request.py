@@ -66,7 +66,7 @@ class Steering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoffRequest:
-    """What the agent wants to be done, and what was said since it last wanted something (wire-protocol.md section 9).
+    """What the agent wants to be done, and what was said since it last wanted something (protocol.md section 9).
 
     It also is the way by which later requests reach the handler that is at work, if the call's setting is `steer`.
     Those which the handler does not take are handed to it afterwards, each as a request of its own.

@@ -209,7 +209,7 @@ def survive_malformed(dtls: RTCDtlsTransport, count: Callable[[str], None]) -> N
     """Keep RTP and RTCP that cannot be parsed from ending the transport.
 
     Relies on `_recv_next` calling these two through the instance; they catch ValueError only, their parsers raise
-    more (aiortc-limits.md section 4).
+    more (aiortc.md section 4).
     """
     handle_rtcp, handle_rtp = dtls._handle_rtcp_data, dtls._handle_rtp_data
 
@@ -238,7 +238,7 @@ def tap_rtp(
     """Tell `on_packet` the payload size of each authenticated RTP packet, and keep what mutes aiortc away from it.
 
     An empty payload ends its decoder for good, and a BYE ends the track while packets may still come
-    (aiortc-limits.md sections 1b, 1c). Relies on the transport calling both methods through the instance.
+    (aiortc.md sections 1b, 1c). Relies on the transport calling both methods through the instance.
     """
     handle_rtp, handle_rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
 

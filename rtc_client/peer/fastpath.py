@@ -1,8 +1,8 @@
 """The fast path: once DTLS is up, RTP goes from the socket callback to the call, and from the clockwork to the socket.
 
-aiortc keeps offer and answer, ICE, DTLS, consent and the close; per packet it costs more than Opus itself
-(performance.md section 3), and its reports cost an eighth of what then remains, so they are ours, too (`rtcp.py`). What
-is shared with it, the SRTP sessions and the nominated pair, is reached through `aiortc_internals`.
+aiortc keeps offer and answer, ICE, DTLS, consent and the close. Per packet it costs more than Opus itself, and its
+reports cost an eighth of what then remains, so they are ours, too (`rtcp.py`). What is shared with it, the SRTP
+sessions and the nominated pair, is reached through `aiortc_internals`.
 
 Per packet in: unprotect in place, one header unpack, two checks. Per packet out: three header fields written into a
 prebuilt packet, protect in place, one send. Nothing is allocated on the way out.

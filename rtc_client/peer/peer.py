@@ -1,7 +1,7 @@
 """Peer: one aiortc peer connection with one audio m-line, its deadlines, its liveness and its close.
 
 What a call is doing is never read off aiortc's connection state, which cannot tell a hang-up from a dead network
-(aiortc-limits.md section 3); this file watches ICE and DTLS by themselves and says what happened.
+(aiortc.md section 3); this file watches ICE and DTLS by themselves and says what happened.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Peer:
                 # aioice would take a list that is empty at its end for a failed one.
                 await self._pc.addIceCandidate(None)
         except Exception as error:
-            # aiortc has half a dozen exception types for an SDP it cannot use (aiortc-limits.md section 4).
+            # aiortc has half a dozen exception types for an SDP it cannot use (aiortc.md section 4).
             raise AnswerInvalid(f"the answer's SDP cannot be used ({type(error).__name__})") from error
 
     async def connected(self) -> None:

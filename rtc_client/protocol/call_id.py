@@ -30,7 +30,7 @@ def call_id_from_location(location: str | None) -> str:
     """Return the call id in a `Location` header, relative, bare or absolute.
 
     The query is cut off, the path is searched from its end, and the first segment that is `rtc_` with at
-    least one more character, or a UUID, is the id (wire-protocol.md section 1.4). Unlike the reference
+    least one more character, or a UUID, is the id (protocol.md section 1.4). Unlike the reference
     client, an id with any character but letters, digits, `_` and `-` is refused: it would be written into
     the sideband's query and into the path of the hang-up.
 

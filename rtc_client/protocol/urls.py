@@ -1,4 +1,4 @@
-"""Every URL a call uses, made from base URLs, provider query and call id (wire-protocol.md section 1.3)."""
+"""Every URL a call uses, made from base URLs, provider query and call id (protocol.md section 1.3)."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Sideband:
         """Join and stay joined; return when the server closes with 1000 or 1001, which is its hang-up.
 
         The first frame after every handshake is the session update, then come the frames of the outbox,
-        without waiting for an answer (wire-protocol.md section 1). A connection lost in any other way is
+        without waiting for an answer (protocol.md section 1). A connection lost in any other way is
         joined again with the same schedule (the reference client never does).
 
         Raises:

@@ -42,7 +42,7 @@ class _Connect(connect):
 async def handshake(
     url: str, headers: Iterable[tuple[str, str]], deadlines: Deadlines, limit_s: float
 ) -> ClientConnection:
-    """Return an open websocket, without subprotocol and compression (wire-protocol.md section 1.5).
+    """Return an open websocket, without subprotocol and compression (protocol.md section 1.5).
 
     Raises:
         InvalidHandshake, OSError, EOFError, ConnectionClosed: There is none, TimeoutError after `limit_s` among them.

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Final
 
 CAPACITY: Final = 64
-"""Frames; the reference client's queue has the same size (wire-protocol.md section 5)."""
+"""Frames; the reference client's queue has the same size (protocol.md section 5)."""
 REACTIONS_CAPACITY: Final = 1_024
 """Frames that may wait in all before what answers the server is left out: it does not read what it asks for."""
 AUDIO_CAPACITY: Final = 256

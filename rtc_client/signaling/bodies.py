@@ -17,7 +17,7 @@ _BOUNDARY: Final = "rtc-client-call-boundary"
 
 
 def multipart_offer(sdp: str, session: JsonObject) -> tuple[str, bytes]:
-    """Return content type and bytes for an API base: two parts, the SDP verbatim (wire-protocol.md section 1.1)."""
+    """Return content type and bytes for an API base: two parts, the SDP verbatim (protocol.md section 1.1)."""
     session_json = dump_json(session)
     boundary = _BOUNDARY
     while boundary in sdp or boundary in session_json:

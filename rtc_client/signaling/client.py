@@ -81,7 +81,7 @@ class Signaling:
     async def exchange_offer(self, offer_sdp: str) -> Answer:
         """Return the answer to `offer_sdp`, and the call's id.
 
-        5xx and connection errors are tried 5 times with 200, 400, 800 and 1600 ms ±10 % between (wire-protocol.md
+        5xx and connection errors are tried 5 times with 200, 400, 800 and 1600 ms ±10 % between (protocol.md
         section 3); a 429 only when its Retry-After fits the deadline for all tries; a 401 once, at once, and only
         when a callable key gives another one; nothing else. Unlike the reference client: every answer has a deadline
         as a whole, one that ran out is not asked for again (the call may exist), no redirect is followed, and an

@@ -94,7 +94,7 @@ async def with_tries(
 ) -> T:
     """Return what `attempt(key, left_s)` comes to, made again while its failures say so, for `limit_s` in all.
 
-    The schedule is that of wire-protocol.md section 3. A 401 is followed, once and at once, by a try with the key that
+    The schedule is that of protocol.md section 3. A 401 is followed, once and at once, by a try with the key that
     a callable gives instead.
 
     Raises:

@@ -1,7 +1,7 @@
 """One realistic event for each name on the wire: what the tests of the codec and `scripts/bench events` decode.
 
 The GA ones have the fields of the public reference; `test_official_types.py` has the official SDK judge them. Those of
-realtime v1 have the fields of wire-protocol.md section 7.
+realtime v1 have the fields of protocol.md section 7.
 """
 
 from __future__ import annotations

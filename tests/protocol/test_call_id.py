@@ -1,4 +1,4 @@
-"""The call id in a Location header (wire-protocol.md section 1.4)."""
+"""The call id in a Location header (protocol.md section 1.4)."""
 
 from __future__ import annotations
 

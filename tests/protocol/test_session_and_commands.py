@@ -1,4 +1,4 @@
-"""What a v1 call sends: session objects, commands, headers (wire-protocol.md sections 1 and 6)."""
+"""What a v1 call sends: session objects, commands, headers (protocol.md sections 1 and 6)."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_headers_of_the_user_replace_ours() -> None:
 
 
 def test_a_v2_session_may_answer_in_text() -> None:
-    """Nothing else of the session is different (wire-protocol.md section 10)."""
+    """Nothing else of the session is different (protocol.md section 10)."""
     spoken = updated_session(SessionSettings(version="v2", voice="marin"))
     written = updated_session(SessionSettings(version="v2", voice="marin", output_modality="text"))
 

@@ -1,4 +1,4 @@
-"""Every URL of a call, from its base (wire-protocol.md section 1.3)."""
+"""Every URL of a call, from its base (protocol.md section 1.3)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def tellers_of(config: CallConfig, *, is_played: bool) -> SpeechDetectors:
     """Return who may, as `config.barge_in` says; `is_played` when the agent is heard on a device as he speaks.
 
     `auto`: whoever hears the agent on a device may interrupt him, and over a websocket what is queued is cut at any
-    sink; the server tells of it, but realtime v1 is not known to (wire-protocol.md section 7), so there we listen too.
+    sink; the server tells of it, but realtime v1 is not known to (protocol.md section 7), so there we listen too.
     """
     if not config.is_heard:
         return SpeechDetectors(server=False, local=False)

@@ -1,7 +1,7 @@
 """Delegation: what was said since the last handoff, the text a delegate gets, and the limits of what it may answer.
 
 No handler is run here (`call/tools/handoffs.py`), and no wire name is known (`protocol/wire/codec.py`). The rules are
-those of wire-protocol.md section 9; where its figures leave room, the reference client's public source settled it:
+those of protocol.md section 9; where its figures leave room, the reference client's public source settled it:
 codex-api's `update_active_transcript`, core's `truncate_realtime_text_to_token_budget`.
 """
 

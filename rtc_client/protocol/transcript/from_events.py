@@ -28,7 +28,7 @@ _VOICES: Final[dict[str, Role]] = {"user": "caller", "assistant": "agent"}
 """What a developer or the system says is nobody's words: such items are links of the chain and no more."""
 _CREATES: Final = '"conversation.item.create"'
 _BYTES_PER_MS: Final = 48
-"""int16, mono, 24 kHz: the format of our sessions (wire-protocol.md section 10)."""
+"""int16, mono, 24 kHz: the format of our sessions (protocol.md section 10)."""
 
 
 def add_event(scribe: TranscriptBuilder, event: ev.ServerEvent, at_ms: int) -> None:

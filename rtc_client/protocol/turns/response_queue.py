@@ -1,6 +1,6 @@
 """ResponseQueue: when a `response.create` may leave. The server has one response at a time and refuses another.
 
-On the direct websocket of realtime v2 alone (wire-protocol.md section 10); on v1 a client creates none.
+On the direct websocket of realtime v2 alone (protocol.md section 10); on v1 a client creates none.
 """
 
 from __future__ import annotations

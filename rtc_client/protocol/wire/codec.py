@@ -57,7 +57,7 @@ def dump_event(event: ev.ServerEvent) -> str | bytes:
 
 
 def dump_command(command: Command) -> str:
-    """Return one text frame: compact JSON with non-ASCII unescaped (wire-protocol.md section 1.5).
+    """Return one text frame: compact JSON with non-ASCII unescaped (protocol.md section 1.5).
 
     Raises:
         InvalidCommand: A field is not of its type, or holds what JSON cannot say.
@@ -242,7 +242,7 @@ _EVENTS: Final[Mapping[str, type[ev.KnownEvent]]] = {
     "mcp_list_tools.in_progress": ev.McpListToolsInProgress,
     "mcp_list_tools.completed": ev.McpListToolsCompleted,
     "mcp_list_tools.failed": ev.McpListToolsFailed,
-    # realtime v1's own (wire-protocol.md section 7)
+    # realtime v1's own (protocol.md section 7)
     "conversation.input_transcript.delta": ev.CallerTranscriptDelta,
     "conversation.input_transcript.turn_marked": ev.CallerTranscriptDone,
     "conversation.input_transcript.done": ev.CallerTranscriptClosed,

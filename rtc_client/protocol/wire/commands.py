@@ -1,7 +1,7 @@
 """One frozen type per client event, checked when it is made: a fault is an `InvalidCommand` before anything is sent.
 
 The wire names are those of the 11 client events of the GA API and of v1's own `conversation.handoff.append`
-(wire-protocol.md section 6); `codec.dump_command` writes them. Rules of validity are in `command_rules.py`.
+(protocol.md section 6); `codec.dump_command` writes them. Rules of validity are in `command_rules.py`.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class CancelResponse(_Command, frozen=True, kw_only=True, tag="response.cancel")
 
 
 class AppendHandoffOutput(_Command, frozen=True, kw_only=True, tag="conversation.handoff.append"):
-    """Add output of a handoff (wire-protocol.md section 9); `handoff_id` is `codex` for output that answers none."""
+    """Add output of a handoff (protocol.md section 9); `handoff_id` is `codex` for output that answers none."""
 
     handoff_id: str
     output_text: str
@@ -168,7 +168,7 @@ Command: TypeAlias = (
 
 
 def check_proven(raw: dict[str, object]) -> None:
-    """Raise unless a realtime v1 call is known to take the client event `raw` (wire-protocol.md sections 1.5 and 6).
+    """Raise unless a realtime v1 call is known to take the client event `raw` (protocol.md sections 1.5 and 6).
 
     Known are `session.update` of a `quicksilver` session, `conversation.item.create` of a message,
     `input_audio_buffer.append` and `conversation.handoff.append`: all that the reference client sends.

@@ -16,7 +16,7 @@ def version_of(transport: str, version: str | None) -> str:
     """Return the version that a call speaks: the one asked for, or that of its transport.
 
     Raises:
-        ConfigError: There is no such version or transport, or not on this transport (wire-protocol.md section 2).
+        ConfigError: There is no such version or transport, or not on this transport (protocol.md section 2).
     """
     if transport not in get_args(Transport):
         raise ConfigError("the transport must be one of webrtc, websocket")

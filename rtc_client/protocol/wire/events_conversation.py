@@ -1,7 +1,7 @@
 """Server events about the session, the conversation and the caller, one frozen type each; no JSON is read here.
 
 Names of fields are those of the GA API (openai-python, `types/realtime`, read on 3.52), except where realtime v1
-(wire-protocol.md section 7) came first. Two names share a type where they are one fact.
+(protocol.md section 7) came first. Two names share a type where they are one fact.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class CallerTranscriptClosed(KnownEvent, frozen=True, kw_only=True):
 
 
 class HandoffRequested(KnownEvent, frozen=True, kw_only=True):
-    """The agent asks us to do something for it (v1; `conversation.handoff.requested`, wire-protocol.md section 9)."""
+    """The agent asks us to do something for it (v1; `conversation.handoff.requested`, protocol.md section 9)."""
 
     handoff_id: str
     item_id: str

@@ -45,7 +45,7 @@ class SessionSettings:
 
 
 def offered_session(settings: SessionSettings) -> JsonObject:
-    """Return the session object that travels with the offer (wire-protocol.md section 1.1)."""
+    """Return the session object that travels with the offer (protocol.md section 1.1)."""
     return {
         "audio": _audio(settings),
         "type": "quicksilver",

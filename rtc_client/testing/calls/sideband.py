@@ -35,7 +35,7 @@ class Sideband:
         self._add_frame = partial(wire.add_frame, call_id=call_id)
         self._keep = partial(wire.add, call_id=call_id)
         self._is_over = asyncio.Event()
-        # autoping answers pings; no compression is ever agreed to (wire-protocol section 1.5). Close frames are ours:
+        # autoping answers pings; no compression is ever agreed to (protocol.md section 1.5). Close frames are ours:
         # aiohttp's close() does not wait for the client's answer while another task receives, and makes up its code.
         self._websocket = web.WebSocketResponse(compress=False, max_msg_size=MAX_FRAME_BYTES, autoclose=False)
 

@@ -61,7 +61,7 @@ class SendFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSessionUpdated:
-    """Tell the client by `session.updated` that its session has changed (wire-protocol section 7)."""
+    """Tell the client by `session.updated` that its session has changed (protocol.md section 7)."""
 
     session: JsonObject = field(default_factory=dict, repr=False)
     """What is told of it besides its id and its type."""
@@ -70,7 +70,7 @@ class SendSessionUpdated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestHandoff:
-    """Request a handoff, and check the answer to it (wire-protocol section 9)."""
+    """Request a handoff, and check the answer to it (protocol.md section 9)."""
 
     input_transcript: str = field(repr=False)
     answer: object = field(default_factory=lambda: ANY)

@@ -24,7 +24,7 @@ CALLER_TEXT: Final[Pattern] = {
     "type": "conversation.item.create",
     "item": {"role": "user", "content": [{"text": {"matches": ""}}]},
 }
-"""Any text that is written to the agent on the caller's behalf (wire-protocol section 6)."""
+"""Any text that is written to the agent on the caller's behalf (protocol.md section 6)."""
 
 _SHOWN_CHARACTERS: Final = 100
 

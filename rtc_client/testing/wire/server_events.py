@@ -1,4 +1,4 @@
-"""The server events of realtime v1 that a scripted agent sends (wire-protocol section 7), as plain JSON objects.
+"""The server events of realtime v1 that a scripted agent sends (protocol.md section 7), as plain JSON objects.
 
 Written from the protocol alone: nothing here is shared with the client's codec, so the two can disagree.
 """
@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 JsonObject: TypeAlias = dict[str, object]
 
 ANSWER_PREFIX: Final = '"Agent Final Message":\n\n'
-"""Before every message of a handoff's turn, quotes included (wire-protocol section 9)."""
+"""Before every message of a handoff's turn, quotes included (protocol.md section 9)."""
 
 
 def dump(event: JsonObject) -> str:

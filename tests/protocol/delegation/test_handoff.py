@@ -1,4 +1,4 @@
-"""Delegation: what a delegate gets, and the limits of what it may answer (wire-protocol.md section 9)."""
+"""Delegation: what a delegate gets, and the limits of what it may answer (protocol.md section 9)."""
 
 from __future__ import annotations
 

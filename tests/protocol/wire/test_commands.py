@@ -75,7 +75,7 @@ def test_command_is_its_client_event(command: Command, expected: dict[str, Any])
 
 
 def test_v2_session_can_say_everything_that_the_reference_client_says() -> None:
-    """The session of a direct websocket is written as recorded (wire-protocol.md section 10)."""
+    """The session of a direct websocket is written as recorded (protocol.md section 10)."""
     session = RealtimeSession(
         instructions="p",
         output_modalities=("audio",),
@@ -113,7 +113,7 @@ def test_v2_session_can_say_everything_that_the_reference_client_says() -> None:
 
 
 def test_transcription_session_has_no_output() -> None:
-    """The session that only transcribes is written as recorded (wire-protocol.md section 10)."""
+    """The session that only transcribes is written as recorded (protocol.md section 10)."""
     heard = AudioInputSettings(format=PcmFormat(), transcription=TranscriptionSettings(model="gpt-4o-mini-transcribe"))
     session = TranscriptionSession(audio=TranscriptionAudio(input=heard))
 

@@ -1,4 +1,4 @@
-"""Every v1 event with every name it has, every odd shape, and any text whatever (wire-protocol.md sections 7, 8)."""
+"""Every v1 event with every name it has, every odd shape, and any text whatever (protocol.md sections 7, 8)."""
 
 from __future__ import annotations
 
