@@ -1,4 +1,4 @@
-"""The public names, each from the room it lives in; `rtc_client` hands them out. No code."""
+"""The public names of `rtc_client`, each imported from the room that defines it."""
 
 from rtc_client import sync
 from rtc_client.audio.devices.microphone import Microphone

@@ -1,4 +1,4 @@
-"""Every exception this library raises on purpose; nothing here imports anything of ours.
+"""Every exception that this library raises on purpose.
 
 RtcClientError
 ├── ConfigError                 before anything was sent

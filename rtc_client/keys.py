@@ -1,4 +1,4 @@
-"""Keys: what a request shows to prove who sends it, and how one is got from a callable when it is needed.
+"""Keys: the API key of a request, or a callable that gets one when it is needed.
 
 No request is made here: who sends one takes the key from a `KeyRing`, and tells it when the server refused the key.
 """

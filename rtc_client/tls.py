@@ -1,4 +1,4 @@
-"""Whom TLS connections trust, once for the whole process: a CA store is large, and slow to load."""
+"""Whom TLS connections trust, loaded once for the whole process: a CA store is large, and slow to load."""
 
 from __future__ import annotations
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,26 @@ def test_the_names_that_are_explained_once_are_read_from_the_reference() -> None
     """An empty glossary, or one that is not found, would let nothing pass; one that is too long, everything."""
     assert {"item_id", "timeout_s", "cached_tokens"} <= docstrings.glossary()
     assert len(docstrings.glossary()) < 90
+
+
+RIDDLES = re.compile(
+    r"\b(?:it is|is it) (?:looked|waited|told)\b|\btold of\b|\banew\b|\bbefall|\bof late\b|\bin the midst\b"
+    r"|\bwhat comes of\b|\belsewhere[.\"]|\b(?:is|are|stands?) not (?:here|known here|decided here)\b"
+    r"|\w+\.py's\b|\bhe (?:is|was|has)\b"
+)
+"""Words by which a sentence says what a thing is not, or leaves the reader to guess who does what."""
+
+
+def test_the_first_sentences_of_modules_are_plain() -> None:
+    """They say what the module is and does, in words that a reader can look up."""
+    root = Path(docstrings.__file__).parent.parent / "rtc_client"
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+        if riddle := RIDDLES.search(first):
+            found[str(path.relative_to(root))] = riddle[0]
+
+    assert found == {}
 
 
 # --- that the rules can fail -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""PcmFrame, the one shape in which samples move through this library, and its rate.
+"""PcmFrame: 20 ms of PCM, the one shape in which samples move through this library, and its rate.
 
 Everything between a file (or a device, or an array) and the Opus codec is mono, int16, 24 kHz:
 the rate of the realtime session (protocol.md section 1.1), in blocks of 20 ms.

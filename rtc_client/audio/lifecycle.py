@@ -1,4 +1,4 @@
-"""The life of a source or a sink: opened for one call, closed once, whoever is cancelled meanwhile. No samples here."""
+"""SingleUse: opens a source or a sink for one call and closes it once, whoever is cancelled meanwhile."""
 
 from __future__ import annotations
 

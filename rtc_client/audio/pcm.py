@@ -1,4 +1,4 @@
-"""Arithmetic on samples that are already in memory: levels, and conversion to mono int16. No files, no resampling."""
+"""Arithmetic on samples in memory: levels, and conversion to mono int16."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changing the sample rate to ours, of a stream or of a whole array. Knows nothing of files or of time."""
+"""Resamples a stream, or a whole array, to our rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A first-in first-out buffer of samples, cut into frames on the way out. Not for two threads at once, no waiting."""
+"""A first-in first-out buffer of samples that are cut into frames on the way out. For one thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One 20 ms clockwork for all calls of an event loop; what is done at a tick is not here.
+"""Ticker: one 20 ms clock for all calls of an event loop.
 
 A wake-up of the loop costs as much as three packets, so calls share their timers: up to `CALLS_PER_PHASE` stand in one
 phase. More are spread over up to four phases, 5 ms apart, so that the work of many (an encoder takes 150 µs) does not

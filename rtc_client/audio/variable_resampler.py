@@ -1,4 +1,4 @@
-"""Resampling by any ratio, which may change at any time without a click. Who decides the ratio: drift.py.
+"""VariableResampler: resamples by a ratio that may change at any time without a click.
 
 Bandlimited interpolation (Smith, "Digital Audio Resampling"): each output sample is the input around its place,
 weighted by a windowed sinc that is looked up in a table. Places are counted, so that it is always known which instant

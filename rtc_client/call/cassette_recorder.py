@@ -1,4 +1,4 @@
-"""Keeps what a cassette of a call needs, from the client's side; the format is `cassette/`'s.
+"""CassetteRecorder: keeps what a cassette of a call needs, from the client's side.
 
 `connect(..., cassette=recorder)` lets it listen. It costs what is said (kept as samples) and what is heard (kept as the
 packets they came in) of the first ten minutes.

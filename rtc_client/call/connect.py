@@ -1,4 +1,4 @@
-"""connect: a call, ready to be entered."""
+"""connect: makes a call that is dialled when it is entered."""
 
 from __future__ import annotations
 

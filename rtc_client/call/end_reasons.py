@@ -1,4 +1,4 @@
-"""Which end an exception means for a call, and how its parts are closed; what else ends it is the engine's to say."""
+"""Which end of a call an exception means, and how the parts of a call are closed."""
 
 from __future__ import annotations
 

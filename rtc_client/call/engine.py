@@ -1,4 +1,4 @@
-"""Engine: what runs a call behind its facade. It dials, owns the legs and the tasks, decides the end, and closes.
+"""Engine: runs a call. It dials, owns the connections and the tasks, decides the end, and closes.
 
 Media and sideband are two legs that fail separately; this file says which failure ends the call.
 """

@@ -1,4 +1,4 @@
-"""Who owns a call's tasks, and what its one end is: the first end that is decided wins."""
+"""Supervisor: owns a call's tasks and decides its one end; the first decision wins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the agent has said what it has to say: for a call that is to end behind its goodbye. It ends nothing itself."""
+"""Waits until the agent has said what it has to say, for a call that ends after its goodbye."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One recorded call, and its folder: `cassette.json`, `agent.opus`, `caller.opus`. What is in it was stripped before.
+"""Cassette: one recorded call and its folder (`cassette.json`, `agent.opus`, `caller.opus`).
 
 Version 1 of the format, as docs/cassettes.md of the fake answerer describes it. All methods block.
 """

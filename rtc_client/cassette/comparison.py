@@ -1,4 +1,4 @@
-"""Compares two cassettes by structure: what a dialect is made of, not what was said, when, or under which name; pure.
+"""Compares the structure of two cassettes: what a dialect is made of, not what was said, or when. Pure.
 
 A cassette becomes facts, each under a name a person can read; a difference is a fact that only one has, or that is not
 the same in both. Not compared: times, how often something was sent, ids, addresses, fingerprints, nonces, words.

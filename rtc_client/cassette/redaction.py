@@ -1,4 +1,4 @@
-"""Takes secrets, addresses and the names of one call out of what is recorded; pure.
+"""Redactor: takes secrets, addresses and the names of one call out of what is recorded. Pure.
 
 What is not known to be harmless goes: of a header or a query the names stay, of an SDP the lines. What was said stays,
 and so do the instructions: they are what the recording is of.

@@ -1,4 +1,4 @@
-"""Reads a cassette from wherever it is: its folder, or a recording of the reference client (one JSON file)."""
+"""Reads a cassette from its folder, or from a recording of the reference client (one JSON file)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The speech samples that ship with this package, and the words spoken in them; their origin is in assets/README.md."""
+"""The speech samples that ship with this package, and the words spoken in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an ended call means outside: its exit status, its JSON object, its one line of error."""
+"""The exit status, the JSON object and the error line of an ended call."""
 
 from __future__ import annotations
 

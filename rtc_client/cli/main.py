@@ -1,6 +1,6 @@
-"""The `rtc-client` command: which commands it has, and the one place that turns an ending into an exit status.
+"""The `rtc-client` command: its verbs, and the one place that turns an ending into an exit status.
 
-Their options are in `commands`. Nothing heavy but typer is imported here, so that `--help` is quick.
+Their options are in `options`. Nothing heavy but typer is imported here, so that `--help` is quick.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What does the work of a handoff: what a handler gets and may be, how it is run, and two that are ready to use."""
+"""Delegates do the work of a handoff: the request they get, how they run, and two that are ready to use."""

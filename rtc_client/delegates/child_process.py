@@ -1,4 +1,4 @@
-"""A program at work: what it is given, what it prints, and its end with all that it began."""
+"""Runs a program: gives it its input, reads what it prints, and ends it with every process it started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A delegate that is a program: the request on its stdin, the output on its stdout. One process for each request."""
+"""CommandHandoff: a program answers each request, from stdin to stdout, in a process of its own."""
 
 from __future__ import annotations
 

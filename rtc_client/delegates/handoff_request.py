@@ -1,4 +1,4 @@
-"""What the handler of a handoff gets, and what it may be; nothing is run here."""
+"""HandoffRequest: what the handler of a handoff gets, and the kinds of handlers there are."""
 
 from __future__ import annotations
 

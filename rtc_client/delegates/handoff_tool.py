@@ -1,4 +1,4 @@
-"""Tools as the handler of a handoff has them: what a model is told of each, and a way to run it; none is made here."""
+"""HandoffTool: a tool as the handler of a handoff sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model was told and has answered, turn by turn, within a budget; pure. Who asks it is `openai_responses.py`."""
+"""What a model was told and has answered, turn by turn, within a budget. Pure."""
 
 from __future__ import annotations
 

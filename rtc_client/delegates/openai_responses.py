@@ -1,4 +1,4 @@
-"""A delegate that is a model behind OpenAI's Responses API; the only file that uses the official SDK, an extra.
+"""OpenAIResponsesHandoff: a model behind OpenAI's Responses API. The only file that uses the official SDK.
 
 What is kept of earlier turns is `history.py`'s.
 """

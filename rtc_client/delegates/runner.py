@@ -1,4 +1,4 @@
-"""Runs a handler of any kind, in a thread what is not async, and yields its texts; who gets them is not known here."""
+"""Runs a handler of any kind and yields its texts; what is not async runs in a thread."""
 
 from __future__ import annotations
 

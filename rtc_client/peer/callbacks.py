@@ -1,4 +1,4 @@
-"""What a peer tells and asks whoever uses it; nothing is done here."""
+"""PeerCallbacks: what a peer tells its user, and asks of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What went over a call's media path, gathered from wherever the packets go: the fast path, or aiortc."""
+"""Counts what went over a call's media path, on the fast path or through aiortc."""
 
 from __future__ import annotations
 

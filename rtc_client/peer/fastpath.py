@@ -1,4 +1,4 @@
-"""The fast path: once DTLS is up, RTP goes from the socket callback to the call, and from the clockwork to the socket.
+"""FastPath: once DTLS is up, moves RTP between the socket and the call without aiortc's packet machinery.
 
 aiortc keeps offer and answer, ICE, DTLS, consent and the close. Per packet it costs more than Opus itself, and its
 reports cost an eighth of what then remains, so they are ours, too (`rtcp.py`). What is shared with it, the SRTP

@@ -1,4 +1,4 @@
-"""What may enter a call's sockets: every datagram passes here first, and what does not belong is dropped and counted.
+"""IngressGuard: checks every datagram before it enters a call, and drops and counts what does not belong.
 
 No authentication is possible at this point; the guard keeps away what ends or floods the libraries behind it
 (aiortc.md sections 4 and 9): empty and oversized datagrams, STUN that cannot be parsed, and DTLS or RTP

@@ -1,4 +1,4 @@
-"""Where a datagram lies while it is dealt with: one place for all calls of a thread, which so stays warm."""
+"""ReceiveBuffer: the place of the datagram in hand, one for all calls of a thread, so that it stays in the cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RTCP of a call (RFC 3550 section 6): what we report of ourselves and of what comes, and what the peer reports.
+"""RTCP of a call (RFC 3550 section 6): the reports we send, and the reports we read.
 
 Values in, bytes out; nothing is protected, sent or received here, and no clock is read. aiortc's own reports cost an
 eighth of a bot's call: two tasks, a queue, a dozen objects and two statistics for each.

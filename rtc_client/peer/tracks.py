@@ -1,4 +1,4 @@
-"""The track that aiortc's sender asks for the caller's voice: samples, packets or nothing, by the media path."""
+"""The track that aiortc's sender reads the caller's audio from: samples, packets or nothing."""
 
 from __future__ import annotations
 

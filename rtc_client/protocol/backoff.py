@@ -1,4 +1,4 @@
-"""When a failed request is made again: one schedule for offer and sideband (protocol.md sections 3, 4)."""
+"""The schedule of retries, one for offer and sideband (protocol.md sections 3, 4)."""
 
 from __future__ import annotations
 

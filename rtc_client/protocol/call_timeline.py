@@ -1,4 +1,4 @@
-"""Append-only list of (at_s, fact): the single source for a call's timings."""
+"""CallTimeline: when each milestone of a call was reached; all timings are derived from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The headers that say who is calling, the same on offer, sideband and hang-up (protocol.md section 1)."""
+"""The headers that identify the caller, the same on offer, sideband and hang-up (protocol.md section 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Foreign text made fit for a message: one line, no control characters, no secrets."""
+"""Makes foreign text fit for a message: one line, no control characters, no secrets."""
 
 from __future__ import annotations
 

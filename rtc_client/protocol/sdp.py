@@ -1,4 +1,4 @@
-"""Facts read from SDP text (RFC 8866): what an answer must be before any library parses it.
+"""Reads facts from SDP text (RFC 8866), and checks an answer before any library parses it.
 
 This is not an SDP library: it reads only what a call with one audio m-line needs (RFC 8829, 8839, 8122, 7587).
 """

@@ -1,4 +1,4 @@
-"""Joins the sideband of a call, keeps it alive, rejoins it when it is lost."""
+"""Sideband: joins the sideband of a call, keeps it alive, and rejoins it when it is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every websocket of a call needs: the handshake, the close, and what a closed one says of it.
+"""The handshake and the close that every websocket of a call shares.
 
 This file and its neighbours are the only ones that use websockets.
 """

@@ -1,4 +1,4 @@
-"""The bounded queues of frames that wait for a websocket; nothing is sent from here."""
+"""The bounded queues of messages that wait for a websocket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SessionSocket: the websocket that is a whole call, events and sound (protocol.md section 10).
+"""SessionSocket: the websocket that is a whole call, events and audio (protocol.md section 10).
 
 What its frames mean is not known here.
 """

@@ -1,4 +1,4 @@
-"""Bytes of the offer's body, and the bounded reader of the answer's: no request is made here."""
+"""Builds the bytes of the offer's body, and reads the answer's within bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all our HTTP requests have in common: the client, deadlines, tries, and the reading of a refusal."""
+"""What all our HTTP requests share: the client, deadlines, retries, and the words of a refusal."""
 
 from __future__ import annotations
 

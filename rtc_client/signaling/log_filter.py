@@ -1,4 +1,4 @@
-"""Keeps httpx and httpcore from logging our own requests; what other code in the process sends is logged as ever.
+"""Keeps httpx and httpcore from logging our own requests.
 
 httpx logs every URL at INFO, and a provider's query may hold a key; httpcore logs the headers of every answer at
 DEBUG. A program that turns on logging for everything must not find its secrets there.

@@ -1,4 +1,4 @@
-"""RealtimeApi: the REST side beside a call - hang up, accept, reject, refer, mint ephemeral keys - by itself."""
+"""RealtimeApi: the REST side beside a call: hang up, accept, reject, refer, mint ephemeral keys."""
 
 from __future__ import annotations
 

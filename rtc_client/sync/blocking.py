@@ -1,4 +1,4 @@
-"""What the sync `Call` and `RealtimeApi` are made of: waiting, asking, reading, entering, leaving.
+"""BlockingCall and BlockingApi: how the sync `Call` and `RealtimeApi` wait for the async ones.
 
 Their methods are in call.py and rest.py.
 """

@@ -1,4 +1,4 @@
-"""LoopThread: the thread and the event loop that one call (or `RealtimeApi`) of a sync program runs in; no more.
+"""LoopThread: the thread and the event loop in which one call of a sync program runs.
 
 Every call has a thread of its own, so that a callback which blocks (a sink, a wire log) holds up no other call, and
 nothing is left of it when the call is over. One loop for all calls would be cheaper: with ten calls a call then takes

@@ -1,4 +1,4 @@
-"""The public names of the fake answerer, each from its own file; `rtc_client.testing` hands them out. No code."""
+"""The public names of the fake answerer, each imported from the file that defines it."""
 
 from rtc_client.testing.answerer import FakeAnswerer
 from rtc_client.testing.calls.answered_call import AnsweredCall, CallEnd

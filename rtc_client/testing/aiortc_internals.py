@@ -1,4 +1,4 @@
-"""The private parts of aiortc 1.16 and aioice 0.13 that the fake answerer reaches into, each in one function.
+"""The private parts of aiortc 1.16 and aioice 0.13 that the fake answerer uses, each in one function.
 
 Nothing else of this room touches a name with an underscore of theirs. What these seams repair was measured: a
 connection dies from one empty or oversized datagram, a `close()` during connecting leaves a task behind, an exception

@@ -1,4 +1,4 @@
-"""Assertions on sound for tests of voice calls: each says what was heard instead, and can keep it as a WAV file.
+"""Assertions on audio for tests of voice calls: each says what was heard instead, and can keep it as a WAV file.
 
 What is asserted on is a `Recording`: int16 samples at 24 kHz, an audio file, an `AnsweredCall` (what the caller said),
 a `NumpySink` or a closed `WavSink` (what the agent said). All times are milliseconds from the recording's first

@@ -1,4 +1,4 @@
-"""What a failed test is told of its fake answerers: the wire, the violations, what was heard. Text only, no pytest."""
+"""The report of a failed test: the wire, the violations, and what was heard. Text only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures of fake answerers, and what a failed test is told of them.
+"""The pytest plugin: fixtures of fake answerers, and a report of them for a failed test.
 
 pytest imports this file in every project that has the package installed, so nothing heavy is imported before a fixture
 is used. The answerers of a test live in the loop that the test itself runs in, whichever plugin runs it and whatever

@@ -1,4 +1,4 @@
-"""Where the sound of a failed test is kept, as WAV files. Imports nothing heavy: pytest loads it at its start."""
+"""Keeps the audio of a failed test as WAV files. Imports nothing heavy: pytest loads it at its start."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _HEAD: Final = '''\
 """The sync `connect` and `Call`, with the methods of the async ones. Written by scripts/make-sync: do not edit.
 
 It may pass 600 lines: it says everything that rtc_client/call/call.py says, and nothing else. How waiting is done
-stands in face.py.
+stands in blocking.py.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _CLASS: Final = '''class Call(BlockingCall):
 _REST_HEAD: Final = '''\
 """The sync `RealtimeApi`, with the methods of the async one. Written by scripts/make-sync: do not edit.
 
-How waiting is done stands in face.py.
+How waiting is done stands in blocking.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Sound that comes as text: base64 of 16-bit PCM, both ways. Where it lies in time is
-`audio/playout/speech_queue.py`'s.
-"""
+"""Base64 PCM16 both ways: decodes deltas of the agent's audio, and cuts a program's samples into pieces."""
 
 from __future__ import annotations
 

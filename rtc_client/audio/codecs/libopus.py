@@ -1,4 +1,4 @@
-"""Finding libopus and its functions by ctypes, at first use. What is done with them is in opus.py."""
+"""Finds libopus and its functions by ctypes, at first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opus through libopus: an encoder, and a decoder that makes mono. Which packet is coded when, and why, is not here.
+"""Opus by libopus: an encoder, and a decoder that makes mono.
 
 libopus is looked for at first use, so importing this is cheap and works without it. Every encoder and decoder owns the
 memory that libopus works in as objects of Python, and libopus never keeps an address of ours: there is nothing to

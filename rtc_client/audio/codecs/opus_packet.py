@@ -1,4 +1,4 @@
-"""What an Opus packet says of itself (RFC 6716 section 3), and packets without sound. Nothing is encoded or decoded."""
+"""Reads what an Opus packet says of itself (RFC 6716 section 3), and has the packets of silence."""
 
 from __future__ import annotations
 

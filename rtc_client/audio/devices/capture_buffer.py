@@ -1,4 +1,4 @@
-"""From a microphone's callback to 20 ms frames: ring, drift, resampling, and when each frame was captured. No device.
+"""CaptureBuffer: turns a microphone's callbacks into 20 ms frames and tells when each was captured.
 
 Time is passed in. `take` belongs to the thread of the device, everything else to that of the event loop.
 """
@@ -16,7 +16,7 @@ from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Samp
 from rtc_client.audio.variable_resampler import VariableResampler, blended, ending
 
 CAPACITY_S: Final = 1.0
-"""What a stall of our process may hold up without loss, and more than is made up for (`pacing.CATCH_UP_TICKS`)."""
+"""What a stall of our process may hold up without loss, and more than is made up for (`ticker.CATCH_UP_TICKS`)."""
 MARGIN_S: Final = 0.001
 """What is kept beside what the unevenness of the callbacks asks for."""
 FIRST_GAP_S: Final = 0.006

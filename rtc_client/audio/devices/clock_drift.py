@@ -1,4 +1,4 @@
-"""Two clocks that do not agree, a sound card's and ours: how fast to go, how much to keep, what time it was. Pure.
+"""Follows the drift between a sound card's clock and ours: how fast to resample, how much to keep. Pure.
 
 A ring between a device and the 20 ms tick fills or empties by the difference of their clocks, some 10 to 200 parts per
 million. `FillControl` says by how much faster or slower it should be emptied, `RecentPeak` how uneven both sides are
@@ -28,7 +28,7 @@ _WINDOW_TICKS: Final = 16
 _FAR_S: Final = 0.06
 """What lies further off than this is not drift: it is cut, for at half a percent it would take 12 s or more."""
 _LASTING_TICKS: Final = 40
-"""So long it must last: making up for a stall of the process takes up to 25 ticks (`pacing.CATCH_UP_TICKS`)."""
+"""So long it must last: making up for a stall of the process takes up to 25 ticks (`ticker.CATCH_UP_TICKS`)."""
 _PAUSE_S: Final = 0.005
 """More than this that is too much for as long is cut in the next pause, where nobody hears it."""
 QUIET: Final = 64

@@ -1,4 +1,4 @@
-"""Microphone: a source that captures. How devices are found and kept alive: devices.py, device_end.py."""
+"""Microphone: a source that captures audio from a device."""
 
 from __future__ import annotations
 

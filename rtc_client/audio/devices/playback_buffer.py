@@ -1,4 +1,4 @@
-"""From 20 ms frames to a loudspeaker's callback: resampling, drift, ring, and when each frame is heard. No device.
+"""PlaybackBuffer: turns 20 ms frames into a loudspeaker's callbacks and tells when each is heard.
 
 Time is passed in. `fill` belongs to the thread of the device, everything else to that of the event loop.
 """

@@ -1,4 +1,4 @@
-"""Sound hardware by PortAudio: what there is, finding one by name, opening a stream. Only this file knows sounddevice.
+"""Lists, finds and opens sound devices by PortAudio. The only file that imports sounddevice.
 
 Everything here blocks, and belongs into a thread (`in_thread`), except a stream's callback, which PortAudio calls in a
 thread of its own. What is done with the samples is elsewhere: capture.py, playback.py.

@@ -1,4 +1,4 @@
-"""The life of a device in a call: opened, watched, and tried again while it is gone. What it carries: elsewhere.
+"""ReopeningDevice: opens a device, watches it, and opens it again after it was lost.
 
 A device that cannot be found is an error before the call. One that is busy, stops, or is pulled out in its midst does
 not end it: it is reported, there is silence, and it is opened again after growing waits.

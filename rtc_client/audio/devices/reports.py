@@ -1,4 +1,4 @@
-"""What befalls a microphone or a speaker in the course of a call, and to whom it is told. No device here.
+"""Device events (lost, restored, glitched), and how a call subscribes to them.
 
 A device stands behind whatever sources and sinks its user put around it, so it does not hand its reports through them:
 the call says who listens (`reporting_to`) while it opens its sources and sinks, and a device remembers that.

@@ -1,4 +1,4 @@
-"""A ring of samples between two threads, one that writes and one that reads, without a lock. What they mean: elsewhere.
+"""A lock-free ring of samples between one writing and one reading thread.
 
 Each of its two counts is changed by one thread only, after the samples that it speaks of were copied, and is read
 whole by the other: Python stores an attribute in one step. So neither thread ever waits for the other.

@@ -1,4 +1,4 @@
-"""A sound device as a value, and which of several is meant. Pure: nothing is opened or looked for here."""
+"""Selects a sound device from a list by name, number or default. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speaker: a sink that plays. How devices are found and kept alive: devices.py, device_end.py."""
+"""Speaker: a sink that plays audio on a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EchoSettings: what is done about the agent being heard by the caller's own microphone. Values only, no samples."""
+"""EchoSettings: how the caller's microphone is kept from picking up the agent."""
 
 from __future__ import annotations
 

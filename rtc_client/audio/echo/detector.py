@@ -1,4 +1,4 @@
-"""EchoDetector: what microphone and loudspeaker did lately, side by side, and whether the one is in the other. Pure.
+"""EchoDetector: compares what microphone and loudspeaker did recently, and finds the one in the other. Pure.
 
 Both are kept at a quarter of the sample rate: whose voice it is lies below 3 kHz.
 """

@@ -1,4 +1,4 @@
-"""FarEndReference: what a loudspeaker plays, by the time at which it is heard. Nothing is played or processed here.
+"""FarEndReference: what a loudspeaker plays, by the time at which it is heard.
 
 What devices tell of time is good to a few milliseconds and moves a little from frame to frame, but an echo canceller
 has to have its reference sample by sample. So sound that goes on is taken to go on, and sound that is read one frame

@@ -1,4 +1,4 @@
-"""Half duplex: the microphone is turned down while the agent is heard, so that the agent does not hear itself. Pure.
+"""Half duplex: turns the microphone down while the agent is heard, so that it does not hear itself. Pure.
 
 *Attack*: within the 20 ms in which the agent's sound begins, over 5 ms; the reference is ahead of the echo. *Hangover*:
 240 ms after its end, for the reverberation, and an echo that comes later than devices say; then the microphone comes

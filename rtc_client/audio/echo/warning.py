@@ -1,4 +1,4 @@
-"""Notices that our own output is heard in the input, and says so once. Pure: samples in, at most one finding out."""
+"""Detects once that the agent is heard in the caller's microphone. Pure."""
 
 from __future__ import annotations
 

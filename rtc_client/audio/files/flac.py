@@ -1,4 +1,4 @@
-"""Writing FLAC files (RFC 9639) bit by bit; FFmpeg makes the frames. It blocks: callers choose the thread."""
+"""Writes FLAC files (RFC 9639) in pieces; FFmpeg makes the frames. It blocks, so call it in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ogg/Opus files (RFC 3533, RFC 7845): packets in, packets out, kept in time. Nothing is encoded or decoded here.
+"""Reads and writes Ogg Opus files (RFC 3533, RFC 7845), packet by packet.
 
 No event loop: callers choose the thread. Times are counted at `CLOCK_RATE_HZ`, as the format does.
 """

@@ -1,4 +1,4 @@
-"""Pages of Ogg (RFC 3533): packing packets into them, taking packets out. What is in the packets is not known here."""
+"""Packs packets into pages of Ogg (RFC 3533), and takes them out again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading audio files, any that PyAV understands; writing is in wav.py. No event loop: callers choose the thread."""
+"""Reads audio files of any format that PyAV knows. It blocks, so call it in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two voices on one clock: their pieces are put where they belong and come out side by side. Pure: no file, no time."""
+"""StereoAligner: puts the pieces of two voices where they belong on one clock, side by side. Pure."""
 
 from __future__ import annotations
 

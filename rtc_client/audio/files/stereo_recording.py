@@ -1,4 +1,4 @@
-"""The file of a recorded call: two voices in two channels, as Opus, WAV or FLAC. It blocks: choose a thread."""
+"""StereoRecording: the file of a recorded call, a voice per channel, as Opus, WAV or FLAC. It blocks."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class StereoRecording:
     """One file of two channels, the caller left and the agent right, sample by sample on the clock of the call.
 
     It is playable at any moment, and holds what was put up to the last `save`, less what a format needs to fill a
-    block (20 ms of Opus, 0.1 s of FLAC) and what the other voice may still add (`tracks.PATIENCE_SAMPLES` at most).
+    block (20 ms of Opus, 0.1 s of FLAC) and what the other voice may still add (`PATIENCE_SAMPLES` at most).
 
     Raises:
         AudioFileUnreadable: If the file cannot be created.
@@ -107,7 +107,7 @@ class StereoRecording:
         self._loudness = (Loudness(), Loudness())
 
     def put(self, voice: int, position_samples: int, samples: Samples) -> None:
-        """Put what a voice said (`tracks.CALLER` or `AGENT`) at a position: int16, shape `(n_samples,)`."""
+        """Put what a voice said (`CALLER` or `AGENT`) at a position: int16, shape `(n_samples,)`."""
         self._tracks.put(voice, position_samples, samples)
 
     def save(self) -> None:

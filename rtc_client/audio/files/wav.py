@@ -1,4 +1,4 @@
-"""Writing WAV files, at once or bit by bit and playable at any moment. No event loop: callers choose the thread."""
+"""Writes WAV files, whole or in pieces, playable at any moment. It blocks, so call it in a thread."""
 
 from __future__ import annotations
 

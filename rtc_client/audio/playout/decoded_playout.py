@@ -1,4 +1,4 @@
-"""One contiguous stream out of frames that come in order, late, in bursts or not at all. Pure: time is passed in.
+"""DecodedPlayout: one contiguous stream of frames that come in order, late, in bursts or not at all. Pure.
 
 Two places are known for every frame: where its timestamp says it lies, relative to the frames before it, and where it
 arrived. The timestamp is right as long as it maps to a place near the arrival, whatever the network's jitter; it is

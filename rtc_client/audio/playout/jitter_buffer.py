@@ -1,4 +1,4 @@
-"""The jitter buffer: takes packets as they come, and every 20 ms says what to render. Nothing is decoded here.
+"""JitterBuffer: takes packets as they arrive, and says every 20 ms what to render.
 
 It is pulled: `pop` is called every 20 ms and always returns a slot, whatever has or has not arrived, so that loss never
 stalls the output (the lesson of libwebrtc's NetEQ). It works on packets alone; if nobody renders, nothing is decoded.

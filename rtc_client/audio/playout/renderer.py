@@ -1,4 +1,4 @@
-"""Turns the slots of the jitter buffer into exactly 20 ms of sound each; what is to be rendered is not decided here.
+"""Renderer: turns each slot of the jitter buffer into exactly 20 ms of audio.
 
 Mostly a slot is one packet and its sound is 20 ms long: it is decoded and handed out as it is. Otherwise the parts
 are put behind what is left over from the slot before, sound is inserted or removed if the buffer asks for it, the

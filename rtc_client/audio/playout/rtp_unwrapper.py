@@ -1,4 +1,4 @@
-"""Where each RTP packet of a received stream belongs, on one unbroken count; nothing is kept or played here.
+"""RtpUnwrapper: gives each RTP packet its place in one unbroken count of sequence numbers and timestamps.
 
 RTP numbers packets with 16 bits and their sound with 32, from random starts, and a sender may begin anew at any time:
 with another SSRC, another numbering, another clock. So each packet is given a *number* (packets counted, without wrap)

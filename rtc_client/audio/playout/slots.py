@@ -1,4 +1,4 @@
-"""What the jitter buffer is told, says and counts: its settings, the slots it hands out, its counters. No logic.
+"""What the jitter buffer hands out every 20 ms: slots, and the parts they are made of.
 
 Samples are counted at `SAMPLE_RATE_HZ`, as they are heard.
 """

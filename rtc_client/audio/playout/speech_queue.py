@@ -1,4 +1,4 @@
-"""SpeechQueue: what the agent said and is not heard yet. Over a websocket his words come faster than they are spoken.
+"""SpeechQueue: what the agent said over a websocket and the caller has not heard yet.
 
 It knows of every item how much was really heard, which is what a barge-in has to tell the server. Pure: no time.
 """

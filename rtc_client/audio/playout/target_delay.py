@@ -1,4 +1,4 @@
-"""How irregularly packets arrive, and how long playout has to wait for them because of it. No packets are kept here.
+"""TargetDelayEstimator: how long playout has to wait, from how irregularly packets arrive.
 
 The transit time of a packet is when it arrived less where its sound belongs. Sender and receiver share no clock, so the
 value says nothing; its difference to the fastest packet of the last seconds is the time this packet spent in queues:

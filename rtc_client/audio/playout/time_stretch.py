@@ -1,4 +1,4 @@
-"""Inserts or removes a little sound where it is not heard; when and why is not decided here.
+"""Inserts or removes a little audio where nobody hears it.
 
 Speech repeats itself: a vowel is the same wave some 80 to 400 times a second, and silence is like any other silence. So
 one *pitch period* can be left out, or played twice, if the seam is made by fading from the sound to the same sound one

@@ -1,4 +1,4 @@
-"""Where the agent's sound goes: the Sink protocol and every kind of sink. Where a frame lies in time: playout.py."""
+"""Sinks that need no task: none, a numpy array, several at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping the agent's sound as the packets it came in, undecoded. Sinks of samples are in sinks.py."""
+"""OggRecorder: keeps the agent's packets as they came, in an Ogg Opus file."""
 
 from __future__ import annotations
 

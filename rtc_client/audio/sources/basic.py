@@ -1,4 +1,4 @@
-"""Where the caller's sound comes from: the Source protocol and every kind of source. Pacing is not here."""
+"""Sources that need no task: silence, a tone, an array, samples that a program pushes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips: speech encoded once, kept as packets, played by any number of calls. Sources of samples are in sources.py."""
+"""Clips: speech that is encoded once, kept as packets, and played by any number of calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HoldSound: what the caller hears while he waits for something that takes a while, softly under the agent's voice.
+"""HoldSound: what the caller hears softly while they wait for something that takes a while.
 
 When somebody waits is not decided here; samples come in, samples go out. No time.
 """

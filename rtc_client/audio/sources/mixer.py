@@ -1,4 +1,4 @@
-"""Sources made of other sources: one after the other, all at once, louder or softer. They own what they are made of.
+"""Sources made of other sources: one after the other, all at once, louder or softer.
 
 Nothing here waits, and nothing is kept but what is left of a frame.
 """

@@ -1,4 +1,4 @@
-"""Sources that a task of their own fills ahead of the call: a file, an async iterator. The others are in sources.py."""
+"""Sources that a task fills ahead of the call: a file, an async iterator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DeviceReports: where the microphone and the speaker of a call report to; it becomes events and figures."""
+"""DeviceReports: turns what a call's microphone and speaker report into events and figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One bounded log of a call's events, read by any number of iterators, none of which can hold the call up."""
+"""EventLog: a bounded log of a call's events for any number of readers, none of which holds the call up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a call beside the server's events: one frozen type each, in the same stream."""
+"""Events that the client itself raises, one frozen type each, in the same stream as the server's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses that are asked for and replies that are waited for: who waits, for how long, and what is raised.
+"""Waits for responses and replies: who waits, for how long, and what is raised.
 
 Which response is whose is decided in `protocol/turns/response_matching.py`; when a request leaves, by the call's one
 sequencer (`protocol/turns/response_queue.py`).

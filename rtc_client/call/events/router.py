@@ -1,4 +1,4 @@
-"""Where a sideband's frames go: parsed once, counted, into the transcript, the feed and the user's wire log."""
+"""Router: parses each message of the server once, counts it, and hands it to transcript, log and wire log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said into a running call beside its own source: a file, an announcement. One at a time; others wait."""
+"""Announcements: plays a file or a source into a running call beside its own source, one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both directions of a call's audio, opened, finished and closed together."""
+"""CallAudio: both directions of a call's audio, opened, finished and closed together."""
 
 from __future__ import annotations
 

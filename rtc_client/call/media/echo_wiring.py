@@ -1,4 +1,4 @@
-"""Where a call's microphone learns what its loudspeaker plays, and who is told when that was not enough."""
+"""Connects a call's microphone to what its loudspeaker plays, and tells the call when echo remains."""
 
 from __future__ import annotations
 

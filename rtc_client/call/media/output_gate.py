@@ -1,4 +1,4 @@
-"""OutputGate: the agent is not heard until it begins anew. For barge-ins of which no server can be told. No time."""
+"""OutputGate: mutes the rest of an interrupted turn until the agent starts a new one."""
 
 from __future__ import annotations
 

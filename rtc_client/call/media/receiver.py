@@ -1,4 +1,4 @@
-"""What the caller hears: packets into the jitter buffer, every 20 ms a frame out of it, to whoever wants it.
+"""AgentReceiver: what the caller hears. Packets go into the jitter buffer, a frame comes out every 20 ms.
 
 Nothing is decoded unless somebody consumes samples: a sink of samples, a meter, or the question whether the agent has
 fallen silent. Where aiortc decodes (the plain path), `heard` places its frames by their timestamps instead. Over a

@@ -1,4 +1,4 @@
-"""What the caller says: the source, mute, silence, and the Opus packets they become, one 20 ms period at a time.
+"""CallerSender: what the caller says. The source, mute and silence become an Opus packet every 20 ms.
 
 It stands between the clockwork, which must never see an exception, and the user's own source, which may raise.
 """

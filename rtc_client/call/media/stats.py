@@ -1,4 +1,4 @@
-"""What a caller can see of the media path while a call runs, by the names of W3C's webrtc-stats where it has them."""
+"""CallStats: the media path of a running call, by the names of W3C's webrtc-stats where it has them."""
 
 from __future__ import annotations
 

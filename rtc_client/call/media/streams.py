@@ -1,4 +1,4 @@
-"""Streams of one call that are nobody's until somebody subscribes: decoded sound, and pieces of the transcript.
+"""Subscriptions to a call's decoded audio and to the pieces of its transcript.
 
 The log of all events, which every reader gets from the first one on, is `call/events/event_log.py`.
 """

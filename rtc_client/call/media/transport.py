@@ -1,4 +1,4 @@
-"""MediaTransport: what the engine asks of the way a call's sound goes. The ways are `webrtc.py` and `websocket.py`."""
+"""MediaTransport: what the engine asks of a transport, be it WebRTC or a websocket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The WebRTC way: offer and answer, a peer that carries the sound, a sideband beside it. It decides no end."""
+"""WebRtcTransport: offer and answer, a peer that carries the audio, a sideband beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of setting up a WebRTC call, in order, and the legs that come of it; closing them is not decided here."""
+"""The steps of setting up a WebRTC call, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The websocket way: events and sound on one connection (protocol.md section 10). It decides no end.
+"""WebSocketTransport: events and audio on one websocket (protocol.md section 10).
 
 The caller's sound leaves in pieces of 40 ms. The agent's comes faster than it is spoken, waits in a queue, and is
 played on the clock of the call, so that it is known what was heard when the caller begins to speak.

@@ -1,4 +1,4 @@
-"""The folder of a recorded call: sound, events, result and captions. It blocks; its thread is `recorder.py`'s."""
+"""The folder of a recorded call: audio, events, result and captions. It blocks, so it has a thread."""
 
 from __future__ import annotations
 

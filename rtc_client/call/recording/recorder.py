@@ -1,4 +1,4 @@
-"""CallRecorder: keeps what a call was in a folder: its sound, its events, its words. The files: recording_folder.py.
+"""CallRecorder: keeps a call in a folder: its audio, its events and its words.
 
 Everything is written by one thread of its own, a quarter of a second at a time, so that neither the disk nor the
 encoder can hold the call up; and nothing that goes wrong there ends the call.

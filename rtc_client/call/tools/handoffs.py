@@ -1,4 +1,4 @@
-"""Handoffs of one call: a request becomes a handler at work, its texts become output, its end is told. No wire here.
+"""Handoffs: runs the handler for each request of the agent, and sends its texts as output.
 
 One handler is at work at a time; what a further request does is `HandoffSettings.while_busy`. Handlers are tasks of the
 call's supervisor, but nothing that one raises ends the call.

@@ -1,4 +1,4 @@
-"""Tools of one call: a function call of the agent becomes a function at work, its result an answer. No wire here.
+"""ToolCalls: runs a function for each function call of the agent, and sends its result.
 
 Each call runs once, as a task of the call's supervisor with a time limit; nothing that a tool raises ends the call. On
 realtime v1 no function is called: the handler of a handoff gets the tools instead (`for_handler`).

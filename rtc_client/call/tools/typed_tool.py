@@ -1,4 +1,4 @@
-"""TypedTool: a Python function that an agent, or the model behind a handoff, may call. It is run in `tool_calls.py`."""
+"""TypedTool: a Python function that an agent, or the model behind a handoff, may call."""
 
 from __future__ import annotations
 

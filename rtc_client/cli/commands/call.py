@@ -1,4 +1,4 @@
-"""`rtc-client call`: options become a config, a source and sinks; the call runs; its result is told."""
+"""`rtc-client call`: turns options into a config, a source and sinks, runs the call, and prints its result."""
 
 from __future__ import annotations
 

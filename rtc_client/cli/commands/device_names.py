@@ -1,4 +1,4 @@
-"""What `mic[:NAME]` and `speaker[:NAME]` mean where a command takes the name of a file."""
+"""Reads `mic[:NAME]` and `speaker[:NAME]` where a command takes the name of a file."""
 
 from __future__ import annotations
 

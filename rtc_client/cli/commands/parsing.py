@@ -1,4 +1,4 @@
-"""What the verbs of the command have in common: reading pairs, files and the log's level. Nothing heavy is imported."""
+"""Reads what several verbs take: pairs, files, tones, the log's level. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rtc-client hangup` and `rtc-client secret`: requests beside a call, and what came of them in a line or an object."""
+"""`rtc-client hangup` and `rtc-client secret`: requests beside a call, their outcome in a line or an object."""
 
 from __future__ import annotations
 

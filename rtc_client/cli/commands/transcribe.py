@@ -1,4 +1,4 @@
-"""`rtc-client transcribe`: what a file, or a microphone, says is printed as its text settles."""
+"""`rtc-client transcribe`: prints what a file, or a microphone, says, as its text settles."""
 
 from __future__ import annotations
 

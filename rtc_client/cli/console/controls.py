@@ -1,4 +1,4 @@
-"""What the keys do to a call: mute, talk, type, hang up. `terminal.py` reads keys, `live_view.py` draws the call."""
+"""What the keys do to a call: mute, talk, type, hang up."""
 
 from __future__ import annotations
 

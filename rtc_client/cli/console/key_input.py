@@ -1,4 +1,4 @@
-"""What keys mean: bytes of a terminal become characters, characters a line, presses a held key. Pure: no terminal."""
+"""Turns the bytes of a terminal into characters, lines and held keys. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call as people see it while it runs: the live view on a terminal, plain lines elsewhere. It only reads the call.
+"""The live view of a call: drawn on a terminal, plain lines where there is none.
 
 On a terminal the keys of `controls.py` are at hand as long as the view is there.
 """

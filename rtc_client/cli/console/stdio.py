@@ -1,4 +1,4 @@
-"""What the command writes on stdout and stderr: where nobody reads, or a disk is full, it ends in a status.
+"""Writes on stdout and stderr; where nobody reads, or a disk is full, it returns a status.
 
 Nothing heavy is imported here, so that `--help` is quick.
 """

@@ -1,4 +1,4 @@
-"""The terminal as a keyboard: keys one by one, unseen, and a terminal that is as it was however the process ends.
+"""The terminal as a keyboard: reads keys one by one, and restores the terminal however the process ends.
 
 What the keys mean is in `key_input.py` and `controls.py`. Nothing heavy is imported here.
 """

@@ -1,4 +1,4 @@
-"""`rtc-client answer`, as it is typed: its options. Nothing heavy is imported before it runs."""
+"""The options of `rtc-client answer`. Imports nothing heavy before the verb runs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def answer(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks a free one")] = 0,
     host: Annotated[str, typer.Option(help="address to listen at")] = "127.0.0.1",
     voice: Annotated[
-        str | None, typer.Option(metavar="FILE|tone:HZ|echo|none", help="how the agent sounds; default: a sample")
+        str | None, typer.Option(metavar="FILE|tone:HZ|echo|none", help="the agent's voice; default: a speech sample")
     ] = None,
     text: Annotated[str | None, typer.Option(help="the words that go with --voice")] = None,
     caller_text: Annotated[str | None, typer.Option(help='what the agent "understands" of the caller')] = None,
     scenario: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="what the agent does and the client must do")
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="scenario: what the agent does, and what the client must do"),
     ] = None,
     cassette: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="do in every call what was recorded, and compare the client")
+        Path | None,
+        typer.Option(metavar="DIR", help="replay this cassette, and compare the client with it"),
     ] = None,
-    lenient: Annotated[
-        bool, flag("--lenient", help="understand other dialects as far as a call can come of it")
-    ] = False,
+    lenient: Annotated[bool, flag("--lenient", help="accept other dialects where a call is still possible")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run the fake answerer for other programs until it is told to end. The first line on stdout is JSON.

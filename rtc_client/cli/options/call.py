@@ -1,4 +1,4 @@
-"""`rtc-client call`, as it is typed: its options. Nothing heavy is imported before it runs."""
+"""The options of `rtc-client call`. Imports nothing heavy before the verb runs."""
 
 from __future__ import annotations
 
@@ -68,10 +68,11 @@ def call(
         SidebandChoice, typer.Option(help="require events, go on without them, or do not ask for them")
     ] = SidebandChoice.REQUIRE,
     transport: Annotated[
-        TransportChoice, typer.Option(help="sound by RTP and events beside it, or both on one websocket")
+        TransportChoice,
+        typer.Option(help="audio by RTP with a sideband for events, or both on one websocket"),
     ] = TransportChoice.WEBRTC,
     version: Annotated[
-        VersionChoice | None, typer.Option("--version", help="of realtime; default: v1, on a websocket v2")
+        VersionChoice | None, typer.Option("--version", help="version of realtime; default: v1, on a websocket v2")
     ] = None,
     query: Query = None,
     header: Header = None,
@@ -79,7 +80,7 @@ def call(
     voice: Annotated[
         str | None, typer.Option(metavar="NAME", help="the agent's voice; default: cove, on v2 marin")
     ] = None,
-    instructions: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="what the agent is told to be")] = None,
+    instructions: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="instructions for the agent")] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,46 +91,49 @@ def call(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.wav|speaker[:NAME]", help="write what the agent says, or play it")
     ] = None,
-    caller_out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write what was really sent")] = None,
+    caller_out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="write the audio that was sent")] = None,
     echo: Annotated[
         EchoChoice,
-        typer.Option(help="where the microphone hears the speaker: nothing, turn it down, or cancel (extra: aec)"),
+        typer.Option(help="echo of the speaker in the microphone: leave it, half duplex, or cancel it (extra: aec)"),
     ] = EchoChoice.AUTO,
     no_noise_suppression: Annotated[
-        bool, flag("--no-noise-suppression", help="leave steady noise in what the microphone hears (--echo aec)")
+        bool, flag("--no-noise-suppression", help="do not suppress steady noise in the microphone (--echo aec)")
     ] = False,
     gain_control: Annotated[
         bool, flag("--gain-control", help="make a distant or quiet caller louder (--echo aec)")
     ] = False,
     say: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="send a text message; repeatable")] = None,
     push_to_talk: Annotated[
-        bool, flag("--push-to-talk", help="the caller is muted but while space is held; needs a terminal")
+        bool, flag("--push-to-talk", help="mute the caller unless the space bar is held; needs a terminal")
     ] = False,
     barge_in: Annotated[
-        BargeInChoice, typer.Option(help="who silences the agent when the caller speaks: the server, our own ear")
+        BargeInChoice, typer.Option(help="what stops the agent when the caller speaks: the server, our own detector")
     ] = BargeInChoice.AUTO,
     say_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="say this into the running call, and again at the key f")
     ] = None,
-    events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every sideband frame")] = None,
+    events: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="write every sideband message")] = None,
     transcript: Annotated[
         Path | None, typer.Option(metavar="FILE.txt|json|vtt", help="write who said what, as text, JSON or captions")
     ] = None,
     record: Annotated[
         Path | None, typer.Option(metavar="DIR", help="record both voices, events, captions and the result there")
     ] = None,
-    record_format: Annotated[RecordFormat, typer.Option(help="of the sound, in two channels")] = RecordFormat.OGG,
+    record_format: Annotated[
+        RecordFormat, typer.Option(help="format of its audio, a channel per voice")
+    ] = RecordFormat.OGG,
     cassette: Annotated[
         Path | None, typer.Option(metavar="DIR", help="record the call there, without secrets and addresses")
     ] = None,
     handoff_command: Annotated[
-        str | None, typer.Option(metavar="CMD", help="this program does what the agent asks for: JSON in, lines out")
+        str | None, typer.Option(metavar="CMD", help="run this program for each handoff: JSON in, lines out")
     ] = None,
     handoff_openai: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="this model does it, by the Responses API (extra: openai)")
+        str | None,
+        typer.Option(metavar="MODEL", help="send each handoff to this model by the Responses API (extra: openai)"),
     ] = None,
     hold: Annotated[
-        str | None, typer.Option(metavar="tone|FILE", help="what the caller hears while a handoff is worked at")
+        str | None, typer.Option(metavar="tone|FILE", help="what the caller hears while a handoff is being worked on")
     ] = None,
     max_duration: Annotated[float, typer.Option(metavar="S", help="hang up S seconds after connecting")] = 600.0,
     linger: Annotated[

@@ -1,4 +1,4 @@
-"""`rtc-client cassette`, as its commands are typed: their options. Nothing heavy is imported before it runs."""
+"""The options of `rtc-client cassette`. Imports nothing heavy before the verb runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def diff(
     sequence: Annotated[bool, flag("--sequence", help="compare the order of the messages too")] = False,
     json: Annotated[bool, flag("--json", help="print one JSON object on stdout")] = False,
 ) -> None:
-    """Tell how two recorded calls differ in structure: not in ids, times, addresses, keys or words."""
+    """Show how two recorded calls differ in structure, whatever their ids, times, addresses, keys and words."""
     from rtc_client.cli.commands.cassette import run_diff
 
     raise typer.Exit(run_diff(a, b, sequence=sequence, json=json))
@@ -28,7 +28,7 @@ def convert(
     recording: Annotated[Path, typer.Argument(metavar="RECORDING", help="JSON file of the reference client's")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the cassette goes")],
 ) -> None:
-    """Make a cassette of a recording of the reference client; it has no sound."""
+    """Make a cassette of a recording of the reference client; it has no audio."""
     from rtc_client.cli.commands.cassette import run_convert
 
     raise typer.Exit(run_convert(recording, folder))

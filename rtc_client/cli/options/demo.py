@@ -1,4 +1,4 @@
-"""`rtc-client demo`, as it is typed: its options. Nothing heavy is imported before it runs."""
+"""The options of `rtc-client demo`. Imports nothing heavy before the verb runs."""
 
 from __future__ import annotations
 

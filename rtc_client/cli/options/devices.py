@@ -1,4 +1,4 @@
-"""`rtc-client devices`, as it is typed: its options. Nothing heavy is imported before it runs."""
+"""The options of `rtc-client devices`. Imports nothing heavy before the verb runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EPILOG = "exit status: 0 done, 1 internal error, 2 usage (also what is not insta
 
 
 def devices(
-    meter: Annotated[bool, flag("--meter", help="show what every microphone hears, until Ctrl-C")] = False,
+    meter: Annotated[bool, flag("--meter", help="show the level of every microphone, until Ctrl-C")] = False,
     meter_for: Annotated[float | None, typer.Option(metavar="S", min=0.1, help="the same, for S seconds")] = None,
     json: Annotated[bool, flag("--json", help="print one JSON object on stdout")] = False,
     verbose: Verbose = False,

@@ -1,4 +1,4 @@
-"""`rtc-client relay`, as it is typed: its options. Nothing heavy is imported before it runs."""
+"""The options of `rtc-client relay`. Imports nothing heavy before the verb runs."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ EPILOG = (
 
 
 def relay(
-    to: Annotated[str, typer.Option(metavar="URL", help="base of the answerer to stand before")],
+    to: Annotated[str, typer.Option(metavar="URL", help="base of the answerer that calls are relayed to")],
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks a free one")] = 0,
     host: Annotated[str, typer.Option(help="address to listen at, for HTTP and media")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="the same seed loses the same packets")] = 0,
     loss: Annotated[str, typer.Option(metavar="%[/%]", help="media packets lost")] = "0",
-    burst: Annotated[str, typer.Option(metavar="N[/N]", help="how many are lost in a row")] = "1",
-    delay: Annotated[str, typer.Option(metavar="MS[/MS]", help="what every datagram takes")] = "0",
-    jitter: Annotated[str, typer.Option(metavar="MS[/MS]", help="what it takes more, evenly spread")] = "0",
+    burst: Annotated[str, typer.Option(metavar="N[/N]", help="packets lost in a row")] = "1",
+    delay: Annotated[str, typer.Option(metavar="MS[/MS]", help="delay of every datagram")] = "0",
+    jitter: Annotated[str, typer.Option(metavar="MS[/MS]", help="extra delay, evenly spread from 0 to this")] = "0",
     keep_order: Annotated[bool, flag("--keep-order", help="jitter lets no datagram overtake another")] = False,
     reorder: Annotated[str, typer.Option(metavar="%[/%]", help="media packets that later ones overtake")] = "0",
     duplicate: Annotated[str, typer.Option(metavar="%[/%]", help="media packets that come twice")] = "0",
     bit_rate: Annotated[
-        str | None, typer.Option(metavar="KBIT[/KBIT]", help="what passes in a second; default: everything")
+        str | None, typer.Option(metavar="KBIT[/KBIT]", help="bit rate that passes; default: unlimited")
     ] = None,
-    queue: Annotated[str, typer.Option(metavar="MS[/MS]", help="what waits longer for its turn is lost")] = "200",
+    queue: Annotated[str, typer.Option(metavar="MS[/MS]", help="longest wait in the queue; the rest is lost")] = "200",
     blackout: Annotated[
         list[str] | None,
         typer.Option(metavar="AT:FOR", help="nothing passes FOR seconds, AT seconds after the first media; repeatable"),

@@ -1,4 +1,4 @@
-"""`rtc-client hangup` and `secret`, as they are typed: their options. Nothing heavy is imported before it runs."""
+"""The options of `rtc-client hangup` and `secret`. Imports nothing heavy before the verb runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EPILOG = "exit status: 0 done, 1 internal error, 2 usage (also no key), 3 refuse
 
 
 def hangup(
-    call_id: Annotated[str, typer.Argument(metavar="CALL_ID", help="as a call's report tells it, rtc_…")],
+    call_id: Annotated[str, typer.Argument(metavar="CALL_ID", help="call id from a call's report, rtc_…")],
     base_url: BaseUrl = None,
     query: Query = None,
     header: Header = None,
@@ -38,7 +38,8 @@ def secret(
         str | None, typer.Option(metavar="JSON|@FILE", help="session of the type realtime or transcription")
     ] = None,
     expires_after: Annotated[
-        int | None, typer.Option(metavar="S", help="how long it begins sessions, 10 to 7200 seconds; default: 600")
+        int | None,
+        typer.Option(metavar="S", help="seconds in which the key may start sessions, 10 to 7200; default: 600"),
     ] = None,
     base_url: BaseUrl = None,
     query: Query = None,

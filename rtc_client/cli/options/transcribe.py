@@ -1,4 +1,4 @@
-"""`rtc-client transcribe`, as it is typed: its options. Nothing heavy is imported before it runs."""
+"""The options of `rtc-client transcribe`. Imports nothing heavy before the verb runs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rtc_client.cli.options.shared import BaseUrl, Header, Query, Verbose, flag
 
 
 def transcribe(
-    source: Annotated[str, typer.Argument(metavar="FILE|mic[:NAME]", help="what is written down, in real time")],
+    source: Annotated[str, typer.Argument(metavar="FILE|mic[:NAME]", help="audio to transcribe, in real time")],
     base_url: BaseUrl = None,
     query: Query = None,
     header: Header = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="default: gpt-4o-mini-transcribe")] = None,
     events: Annotated[
-        Path | None, typer.Option(metavar="FILE.jsonl", help="write every frame, those of the sound too")
+        Path | None, typer.Option(metavar="FILE.jsonl", help="write every message, those with audio too")
     ] = None,
     max_duration: Annotated[
         float | None, typer.Option(metavar="S", help="stop S seconds after connecting; default: at the end of FILE")

@@ -1,4 +1,4 @@
-"""The two functions that a v2 session offers its agent, and what is said about a call of one (protocol.md section 10).
+"""The two functions that a v2 session offers its agent, and the texts around their calls (protocol.md section 10).
 
 On realtime v1 the agent hands over by an event of its own (`handoff.py`); on v2 it calls `background_agent`.
 """

@@ -1,4 +1,4 @@
-"""What a docstring says of a function and of its parameters (Google style); other sections are for people only."""
+"""Reads a function's description and those of its parameters from its docstring (Google style)."""
 
 from __future__ import annotations
 

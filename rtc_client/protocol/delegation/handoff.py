@@ -1,4 +1,4 @@
-"""Delegation: what was said since the last handoff, the text a delegate gets, and the limits of what it may answer.
+"""Handoffs: what was said since the last one, the text a delegate gets, and the limits of its answer.
 
 No handler is run here (`call/tools/handoffs.py`), and no wire name is known (`protocol/wire/codec.py`). The rules are
 those of protocol.md section 9; where its figures leave room, the reference client's public source settled it:

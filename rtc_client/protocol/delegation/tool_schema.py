@@ -1,4 +1,4 @@
-"""A Python function as a tool: JSON Schema out of its signature, arguments out of a model's JSON, JSON of its result.
+"""ToolSchema: JSON Schema from a function's signature, arguments from a model's JSON, JSON from its result.
 
 Nothing is run here. Types are msgspec's; a parameter whose type holds a pydantic model, or a pydantic constraint, is
 pydantic's, which is not imported: whoever has such a type has imported it.

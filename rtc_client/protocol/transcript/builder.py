@@ -1,4 +1,4 @@
-"""TranscriptBuilder: pieces of text, settled texts and news of items become a transcript; no wire name is known here.
+"""TranscriptBuilder: makes a transcript of pieces of text, settled texts and items.
 
 Two kinds of entries come about. Those of an item know what they are: pieces and texts find them by the item's id, in
 any order and any number of times, and the chain of items says where they stand. Loose ones (realtime v1) are told apart

@@ -1,4 +1,4 @@
-"""Captions of a recorded call: the transcript knows the words, the recording where a voice is heard. Pure.
+"""Captions of a recorded call: words from the transcript, times from the recording. Pure.
 
 What the server tells of times is late by the network and the recogniser, early where text comes before its sound, or
 missing altogether (realtime v1). So each entry gets the speech of its voice that lies nearest to where the transcript

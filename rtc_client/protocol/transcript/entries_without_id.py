@@ -1,4 +1,4 @@
-"""Words without an item's id (realtime v1): told apart by who spoke when, as in protocol.md section 9."""
+"""EntriesWithoutId: tells words without an item id (realtime v1) apart by who spoke when (protocol.md section 9)."""
 
 from __future__ import annotations
 

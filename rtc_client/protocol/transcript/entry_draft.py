@@ -1,4 +1,4 @@
-"""EntryDraft: what a scribe keeps of one entry while it grows; what becomes of it is decided elsewhere."""
+"""EntryDraft: one entry of a transcript while it grows."""
 
 from __future__ import annotations
 

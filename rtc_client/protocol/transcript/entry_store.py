@@ -1,4 +1,4 @@
-"""EntryStore: the records of one transcript, their order, and the bound on them; what they say is for `scribe.py`."""
+"""EntryStore: the drafts of one transcript, their order, and the bound on their number."""
 
 from __future__ import annotations
 

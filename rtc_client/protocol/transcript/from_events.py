@@ -1,4 +1,4 @@
-"""What each event, and each command that was sent, means to a transcript; the only file here that knows their names."""
+"""Tells a transcript what each event, and each sent command, means to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of a conversation's items: by the chain the server tells where it tells one, by time elsewhere. Pure."""
+"""The order of a conversation's items: by the chain that the server tells, else by time. Pure."""
 
 from __future__ import annotations
 

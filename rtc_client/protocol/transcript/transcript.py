@@ -1,4 +1,4 @@
-"""What was said in a call, as values: entries in order, and their exports; who writes them down is `scribe.py`."""
+"""Transcript: what was said in a call, entries in order, and their exports."""
 
 from __future__ import annotations
 

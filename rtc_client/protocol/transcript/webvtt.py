@@ -1,4 +1,4 @@
-"""Captions in WebVTT (https://www.w3.org/TR/webvtt1/) from texts with times; nothing here knows a call."""
+"""Writes captions in WebVTT (https://www.w3.org/TR/webvtt1/) from texts with times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ResponseMatcher: which response of the server answers which request of ours, and what it came to. Pure.
+"""ResponseMatcher: matches each response of the server to the request it answers, and keeps its outcome. Pure.
 
 A server does not repeat the `event_id` of a `response.create` in what comes of it. It repeats the metadata, so each
 request carries its id there. A server that tells no metadata at all answers in order.

@@ -1,4 +1,4 @@
-"""ToolFollowUp: when the agent is to be asked to speak of what its calls of tools came to. Pure.
+"""ToolFollowUp: when to request a response after the results of tool calls were sent. Pure.
 
 A response may call several tools; the agent is asked once, behind the last of their results. To ask behind each of them
 would have it speak several times, first of half of the results.

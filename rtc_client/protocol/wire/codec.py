@@ -1,4 +1,4 @@
-"""Texts to typed events, typed commands to texts; here is the one table of all names that events have on the wire."""
+"""Parses texts into typed events, and dumps typed commands as texts, by one table of wire names."""
 
 from __future__ import annotations
 

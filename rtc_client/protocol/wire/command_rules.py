@@ -1,4 +1,4 @@
-"""What makes a command valid; each fault is an `InvalidCommand` that says what to change. Nothing is sent from here."""
+"""What makes a command valid; each fault is an `InvalidCommand` that says what to change."""
 
 from __future__ import annotations
 

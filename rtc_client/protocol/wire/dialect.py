@@ -1,4 +1,4 @@
-"""Which transport speaks which version of realtime, and what each version has: checked before anything is sent."""
+"""Which transport speaks which version of realtime, and what each version has."""
 
 from __future__ import annotations
 

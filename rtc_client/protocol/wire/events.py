@@ -1,4 +1,4 @@
-"""Every server event: their types, by one name, and which errors end a call. `codec.parse_event` makes them.
+"""Every server event by one name, and which errors end a call.
 
 An event of a known name and shape is a `KnownEvent`, with `type`, `event_id` and `raw`; anything else that arrives is
 an `UnknownEvent`, which keeps what was on the wire.

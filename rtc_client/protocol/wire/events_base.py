@@ -1,4 +1,4 @@
-"""What every server event is, and the one for frames that are none of those we know; no JSON is read here.
+"""ServerEvent: the base of every server event, and the type of unknown ones.
 
 Events are frozen `msgspec.Struct`s, not dataclasses: made of a decoded object in a third of the time
 (`scripts/bench events`).

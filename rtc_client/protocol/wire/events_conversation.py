@@ -1,4 +1,4 @@
-"""Server events about the session, the conversation and the caller, one frozen type each; no JSON is read here.
+"""Server events about the session, the conversation and the caller, one frozen type each.
 
 Names of fields are those of the GA API (openai-python, `types/realtime`, read on 3.52), except where realtime v1
 (protocol.md section 7) came first. Two names share a type where they are one fact.

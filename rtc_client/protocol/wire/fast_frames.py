@@ -1,4 +1,4 @@
-"""Frames of a call over a websocket that are made, or known again, in no time: sound, and a response asked for."""
+"""Builds and recognises the frequent messages of a websocket call without a JSON pass."""
 
 from __future__ import annotations
 

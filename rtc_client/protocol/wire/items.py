@@ -1,4 +1,4 @@
-"""Items of a conversation and the parts of their content, as we send and as we receive them. Values only.
+"""Items of a conversation and the parts of their content, as we send and as we receive them.
 
 Field names are those of the GA API (openai-python, `types/realtime`), read on 3.52.
 """

@@ -1,4 +1,4 @@
-"""Model, what every value of the realtime protocol is built on, and reading one leniently; no wire name stands here.
+"""Model: the base of every value of the realtime protocol, and how one is read leniently.
 
 A model is a frozen `msgspec.Struct`: it is made with keywords, compared by value, and on the wire leaves out what is
 None. A field that may be absent, null or set (three things to a server) is absent by default, which is `UNSET`.

@@ -1,4 +1,4 @@
-"""Bodies of the requests beside a call, checked, and what comes back of a minted key; pure, nothing is sent from here.
+"""Bodies of the requests beside a call, checked, and what the server returns for a minted key. Pure.
 
 Shapes are those of the GA API, as openai-python's `resources/realtime` has them.
 """

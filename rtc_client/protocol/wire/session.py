@@ -1,4 +1,4 @@
-"""Session settings and the JSON shapes in which a call sends them; no other wire message lives here."""
+"""Session settings, and the JSON shapes in which a call sends them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call as its answerer lives it: both legs, the scripted agent, and what a test may ask and do.
+"""AnsweredCall: one call as its answerer sees it, and what a test may ask and do in it.
 
 The decisions of the agent are `testing/scenario/performance.py`'s, the sound is `webrtc_media.py`'s, the websocket
 `sideband.py`'s.

@@ -1,6 +1,4 @@
-"""Lets one call meet the faults about calls: those of its answerer, and its own. `testing/faults/faults.py` begins and
-ends them.
-"""
+"""Applies the faults of media and session to one call."""
 
 from __future__ import annotations
 

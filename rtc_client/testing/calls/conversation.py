@@ -1,4 +1,4 @@
-"""Who said what in one call, put together from the events on its sideband (protocol.md section 7); pure values."""
+"""Who said what in one call, put together from the events on its sideband (protocol.md section 7). Pure."""
 
 from __future__ import annotations
 

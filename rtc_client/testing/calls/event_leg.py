@@ -1,4 +1,4 @@
-"""The event leg of one call: sidebands that come and go, the frames on them, events held until one is joined.
+"""EventLeg: the sidebands of one call, the messages on them, and the events that wait for one to be joined.
 
 What goes out is decided by the agent (`testing/scenario/performance.py`) or a test, what came in is judged by
 `testing/rules/requests.py`.

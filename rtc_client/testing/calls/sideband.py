@@ -1,4 +1,4 @@
-"""One joined sideband: frames in, frames out, and the ways to end it; what the frames mean is `answered_call.py`'s."""
+"""One joined sideband: messages in, messages out, and the ways to end it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The media leg of one answered call: aiortc's peer, the agent's voice going out, the caller's voice coming in."""
+"""The media of one answered call: aiortc's peer sends the agent's voice and receives the caller's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is different in a call over a websocket (section 10): its sound, its judge, and v2's names for v1's events."""
+"""What is different in a call over a websocket (section 10): its audio, its judge, and v2's names for v1's events."""
 
 from __future__ import annotations
 

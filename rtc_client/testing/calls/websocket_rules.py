@@ -1,4 +1,4 @@
-"""What the protocol demands of a call over a websocket (section 10), and where a client falls short; pure.
+"""What the protocol demands of a call over a websocket (section 10), and where a client falls short. Pure.
 
 No violation holds a value the client sent. What holds on every path is `testing/rules/requests.py`'s.
 """

@@ -1,4 +1,4 @@
-"""Carries out what a tape says is due, on the sideband of one call; deciding it is `tape.py`'s."""
+"""Sends what a tape says is due, on the sideband of one call."""
 
 from __future__ import annotations
 

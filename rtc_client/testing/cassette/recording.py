@@ -1,4 +1,4 @@
-"""Makes a cassette of an answered call, of what the answerer has kept of it; replaying is `tape.py`'s."""
+"""Makes a cassette of an answered call from what the answerer has kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plays a cassette as the server of one call: what is due when, and whether the client is the recorded one; pure.
+"""Tape: plays a cassette as the server of one call: what is due when, and whether the client is the recorded one. Pure.
 
 The tape runs from the instant media connects (from the first join, if the recorded call had no media). It stops where
 the recorded client joined or sent something, until this client has done so too; the voice may run on for `GRACE_S`, so

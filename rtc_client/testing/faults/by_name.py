@@ -1,4 +1,4 @@
-"""The faults by their names, for scenarios and for people: which there are, and beginning one from plain values."""
+"""Begins a fault by its name, from plain values, for scenarios and for people."""
 
 from __future__ import annotations
 

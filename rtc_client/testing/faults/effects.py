@@ -1,4 +1,4 @@
-"""What faults do, as values: to an offer, to a handshake, to a call. `faults.py` begins and ends them."""
+"""What faults do, as values: to an offer, to a handshake, to a call."""
 
 from __future__ import annotations
 

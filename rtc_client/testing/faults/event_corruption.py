@@ -1,4 +1,4 @@
-"""Spoils the events of one call on their way out, as its faults say; pure, and of a bounded memory."""
+"""EventCorrupter: spoils the events of one call on their way out, as its faults say. Pure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Named faults: a program under test meets what it must survive. Applying them is `testing/server/http.py`'s and
-`testing/calls/call_faults.py`'s.
+"""Named faults: a program under test meets what it must survive.
 
     answerer.faults.refuse_post(503, times=2)        the next two POSTs meet it
 
@@ -339,7 +338,7 @@ class Faults:
         return self._add("expire_session", ExpireSession(_seconds(after_s)))
 
     def error_event(self, kind: str) -> Fault:
-        """Send each call one error event of this kind; `fault_kinds.ERRORS` has them."""
+        """Send each call one error event of this kind; `effects.ERRORS` has them."""
         if kind not in ERRORS:
             raise ValueError(f"there is no error event {kind!r}; there are {', '.join(ERRORS)}")
         return self._add("error_event", SendError(ERRORS[kind]))

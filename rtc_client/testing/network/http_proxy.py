@@ -1,4 +1,4 @@
-"""A bad network between any two peers: an HTTP proxy that passes offers and answers on, and puts a relay in between.
+"""A bad network between any two peers: an HTTP proxy that passes offers and answers on and puts a relay in between.
 
 A client is given the proxy's base in place of the answerer's. What it sends goes on as it is, but for the ports of its
 candidates; of what comes back the answer names the relay. The sideband is passed on frame by frame, unspoilt.

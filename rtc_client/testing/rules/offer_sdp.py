@@ -1,4 +1,4 @@
-"""What an offer must hold (the recorded offers, section 1.1, and the RFCs they follow); pure.
+"""What an offer must hold (the recorded offers, section 1.1, and the RFCs they follow). Pure.
 
 Opus' format parameters, candidates, codecs beside Opus and a data channel are the application's.
 """

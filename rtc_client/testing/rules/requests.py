@@ -1,4 +1,4 @@
-"""What the protocol demands of a client's requests and frames, and where one falls short; pure.
+"""What the protocol demands of a client's requests and messages, and where one falls short. Pure.
 
 Every rule names the section of the protocol notes it comes from. No violation holds a value the client sent: those
 may be keys or speech. The offer's SDP is judged in `offer_sdp.py`, repeated requests in `retries.py`.

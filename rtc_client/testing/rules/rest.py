@@ -1,4 +1,4 @@
-"""What the requests beside a call must be: hang-up, accept, reject, refer, client secrets of the GA API; pure.
+"""What requests beside a call must be: hang-up, accept, reject, refer, client secrets of the GA API. Pure.
 
 The protocol notes have nothing about them, so their section is called REST; no violation holds a value of the client.
 """

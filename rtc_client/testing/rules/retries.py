@@ -1,4 +1,4 @@
-"""What the protocol demands of requests that are repeated (sections 3 and 4): when, how often, and after what; pure.
+"""What the protocol demands of repeated requests (sections 3 and 4): when, how often, and after what. Pure.
 
 A POST is repeated when session id and body are the same, a handshake when its call id is.
 """

@@ -1,4 +1,4 @@
-"""The expectations of a scenario that have begun and are not settled yet, and how each is settled; pure."""
+"""The expectations of a scenario that are open, and how each is settled. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client has said so far, for steps that wait for it: each message counts once; pure."""
+"""What a client has said so far, for steps that wait for it; each message counts once. Pure."""
 
 from __future__ import annotations
 

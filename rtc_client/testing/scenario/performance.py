@@ -1,4 +1,4 @@
-"""Decides what the agent of a scenario does and when, and judges what the client does; pure.
+"""Performance: decides what the agent of a scenario does and when, and judges what the client does. Pure.
 
 No task, no clock, no socket, no samples: `tick(now_s)` is asked every 20 ms and returns the acts that are due, which
 the call carries out. So a scenario can be gone through on any time, as `rehearsal.py` does.

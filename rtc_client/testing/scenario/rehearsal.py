@@ -1,4 +1,4 @@
-"""Goes through a scenario on virtual time, against a client that is a list of what it does; no sockets, no waiting.
+"""Rehearses a scenario in virtual time, against a client that is a list of what it does.
 
 What is judged is what the agent does, when, and what it makes of a client; sound is a length and a level.
 """

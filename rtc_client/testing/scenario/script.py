@@ -1,4 +1,4 @@
-"""What the agent of a fake call says and when, as frozen values; who does it, and how, is elsewhere.
+"""AgentScript: what the agent of a fake call says and when, as frozen values.
 
 An `AgentScript` is the short form; `scenario.py` has the long one, with messages, expectations and faults.
 """

@@ -1,4 +1,4 @@
-"""Reads a scenario from a TOML file, and says of each mistake on which line it stands; the format is in docs.
+"""Reads a scenario from a TOML file, and names the line of each mistake.
 
 TOML only: Python reads it by itself, and a bare `on`, `no` or `12:30` in it is not quietly something else.
 """

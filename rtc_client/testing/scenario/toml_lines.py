@@ -1,4 +1,4 @@
-"""Finds the line of each key in a TOML text that `tomllib` has accepted; it reads no values.
+"""Finds the line of each key in a TOML text that `tomllib` has accepted.
 
 `tomllib` gives values without their places, and an error without a line is half an error.
 """

@@ -1,4 +1,4 @@
-"""Reads typed values out of TOML tables, and collects what is wrong with its line; knows nothing of scenarios."""
+"""Reads typed values out of TOML tables, and collects each mistake with its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a scenario in one call: each step with its outcome, as values, text and exception. Decides nothing."""
+"""The outcome of a scenario in one call: each step, as values, text and exception."""
 
 from __future__ import annotations
 

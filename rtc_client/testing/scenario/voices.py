@@ -1,6 +1,4 @@
-"""The sound of an agent's voices: a tone computed, a clip read, each once; playing them is
-`testing/calls/webrtc_media.py`.
-"""
+"""The audio of an agent's voices: a tone that is computed, a clip that is read, each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spreads the words of a turn over its sound; pure."""
+"""Spreads the words of a turn over its audio. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys of a fake answerer: those it minted, which expire, and those it takes no more; every other key is good."""
+"""ClientSecrets: the keys that a fake answerer minted, which expire, and those that it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control routes of a fake answerer: the report, the page with its stream, and what a person or a program may do.
+"""The control routes of a fake answerer: report, live page, events, faults, hang-up, shutdown.
 
 They are no part of the protocol: what comes in here is not recorded and not judged. They answer this machine's programs
 and the answerer's own page, and refuse what another web site makes a browser send.

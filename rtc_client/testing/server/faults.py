@@ -1,4 +1,4 @@
-"""Faults begun and ended by their names, over HTTP: the menu of them, and those that were begun so.
+"""FaultMenu: begins and ends faults by their names, over HTTP.
 
 What a fault does is `testing/faults/faults.py`'s; the routes are `control.py`'s.
 """

@@ -1,4 +1,4 @@
-"""The live page of a fake answerer: its one HTML file, and what an open page has not been told yet; no routes here."""
+"""The live page of a fake answerer: its HTML file, and what an open page has not been told yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain HTTP answers of a fake answerer: an error as the service words them, and what a fault says instead."""
+"""The plain HTTP answers of a fake answerer: errors as the service words them, and those of faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fake answerer tells of its calls, as plain JSON objects: for `GET /_report`, and for the page.
+"""What a fake answerer reports of its calls, as plain JSON objects.
 
 Keys are those of the documentation (docs/answer.md) and only ever added to. Nothing here holds a key of a client: wire
 traffic comes from `testing/wire/wire_log.py`, which takes them out. It does hold what was said.

@@ -1,4 +1,4 @@
-"""Requests beside a call: the fake answerer's routes for client secrets and for SIP calls; offers are `http.py`'s.
+"""RestRoutes: the fake answerer's routes for client secrets and for SIP calls.
 
 How the real service words a verb that comes at the wrong time is not known; here it is a 400 that says so.
 """

@@ -1,4 +1,4 @@
-"""SIP calls of a fake answerer, as far as REST knows them: they ring, and what becomes of them is noted. No sound."""
+"""SIP calls of a fake answerer, as far as REST knows them: they ring, and are accepted, rejected or referred."""
 
 from __future__ import annotations
 

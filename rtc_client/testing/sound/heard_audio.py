@@ -1,4 +1,4 @@
-"""What the answerer heard of a caller: samples placed by their timestamp in bounded memory, and echoes of them."""
+"""What the answerer heard of a caller: samples placed by their timestamp, in bounded memory, and echoes of them."""
 
 from __future__ import annotations
 

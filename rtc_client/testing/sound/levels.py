@@ -1,4 +1,4 @@
-"""Levels of one voice, frame by frame: the last moments for a live view, the whole for a report. Keeps no samples."""
+"""Levels of one voice, frame by frame: the last moments for a live view, the whole for a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is in a recording: when there is sound and how loud, which frequencies, where a clip lies. Pure measures.
+"""Measures of a recording: when there is audio and how loud, which frequencies, where a clip lies. Pure.
 
 Judging them is the work of `asserts.py`. All samples are int16, shape `(n_samples,)`, mono, 24 kHz.
 """

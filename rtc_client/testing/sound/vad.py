@@ -1,4 +1,4 @@
-"""Voice activity detection on the level of frames; pure: time and levels come in, edges come out."""
+"""Voice activity detection from the levels of frames. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bell that wakes whoever waits for something to become true; what became true is decided elsewhere."""
+"""Bell: wakes every task that waits for something to become true."""
 
 from __future__ import annotations
 

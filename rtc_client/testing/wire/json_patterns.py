@@ -1,4 +1,4 @@
-"""Compares messages of a client with what a scenario wants of them, and says where they differ; pure.
+"""Compares messages of a client with the patterns of a scenario, and says where they differ. Pure.
 
 A pattern names only what matters: keys that it does not name may hold anything. Values are compared as JSON, but for
 

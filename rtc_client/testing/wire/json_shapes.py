@@ -1,4 +1,4 @@
-"""Compares JSON values with the exact shapes the protocol gives (sections 1.1, 1.5, 6); pure.
+"""Compares JSON values with the exact shapes of the protocol (sections 1.1, 1.5, 6). Pure.
 
 A shape is a dict (exactly these keys), a list (exactly these items), a type, a set of strings, or a literal value.
 """

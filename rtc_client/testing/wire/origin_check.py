@@ -1,4 +1,4 @@
-"""Refuses what another web site makes a browser send to the control routes of a server on this machine."""
+"""Refuses requests that another web site makes a browser send to the control routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes offer and session out of the body of a POST, in both shapes (protocol.md sections 1.1, 1.2); pure.
+"""Takes offer and session out of the body of a POST, in both shapes (protocol.md sections 1.1, 1.2). Pure.
 
 Written from the protocol alone. Judging what it took out is `testing/rules/requests.py`'s work.
 """

@@ -1,4 +1,4 @@
-"""What one fake answerer has seen: requests, handshakes, violations; plain values in bounded lists, no I/O."""
+"""What one fake answerer has seen: requests, handshakes, violations, in bounded lists."""
 
 from __future__ import annotations
 

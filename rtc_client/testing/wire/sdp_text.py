@@ -1,6 +1,4 @@
-"""Reads and edits SDP as text; pure. Building an answer is aiortc's work, judging an offer is
-`testing/rules/requests.py`'s.
-"""
+"""Reads and edits SDP as text. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the answerer's event loop stood still: seconds that the rules about time take off, for no client caused them.
+"""Stalls: when the answerer's event loop stood still. The rules about time leave these seconds out.
 
 On a busy machine a request waits in the socket until the loop comes back, and looks late, or too close to the next.
 """

@@ -1,4 +1,4 @@
-"""Everything that went over the wire of one fake answerer, in order, without keys; a bounded list of plain values.
+"""WireLog: everything that went over the wire of one fake answerer, in order, without keys, bounded.
 
 Judging it is `testing/rules/requests.py`'s, telling it `testing/server/report.py`'s. Kinds and directions are those of
 recorded exchanges: `c2s` is what a client sent.
