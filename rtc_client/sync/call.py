@@ -1,7 +1,7 @@
 """The sync `connect` and `Call`, with the methods of the async ones. Written by scripts/make-sync: do not edit.
 
 It may pass 600 lines: it says everything that rtc_client/call/call.py says, and nothing else. How waiting is done
-stands in face.py.
+stands in blocking.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The sync `RealtimeApi`, with the methods of the async one. Written by scripts/make-sync: do not edit.
 
-How waiting is done stands in face.py.
+How waiting is done stands in blocking.py.
 """
 
 from __future__ import annotations
