@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,15 @@ CITATION = re.compile(
     rf"(?<![\w/-])(protocol|aiortc)\.md\s+(?:#\s*)?sections?\s+((?:{SECTION}(?:,\s+|\s+and\s+|\s+to\s+)?)+)"
 )
 GUIDES = ["docs/CONTRIBUTING.md", "docs/SECURITY.md", "docs/AGENTS.md", "docs/pages/architecture.md", "tests/README.md"]
+
+
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+LAYERS = {
+    container: contract["layers"]
+    for contract in CONTRACTS
+    if contract["type"] == "layers"
+    for container in contract["containers"]
+}
 
 
 def citations() -> Iterator[tuple[Path, str, str]]:
@@ -61,3 +72,29 @@ def test_every_path_in_a_guide_exists(guide: str) -> None:
 
     assert paths
     assert missing == []
+
+
+def test_the_layers_in_the_architecture_are_those_of_the_contracts() -> None:
+    """Those of the rooms, from the top down, and those inside five rooms."""
+    page = (PAGES / "architecture.md").read_text(encoding="utf-8")
+    rooms, inside = re.findall(r"```text\n(.*?)```", page, re.DOTALL)[:2]
+    shown: dict[str, str] = {}
+    for line in inside.splitlines():
+        name, _, layers = line.partition(" ")
+        last = name or list(shown)[-1]
+        shown[last] = f"{shown.get(last, '')} {layers.strip()}".strip()
+
+    assert [re.split(r"\s{3,}", line)[0] for line in rooms.splitlines()] == LAYERS.pop("rtc_client")
+    assert shown == {container.rpartition(".")[2]: " > ".join(layers) for container, layers in LAYERS.items()}
+
+
+def test_the_table_of_rooms_says_what_each_room_says_of_itself() -> None:
+    """The sentence of a sub-room is the docstring of its package."""
+    page = (PAGES / "architecture.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(rtc_client/\w+/\w+)` \| (.*) \|$", page, re.MULTILINE))
+    packages = {
+        str(path.parent.relative_to(ROOT)): ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        for path in (ROOT / "rtc_client").glob("*/*/__init__.py")
+    }
+
+    assert rows == packages
