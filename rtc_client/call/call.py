@@ -123,7 +123,7 @@ class Call:
     @property
     def call_id(self) -> str | None:
         """The server's name for this call; None until it was answered, and of a call over a websocket."""
-        return self._engine.legs.call_id
+        return self._engine.connections.call_id
 
     @property
     def state(self) -> CallState:

@@ -81,12 +81,14 @@ class CassetteRecorder:
         """
         if self._engine is None or (posted_s := self._engine.timeline.at_s(Milestone.GATHERED)) is None:
             raise CassetteUnusable("no offer was sent: there is no call to make a cassette of")
-        engine, legs, timeline = self._engine, self._engine.legs, self._engine.timeline
+        engine, connections, timeline = self._engine, self._engine.connections, self._engine.timeline
 
         def since_post(at_s: float | None) -> float | None:
             return None if at_s is None else at_s - posted_s
 
-        strip = Redactor(call_id=legs.call_id, session_id=engine.config.session_id, secrets=engine.config.secrets)
+        strip = Redactor(
+            call_id=connections.call_id, session_id=engine.config.session_id, secrets=engine.config.secrets
+        )
         end, heard_s, said_s = engine.supervisor.end, engine.voices.agent.began_s, engine.voices.caller.began_s
         happenings = [
             *self._requests(strip, posted_s),
@@ -95,9 +97,9 @@ class CassetteRecorder:
         session = strip.value(offered_session(engine.config.session))
         return Cassette(
             recorded_by="client",
-            offer_sdp=strip.sdp(legs.offer_sdp),
+            offer_sdp=strip.sdp(connections.offer_sdp),
             session=session if isinstance(session, dict) else {},
-            answer_sdp=None if legs.answer_sdp is None else strip.sdp(legs.answer_sdp),
+            answer_sdp=None if connections.answer_sdp is None else strip.sdp(connections.answer_sdp),
             happenings=tuple(sorted(happenings, key=lambda one: one.at_s)),
             media_connected_s=since_post(timeline.at_s(Milestone.DTLS_CONNECTED)),
             ended_s=since_post(timeline.at_s(Milestone.ENDED)),
@@ -109,7 +111,7 @@ class CassetteRecorder:
     def _requests(self, strip: Redactor, posted_s: float) -> list[WireEvent]:
         """Return the requests of the call, as its configuration makes them, with what was answered to the offer."""
         assert self._engine is not None  # noqa: S101 - cassette() has looked
-        config, legs, timeline = self._engine.config, self._engine.legs, self._engine.timeline
+        config, connections, timeline = self._engine.config, self._engine.connections, self._engine.timeline
         shape = json_offer if urls.is_backend(config.base_url) else multipart_offer
         content_type = shape("", {})[0]
         ours = call_headers(SECRET, SESSION_ID)
@@ -122,12 +124,12 @@ class CassetteRecorder:
                 strip,
             )
         ]
-        if (head := None if legs.signaling is None else legs.signaling.answer_head) is not None:
+        if (head := None if connections.signaling is None else connections.signaling.answer_head) is not None:
             at_s = (timeline.at_s(Milestone.ANSWERED) or posted_s) - posted_s
             status, headers = head
             fields: dict[str, object] = {"status": status, "headers": strip.headers(headers)}
             found.append(WireEvent(at_s=at_s, direction="s2c", kind="http_response", fields=fields))
-        if legs.call_id is None:
+        if connections.call_id is None:
             return found
         if (joined_s := timeline.at_s(Milestone.SIDEBAND_JOINED)) is not None:
             base = urls.sideband_base(config.base_url, config.sideband_url)
@@ -138,7 +140,7 @@ class CassetteRecorder:
         is_told = end is not None and end.reason is not EndReason.REMOTE_HANGUP and config.remote_hangup
         if is_told and ended_s is not None:
             headers_sent = strip.headers(with_extra([*ours, ("accept", "*/*")], config.headers))
-            url = urls.hangup_url(config.base_url, config.query, legs.call_id)
+            url = urls.hangup_url(config.base_url, config.query, connections.call_id)
             found.append(_request("http_request", ended_s - posted_s, url, headers_sent, strip))
         return found
 

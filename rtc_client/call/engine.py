@@ -1,6 +1,6 @@
 """Engine: runs a call. It dials, owns the connections and the tasks, decides the end, and closes.
 
-Media and sideband are two legs that fail separately; this file says which failure ends the call.
+Media and sideband are two connections that fail separately; this file says which failure ends the call.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rtc_client.call.media.stats import CallStats, snapshot
 from rtc_client.call.media.streams import Streams
 from rtc_client.call.media.transport import MediaTransport
 from rtc_client.call.media.webrtc import WebRtcTransport
-from rtc_client.call.media.webrtc_setup import Legs
+from rtc_client.call.media.webrtc_setup import Connections
 from rtc_client.call.media.websocket import WebSocketTransport
 from rtc_client.call.recording.recorder import CallRecorder
 from rtc_client.call.supervisor import Supervisor
@@ -101,7 +101,7 @@ class Engine:
         self.feed = EventLog()
         self.devices = DeviceReports(self.feed.append)
         self.outbox = Outbox()
-        self.legs = Legs()
+        self.connections = Connections()
         self.snapshots: deque[CallStats] = deque(maxlen=MAX_SNAPSHOTS)
         self.supervisor = Supervisor(self._on_end)
         self.tools = ToolCalls(
@@ -134,7 +134,7 @@ class Engine:
         )
         self.voices = CallAudio(
             with_echo_control(
-                source, sink, config.echo, self.feed.append, self.legs, lambda: self.voices.agent.is_holding
+                source, sink, config.echo, self.feed.append, self.connections, lambda: self.voices.agent.is_holding
             ),
             sink or NullSink(),
             caller_sink or NullSink(),
@@ -211,7 +211,7 @@ class Engine:
             )
         return WebRtcTransport(
             config,
-            self.legs,
+            self.connections,
             self.voices,
             self.router,
             self.outbox,
@@ -230,7 +230,7 @@ class Engine:
 
     async def _dial(self) -> None:
         self.tools.check(has_handler=self.handoffs.handler is not None)
-        await self.handoffs.open(self.legs.stack)
+        await self.handoffs.open(self.connections.stack)
         if self.recorder is not None:
             await self.recorder.open()
         with reporting_to(self.devices):
@@ -305,7 +305,7 @@ class Engine:
 
     def _on_sideband_failure(self, error: SidebandError) -> None:
         if self.config.sideband == "prefer":
-            log.warning("call goes on without events", extra={"call_id": self.legs.call_id})
+            log.warning("call goes on without events", extra={"call_id": self.connections.call_id})
             self.outbox.close(error)
             self.responses.end(error)
             self.feed.append(SidebandAbandoned(message=str(error)))
@@ -345,7 +345,7 @@ class Engine:
         elif not self._is_warned and elapsed_s >= config.deadlines.first_rtp_s:
             self._is_warned = True
             if config.is_heard and self.timeline.at_s(Milestone.FIRST_RTP) is None:
-                log.warning("no audio from the agent yet", extra={"call_id": self.legs.call_id})
+                log.warning("no audio from the agent yet", extra={"call_id": self.connections.call_id})
                 self.feed.append(NoAudioYet(after_s=config.deadlines.first_rtp_s))
         return now_s + max(0.0, min(_TEND_S, left_s, lingers_s))
 
@@ -371,7 +371,7 @@ class Engine:
         self._closing = asyncio.create_task(self._close(end), name="call-close")
 
     async def _close(self, end: End) -> None:
-        legs, limit_s = self.legs, self.config.deadlines.close_s
+        connections, limit_s = self.connections, self.config.deadlines.close_s
         close_by_s = self.clock.now_s() + limit_s
         if self._dialing is not None:
             # What it is about to open, and the call id it is about to learn, must be known before they are closed.
@@ -382,9 +382,9 @@ class Engine:
         parts = [awaited(goodbye), self.supervisor.stop(_OWN_TASKS_S), *self.media.closers()]
         await settle(parts, close_by_s - self.clock.now_s() - limit_s * 0.15)
         self.counters = await self.media.last_counters()
-        await settle([self.voices.aclose(), legs.stack.aclose()], limit_s * 0.15)
+        await settle([self.voices.aclose(), connections.stack.aclose()], limit_s * 0.15)
         self._move(Input.CLOSED)
-        log.info("call ended", extra={"call_id": legs.call_id, "reason": end.reason.value, "by": end.by})
+        log.info("call ended", extra={"call_id": connections.call_id, "reason": end.reason.value, "by": end.by})
         self.router.scribe.end()
         if self.recorder is not None:
             # Last, for it keeps the result.

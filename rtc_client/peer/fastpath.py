@@ -36,7 +36,7 @@ _MAX_AT_ONCE: Final = 256
 """Datagrams that are taken in one go, about as many as a socket holds."""
 _FLOOD: Final = 32
 """More than half a second of audio at once is none, but a flood."""
-_HURRY_S: Final = 0.002
+_FLOOD_POLL_S: Final = 0.002
 """How soon is looked again while it lasts."""
 _TRAILER_BYTES: Final = 144
 """What protection may add, at most (SRTP_MAX_TRAILER_LEN of libsrtp)."""
@@ -72,8 +72,8 @@ class FastPath:
     __slots__ = (
         "_failed",
         "_first_rtp",
+        "_flood_poll",
         "_guard",
-        "_hurry",
         "_inbox",
         "_is_stopped",
         "_length",
@@ -151,7 +151,7 @@ class FastPath:
         self._silent = True
         self._is_stopped = False
         self._line: aiortc_internals.PairSocket | None = None
-        self._hurry: asyncio.TimerHandle | None = None
+        self._flood_poll: asyncio.TimerHandle | None = None
         self.reports = Reports(media.ssrc, media.cname)
         self._streams = self.reports.streams
         self._write_head()
@@ -177,8 +177,8 @@ class FastPath:
         self._guard.on_media = None
         if self.packets_sent:
             self._send_report(self.reports.goodbye())
-        if self._hurry is not None:
-            self._hurry.cancel()
+        if self._flood_poll is not None:
+            self._flood_poll.cancel()
         if self._line is not None:
             self._line.close()
             self._line = None
@@ -215,11 +215,11 @@ class FastPath:
             if line.receive is None:  # what came has ended the call
                 return
         # In a flood the socket's buffer would be full, and voice lost, before the next tick.
-        if self._hurry is None:
-            self._hurry = asyncio.get_running_loop().call_later(_HURRY_S, self._receive_in_a_hurry)
+        if self._flood_poll is None:
+            self._flood_poll = asyncio.get_running_loop().call_later(_FLOOD_POLL_S, self._receive_again)
 
-    def _receive_in_a_hurry(self) -> None:
-        self._hurry = None
+    def _receive_again(self) -> None:
+        self._flood_poll = None
         self.receive(asyncio.get_running_loop().time())
 
     def prepare(self, index: int) -> None:

@@ -35,7 +35,7 @@ from rtc_client.audio.frames import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILE
 from rtc_client.audio.sinks.base import Tap
 from rtc_client.call.call import Call
 from rtc_client.call.media.echo_wiring import with_echo_control
-from rtc_client.call.media.webrtc_setup import Legs
+from rtc_client.call.media.webrtc_setup import Connections
 from rtc_client.cli.demo_speech import CALLER_SPEECH
 from rtc_client.clock import MonotonicClock
 from rtc_client.testing import AgentScript, AtTime, Clip, FakeAnswerer, RequestHandoff, Scenario, SpokenTurn
@@ -177,14 +177,14 @@ def test_devices_are_found_inside_what_is_put_together() -> None:
     """A microphone behind a file, and a loudspeaker beside a recording, are still a microphone beside a loudspeaker."""
     loudspeaker = Loudspeaker()
     microphone = SequenceSource(FileSource(CALLER_SPEECH), MicrophoneBeside(loudspeaker))
-    settings, told, legs = EchoSettings(), list[EchoDetected](), Legs()
+    settings, told, connections = EchoSettings(), list[EchoDetected](), Connections()
 
-    controlled = with_echo_control(microphone, TeeSink(NullSink(), loudspeaker), settings, told.append, legs)
+    controlled = with_echo_control(microphone, TeeSink(NullSink(), loudspeaker), settings, told.append, connections)
 
     assert isinstance(controlled, EchoCancelledSource)
     assert loudspeaker.tap is not None
-    assert with_echo_control(controlled, loudspeaker, settings, told.append, legs) is controlled
-    assert with_echo_control(microphone, NullSink(), settings, told.append, legs) is microphone
-    assert with_echo_control(microphone, OggRecorder("agent.opus"), settings, told.append, legs) is microphone
+    assert with_echo_control(controlled, loudspeaker, settings, told.append, connections) is controlled
+    assert with_echo_control(microphone, NullSink(), settings, told.append, connections) is microphone
+    assert with_echo_control(microphone, OggRecorder("agent.opus"), settings, told.append, connections) is microphone
     only_files = SequenceSource(FileSource(CALLER_SPEECH))
-    assert with_echo_control(only_files, loudspeaker, settings, told.append, legs) is only_files
+    assert with_echo_control(only_files, loudspeaker, settings, told.append, connections) is only_files

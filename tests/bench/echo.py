@@ -111,7 +111,7 @@ def _row(name: str, settings: EchoSettings, room: Room, played: Samples, said: S
     for pair in zip(frames(near), frames(played), strict=True):
         began = time.perf_counter()
         out.append(control.process(*pair))
-        is_warned |= control.look() is not None
+        is_warned |= control.poll() is not None
         costs_us.append((time.perf_counter() - began) * 1e6)
     passed = np.concatenate(out)
     alone, both = _who_speaks(echo, said)

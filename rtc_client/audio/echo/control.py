@@ -89,9 +89,9 @@ class EchoControl:
         loudest = max(self._far_dbfs, default=FLOOR_DBFS)
         return max(FLOOR_DBFS, loudest - LEAST_RETURN_LOSS_DB) if self._canceller is not None else FLOOR_DBFS
 
-    def look(self) -> EchoDetected | None:
+    def poll(self) -> EchoDetected | None:
         """Return that our own output is heard in what `process` returned, once; call it after each frame."""
-        return self._warning.look()
+        return self._warning.poll()
 
 
 class EchoCancelledSource(SingleUse):
@@ -151,7 +151,7 @@ class EchoCancelledSource(SingleUse):
             return frame
         is_hold = self._is_hold is not None and self._is_hold()
         frame = control.process(frame, self._played.read(captured_s, len(frame)), is_hold=is_hold)
-        if (heard := control.look()) is not None and self._on_heard is not None:
+        if (heard := control.poll()) is not None and self._on_heard is not None:
             self._on_heard(replace(heard, delay_s=round(heard.delay_s - self._played.lead_s, 4)))
         return frame
 

@@ -53,7 +53,7 @@ class EchoWarning:
         self._delay_s = 0.0
         self.is_told = False
 
-    def look(self) -> EchoDetected | None:
+    def poll(self) -> EchoDetected | None:
         """Call it after each frame; return what is found, once."""
         trace = self._trace
         if self.is_told or trace.n_frames % LOOK_FRAMES or trace.far_activity(_ACTIVE_MEAN_SQUARE) < MIN_ACTIVITY:

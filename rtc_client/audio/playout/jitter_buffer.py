@@ -96,8 +96,8 @@ class JitterBuffer:
     def __init__(self, config: JitterConfig | None = None) -> None:
         self._config = config or JitterConfig()
         self._capacity_units = int(self._config.capacity_s * CLOCK_RATE_HZ)
-        self._timeline = RtpUnwrapper()
-        self._arrivals = TargetDelayEstimator(self._config.margin_s)
+        self._unwrapper = RtpUnwrapper()
+        self._target_delay = TargetDelayEstimator(self._config.margin_s)
         self._packets: dict[int, _Held] = {}
         self._empty: set[int] = set()
         self._newest_number = 0
@@ -153,7 +153,7 @@ class JitterBuffer:
         except OpusError:
             counters.discarded += 1
             return
-        place = self._timeline.place(packet, n_units, self._arrivals.fastest_s, now_s)
+        place = self._unwrapper.unwrap(packet, n_units, self._target_delay.fastest_s, now_s)
         if place is None:
             counters.late += 1
             counters.discarded += 1
@@ -163,7 +163,7 @@ class JitterBuffer:
             counters.duplicated += 1
             return
         self._has_ended = False
-        self._arrivals.add(now_s - position / CLOCK_RATE_HZ, now_s)
+        self._target_delay.add(now_s - position / CLOCK_RATE_HZ, now_s)
         if not self._is_started:
             if not self._packets or number < self._next_number:
                 self._next_number, self._next_position = number, position
@@ -177,12 +177,12 @@ class JitterBuffer:
 
     def end_stream(self, ssrc: int) -> None:
         """The sender has said goodbye (RTCP BYE): what follows is no loss. It may well go on; then so does this."""
-        if ssrc == self._timeline.ssrc:
+        if ssrc == self._unwrapper.ssrc:
             self._has_ended = True
 
     def _push_empty(self, packet: MediaPacket) -> None:
         """A packet of padding takes a number and no time; only its number is known to be right."""
-        number = self._timeline.number_of(packet)
+        number = self._unwrapper.number_of(packet)
         if number is not None and number >= self._next_number:
             if len(self._empty) >= _MAX_PACKETS:
                 self._empty.clear()
@@ -256,7 +256,7 @@ class JitterBuffer:
         if number != self._next_number:
             follows_loss = self._n_missing(number) > 0
             self._empty = {empty for empty in self._empty if empty > number}
-        self._arrivals.count_played(follows_recoverable_loss=follows_loss and has_fec(payload))
+        self._target_delay.count_played(follows_recoverable_loss=follows_loss and has_fec(payload))
         n_samples = n_units // UNITS_PER_SAMPLE
         counters = self.counters
         counters.emitted_samples += n_samples
@@ -348,7 +348,7 @@ class JitterBuffer:
     def _resume(self, number: int, held: _Held, now_s: float) -> Part:
         """Begin to play, or go on waiting until the packet has waited for as long as the target says."""
         self._target_s = self._aim_s()
-        if now_s - self._arrivals.fastest_s - held.position / CLOCK_RATE_HZ < self._target_s - _SHORT_S:
+        if now_s - self._target_delay.fastest_s - held.position / CLOCK_RATE_HZ < self._target_s - _SHORT_S:
             return self._wait()
         self._is_started = self._is_flowing = True
         self._next_position = held.position
@@ -357,7 +357,7 @@ class JitterBuffer:
     # --- how long it takes ---
 
     def _aim_s(self) -> float:
-        needed_s, config = self._arrivals.needed_delay_s(self._packet_s), self._config
+        needed_s, config = self._target_delay.needed_delay_s(self._packet_s), self._config
         if needed_s < config.min_delay_s:
             return config.min_delay_s
         return needed_s if needed_s < config.max_delay_s else config.max_delay_s
@@ -368,7 +368,7 @@ class JitterBuffer:
         ahead_units = self._ahead_units
         # What is concealed on a guess is not behind the sender yet.
         behind_units = self._next_position + self._unplaced_units - ahead_units
-        self._delay_s = delay_s = now_s - self._arrivals.fastest_s - behind_units / CLOCK_RATE_HZ
+        self._delay_s = delay_s = now_s - self._target_delay.fastest_s - behind_units / CLOCK_RATE_HZ
         # Packets are taken this much before their sound is due; it makes the way longer, but gives them no more time.
         rest_units = ahead_units % _SLOT_UNITS
         spare_s = delay_s - rest_units / CLOCK_RATE_HZ - target_s

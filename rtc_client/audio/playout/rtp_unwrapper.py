@@ -87,7 +87,7 @@ class RtpUnwrapper:
         steps = _signed(packet.sequence - self._sequence, 16)
         return self._number + steps if packet.ssrc == self._ssrc and abs(steps) < 1000 else None
 
-    def place(self, packet: MediaPacket, n_units: int, fastest_s: float, now_s: float) -> Place | None:
+    def unwrap(self, packet: MediaPacket, n_units: int, fastest_s: float, now_s: float) -> Place | None:
         """Return where a packet with `n_units` of sound belongs; None if it is of no use.
 
         `fastest_s` is the lowest transit time lately: `now_s` less the position in seconds.

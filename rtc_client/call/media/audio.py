@@ -10,7 +10,7 @@ from rtc_client.audio.sinks.base import PacketSink, Sink
 from rtc_client.audio.sources.base import Source
 from rtc_client.audio.sources.basic import SilenceSource
 from rtc_client.call.media.receiver import AgentReceiver, RecordingSink
-from rtc_client.call.media.sender import CallerSender, what
+from rtc_client.call.media.sender import CallerSender, public_description
 from rtc_client.clock import Clock
 from rtc_client.config import MediaPath, OpusSettings
 from rtc_client.errors import AudioError, SinkFailed
@@ -101,6 +101,6 @@ class CallAudio:
             try:
                 await part.aclose()
             except Exception as error:  # noqa: BLE001 - a user's source or sink may raise anything
-                failure = SinkFailed(f"a source or sink could not be closed: {what(error)}")
+                failure = SinkFailed(f"a source or sink could not be closed: {public_description(error)}")
                 failure.__cause__ = error
                 self._on_failure(failure)

@@ -14,7 +14,7 @@ from rtc_client.audio.sinks.base import PacketSink, Sink, add_tap
 from rtc_client.audio.sinks.basic import players
 from rtc_client.audio.sources.base import Source, TimedSource
 from rtc_client.audio.sources.basic import SilenceSource
-from rtc_client.call.media.webrtc_setup import Legs
+from rtc_client.call.media.webrtc_setup import Connections
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ def with_echo_control(
     sink: Sink | PacketSink | None,
     settings: EchoSettings,
     notify: Callable[[EchoDetected], None],
-    legs: Legs,
+    connections: Connections,
     is_hold: Callable[[], bool] | None = None,
 ) -> Source:
     """Return `source` with its echo taken care of, where it captures and `sink` plays; else `source`, silence for None.
 
-    `notify` is told once if our own output is heard all the same; `legs` know the id of the call; `is_hold` whether
-    what is heard is no voice.
+    `notify` is told once if our own output is heard all the same; `connections` know the id of the call; `is_hold`
+    whether what is heard is no voice.
     """
     source = source or SilenceSource()
     playing = () if sink is None or isinstance(sink, PacketSink) else players(sink)
@@ -48,7 +48,12 @@ def with_echo_control(
     add_tap(playing[0], played.tap)
 
     def on_heard(heard: EchoDetected) -> None:
-        facts = {"call_id": legs.call_id, "delay_s": heard.delay_s, "level_dbfs": heard.level_dbfs, "mode": heard.mode}
+        facts = {
+            "call_id": connections.call_id,
+            "delay_s": heard.delay_s,
+            "level_dbfs": heard.level_dbfs,
+            "mode": heard.mode,
+        }
         log.warning("our own output is heard in the input: %s", heard.cure, extra=facts)
         notify(heard)
 

@@ -23,7 +23,7 @@ from rtc_client.audio.sinks.base import PacketSink, Sink
 from rtc_client.audio.sinks.basic import NullSink, TeeSink, players
 from rtc_client.audio.sources.hold_sound import HoldSound
 from rtc_client.call.media.output_gate import OutputGate
-from rtc_client.call.media.sender import what
+from rtc_client.call.media.sender import public_description
 from rtc_client.clock import Clock
 from rtc_client.errors import AudioError, SinkFailed
 
@@ -306,7 +306,7 @@ class AgentReceiver:
 
     def _fail(self, cause: Exception) -> None:
         self._is_over = True
-        failure = SinkFailed(f"the sink failed: {what(cause)}")
+        failure = SinkFailed(f"the sink failed: {public_description(cause)}")
         failure.__cause__ = cause
         self._on_failure(failure)
 

@@ -167,7 +167,7 @@ class CallerSender:
         try:
             ready = read()
         except Exception as error:  # noqa: BLE001 - a user's source may raise anything; it ends the call
-            self._fail(SourceFailed(f"the source failed: {what(error)}"), error)
+            self._fail(SourceFailed(f"the source failed: {public_description(error)}"), error)
             return None
         if ready is not None:
             if self.began_s is None:
@@ -189,7 +189,7 @@ class CallerSender:
                 self._sink.write(PcmFrame(samples, position_samples))
                 self._spoken_samples += len(samples)
         except Exception as error:  # noqa: BLE001 - a user's sink may raise anything; it ends the call
-            self._fail(SinkFailed(f"the sink failed: {what(error)}"), error)
+            self._fail(SinkFailed(f"the sink failed: {public_description(error)}"), error)
 
     def _fail(self, failure: AudioError, cause: Exception) -> None:
         self._is_over = True
@@ -197,6 +197,6 @@ class CallerSender:
         self._on_failure(failure)
 
 
-def what(error: Exception) -> str:
+def public_description(error: Exception) -> str:
     """Return what may be told of a user's exception, whose own text may hold anything: the system's words, its type."""
     return error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__

@@ -14,7 +14,7 @@ from rtc_client.audio.frames import FRAME_S
 from rtc_client.call.events.router import Router
 from rtc_client.call.media.audio import CallAudio
 from rtc_client.call.media.transport import CheckLimits, Stage
-from rtc_client.call.media.webrtc_setup import Legs, dial
+from rtc_client.call.media.webrtc_setup import Connections, dial
 from rtc_client.clock import Clock
 from rtc_client.config import CallConfig, MediaPath
 from rtc_client.errors import OpusUnavailable
@@ -35,14 +35,14 @@ _LATE_TICKS: Final = 6
 
 
 class WebRtcTransport:
-    """The media leg of a WebRTC call, and the legs it makes while it dials."""
+    """The media leg of a WebRTC call, and the connections it makes while it dials."""
 
     first_input: Final = Input.DIALED
 
     def __init__(
         self,
         config: CallConfig,
-        legs: Legs,
+        connections: Connections,
         voices: CallAudio,
         router: Router,
         outbox: Outbox,
@@ -54,7 +54,13 @@ class WebRtcTransport:
         clock: Clock,
         rng: random.Random,
     ) -> None:
-        self._config, self._legs, self._voices, self._router, self._outbox = config, legs, voices, router, outbox
+        self._config, self._connections, self._voices, self._router, self._outbox = (
+            config,
+            connections,
+            voices,
+            router,
+            outbox,
+        )
         self._start_sideband, self._moved, self._check_limits = start_sideband, moved, check_limits
         self._timeline, self._clock, self._rng = timeline, clock, rng
         self._counters = PeerCounters()
@@ -63,7 +69,7 @@ class WebRtcTransport:
     async def dial(self) -> None:
         caller, agent = self._voices.caller, self._voices.agent
         await dial(
-            self._legs,
+            self._connections,
             self._config,
             self._config.session_id or str(uuid.uuid4()),
             peer_listener=PeerCallbacks(
@@ -86,7 +92,7 @@ class WebRtcTransport:
         )
 
     def begin(self, connected_s: float) -> tuple[Stage, ...]:
-        peer = self._legs.peer
+        peer = self._connections.peer
         if peer is None or peer.path is None:
             return ()
         self._connected_s = connected_s
@@ -94,13 +100,13 @@ class WebRtcTransport:
         return partial(self._say, peer), partial(self._send, peer), partial(self._receive, peer), self._play
 
     def counters(self) -> PeerCounters:
-        if self._legs.peer is not None:
-            self._counters = self._legs.peer.latest_counters()
+        if self._connections.peer is not None:
+            self._counters = self._connections.peer.latest_counters()
         return self._counters
 
     async def watch(self) -> str:
-        if self._legs.peer is not None:
-            await self._legs.peer.watch()
+        if self._connections.peer is not None:
+            await self._connections.peer.watch()
         return ""
 
     @property
@@ -130,20 +136,20 @@ class WebRtcTransport:
         """Do nothing: nothing is held back here."""
 
     async def flush(self) -> None:
-        if self._legs.sideband is not None:
-            await self._legs.sideband.flush()
+        if self._connections.sideband is not None:
+            await self._connections.sideband.flush()
 
     async def hang_up(self) -> None:
-        legs = self._legs
-        if self._config.remote_hangup and legs.signaling is not None and legs.call_id is not None:
-            await legs.signaling.hang_up(legs.call_id)
+        connections = self._connections
+        if self._config.remote_hangup and connections.signaling is not None and connections.call_id is not None:
+            await connections.signaling.hang_up(connections.call_id)
 
     def closers(self) -> list[Coroutine[Any, Any, object]]:
-        return [] if self._legs.peer is None else [self._legs.peer.aclose()]
+        return [] if self._connections.peer is None else [self._connections.peer.aclose()]
 
     async def last_counters(self) -> PeerCounters:
-        if self._legs.peer is not None:
-            self._counters = await self._legs.peer.counters()
+        if self._connections.peer is not None:
+            self._counters = await self._connections.peer.counters()
         return self._counters
 
     def _receive(self, peer: Peer, index: int) -> None:

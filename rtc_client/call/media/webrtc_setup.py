@@ -22,7 +22,7 @@ from rtc_client.signaling.client import Signaling, open_signaling
 
 
 @dataclass(slots=True)
-class Legs:
+class Connections:
     """The connections of one call, as far as they were made."""
 
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -36,7 +36,7 @@ class Legs:
 
 
 async def dial(
-    legs: Legs,
+    connections: Connections,
     config: CallConfig,
     session_id: str,
     *,
@@ -50,35 +50,35 @@ async def dial(
     clock: Clock,
     rng: random.Random,
 ) -> None:
-    """Fill `legs` step by step and return once audio can flow; the sideband is joined in parallel with ICE.
+    """Fill `connections` step by step and return once audio can flow; the sideband is joined in parallel with ICE.
 
     Raises:
         KeyUnavailable: There is no key to send.
         SignalingError: No answer, or none of which a call can be made.
         MediaError: The media path did not come up.
 
-    Whatever is raised, `legs` holds all that was opened and the call id if there is one, for the close.
+    Whatever is raised, `connections` holds all that was opened and the call id if there is one, for the close.
     """
-    legs.peer = Peer(config, peer_listener, media_path=media_path, clock=clock, rng=rng)
-    offer = legs.offer_sdp = await legs.peer.create_offer()
+    connections.peer = Peer(config, peer_listener, media_path=media_path, clock=clock, rng=rng)
+    offer = connections.offer_sdp = await connections.peer.create_offer()
     timeline.mark(Milestone.GATHERED, clock.now_s())
     moved(Input.OFFER_READY)
 
     keys = config.key_ring()
-    legs.signaling = await legs.stack.enter_async_context(
+    connections.signaling = await connections.stack.enter_async_context(
         open_signaling(config, session_id, keys=keys, clock=clock, rng=rng)
     )
     try:
-        answer = await legs.signaling.exchange_offer(offer)
+        answer = await connections.signaling.exchange_offer(offer)
     finally:
         # Also of an answer that was refused, or given up half-way: the call that it names may be live, and billed.
-        legs.call_id = legs.signaling.call_id
-    legs.answer_sdp = answer.sdp
+        connections.call_id = connections.signaling.call_id
+    connections.answer_sdp = answer.sdp
     timeline.mark(Milestone.ANSWERED, clock.now_s())
 
     if config.sideband != "off":
         settings = config.session
-        legs.sideband = Sideband(
+        connections.sideband = Sideband(
             config,
             session_id,
             answer.call_id,
@@ -89,12 +89,12 @@ async def dial(
             clock=clock,
             rng=rng,
         )
-        start_sideband(legs.sideband)
+        start_sideband(connections.sideband)
 
     try:
-        await legs.peer.apply_answer(answer.sdp)
+        await connections.peer.apply_answer(answer.sdp)
     except SignalingError as error:
         error.call_id = answer.call_id
         raise
     moved(Input.ANSWER_APPLIED)
-    await legs.peer.connected()
+    await connections.peer.connected()

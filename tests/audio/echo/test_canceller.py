@@ -149,7 +149,7 @@ def through(near: Samples, far: Samples) -> tuple[Samples, bool]:
     control, out, is_warned = EchoControl(PLAIN), [], False
     for pair in zip(frames(near), frames(far), strict=True):
         out.append(control.process(*pair))
-        is_warned |= control.look() is not None
+        is_warned |= control.poll() is not None
     return np.concatenate(out), is_warned
 
 

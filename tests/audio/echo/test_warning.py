@@ -20,7 +20,7 @@ def findings(near: Samples, far: Samples) -> list[tuple[float, EchoDetected]]:
     found = []
     for index, pair in enumerate(zip(frames(near), frames(far), strict=True)):
         trace.add(*pair)
-        if (heard := warning.look()) is not None:
+        if (heard := warning.poll()) is not None:
             found.append((index * FRAME_SAMPLES / SAMPLE_RATE_HZ, heard))
     return found
 
