@@ -99,7 +99,7 @@ class _Phase:
             self._timer = None
 
     def _set_tickets(self, tickets: list[Ticket]) -> None:
-        # New lists: the old ones may be in the midst of a tick.
+        # New lists: a tick may be iterating over the old ones.
         self.tickets = tickets
         n_rounds = max((len(ticket.stages) for ticket in tickets), default=0)
         self._rounds = [[(t, t.stages[k]) for t in tickets if k < len(t.stages)] for k in range(n_rounds)]

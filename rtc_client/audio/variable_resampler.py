@@ -119,7 +119,7 @@ _FALL: Final = 1 - _RISE
 
 
 def blended(tail: int, frame: Samples) -> Samples:
-    """Return `frame` as it goes on without a click behind a sample `tail` that it does not follow on.
+    """Return `frame` as it goes on without a click after a sample `tail` that it does not follow on.
 
     It is int16 at `SAMPLE_RATE_HZ`, and so is the result; within 5 ms the one dies away and the other rises.
     """

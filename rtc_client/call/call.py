@@ -275,7 +275,7 @@ class Call:
         its transcript comes late, they are those of the agent's next turn. On realtime v1, whose agent responds by
         itself, they are those of the first turn that begins after the text has left; one that was under way is not it.
         A turn counts once its text has settled, or two seconds after the server said that it is over. Questions of
-        several tasks are asked one behind the other. The sound of the reply may still be heard for a while.
+        several tasks are asked one after another. The sound of the reply may still be heard for a while.
 
         Args:
             text: What is asked.
@@ -425,7 +425,7 @@ class Call:
         """Append to what the caller says, over a websocket.
 
         From the first append on the call sends no silence of its own, in which your sound would be lost. The server
-        looks for turns in it as in any sound, so append the silence behind a sentence too, or end it by
+        looks for turns in it as in any sound, so append the silence after a sentence too, or end it by
         `commit_audio`: nothing is committed behind your back. Sound may be appended faster than it is spoken. It goes
         in pieces of 10 s; returns when the last one has a place in the queue, which takes 64.
 

@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 _TEND_S: Final = 0.2
-"""How often it is looked whether a call is over: within a tick, for a wake-up costs as much as three packets."""
+"""Interval between checks of a call's limits, seconds. Inside a tick: a wake-up costs as much as three packets."""
 
 
 _LOOK_S: Final = 1.0
@@ -69,7 +69,7 @@ _OWN_TASKS_S: Final = 1.5
 
 
 _HEAD_START: Final = 0.2
-"""Of the time for the close: so long it is waited for the server to be told, before it sees connections close."""
+"""Share of `close_s` reserved for the hang-up request before connections are closed."""
 
 
 class Engine:
@@ -238,7 +238,7 @@ class Engine:
         await prepare_hold(self.config.handoffs, self.handoffs, self.voices.agent)
         await self.media.dial()
         self._mark(Milestone.DTLS_CONNECTED)
-        # The end may have been decided since the path came up; then the clockwork would never be told of it.
+        # The end may have been decided since the path came up; then the ticker would never know.
         if self.supervisor.end is None:
             self._connected_s = self.timeline.at_s(Milestone.DTLS_CONNECTED) or 0.0
             stages = self.media.begin(self._connected_s)

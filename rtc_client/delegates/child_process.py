@@ -20,7 +20,7 @@ MAX_TEXT_CHARS: Final = 1_000_000
 _MAX_CHUNKS: Final = 16
 """Of up to 256 kB each, which wait to be sent; then the program waits."""
 _LAST_LINE_S: Final = 0.25
-"""A line behind which nothing comes for this long, while the program runs, was progress."""
+"""A line after which nothing comes for this long, while the program runs, was progress."""
 _TERMINATE_S: Final = 0.5
 """What a program has between SIGTERM and SIGKILL, and its children between its end and SIGKILL."""
 

@@ -27,7 +27,7 @@ class CommandHandoff:
     `input_transcript`, `active_transcript` (a list of `role` and `text`), and `text` (all of it, for a model). With
     `stdin="text"` it gets that `text` alone.
 
-    Each line that it prints is sent at once, as progress; the last one, behind which it ends, is the final text. With
+    Each line that it prints is sent at once, as progress; the last one, after which it ends, is the final text. With
     `output="whole"` all that it prints is one text, sent when it ends. Empty lines are not sent. An exit status that is
     not 0 fails the handoff (`CommandFailed`); the agent is told the status, nobody what was on stderr but who asks the
     exception.

@@ -46,7 +46,7 @@ class DelegateTool:
 class OpenAIResponsesHandoff:
     """Asks a model, streaming, and sends each message of it when it is complete. It serves one call at a time.
 
-    The model gets the request as `HandoffRequest.text`, behind the turns before it in this call. It may call tools,
+    The model gets the request as `HandoffRequest.text`, after the turns before it in this call. It may call tools,
     those of the call (`HandoffRequest.tools`) among them; what else is asked while it is at work (`steer`) is put to it
     with the next response. What it marks as commentary is progress. Nothing is stored on the server (`store=False`).
 
@@ -54,7 +54,7 @@ class OpenAIResponsesHandoff:
 
     Args:
         model: Its name.
-        instructions: What it is told to be.
+        instructions: Its instructions.
         tools: Functions that run here, and tools that run there, as mappings: `{"type": "web_search"}`.
         api_key: `OPENAI_API_KEY` if None.
         base_url: `OPENAI_BASE_URL` if None, else OpenAI's.

@@ -380,7 +380,7 @@ async def _no_reports(part: RTCRtpSender | RTCRtpReceiver) -> None:
 
 
 def ntp_time() -> int:
-    """Return the time of the wall clock as reports tell it: seconds since 1900 in 32 bits, and 32 behind the point."""
+    """Return the time of the wall clock as reports tell it: seconds since 1900 in 32 bits, and 32 after the point."""
     return current_ntp_time()
 
 

@@ -122,7 +122,7 @@ class FastPath:
         first_rtp: Callable[[], None] = lambda: None,
         polls: bool = True,
     ) -> None:
-        """`failed` is told what those raise who are told of what comes.
+        """`failed` gets what the callbacks raise.
 
         Without `polls` the loop goes on reading the socket, and each packet is taken when it comes.
         """

@@ -1,6 +1,6 @@
 """IngressGuard: checks every datagram before it enters a call, and drops and counts what does not belong.
 
-No authentication is possible at this point; the guard keeps away what ends or floods the libraries behind it
+No authentication is possible at this point; the guard keeps away what ends or floods the libraries after it
 (aiortc.md sections 4 and 9): empty and oversized datagrams, STUN that cannot be parsed, and DTLS or RTP
 from an address that neither answered a check of ours nor sent one that proves it knows this call's ICE password.
 The latter comes first: a peer may begin DTLS when its own check was answered, a moment before ours is.

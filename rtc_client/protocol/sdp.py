@@ -93,7 +93,7 @@ def check_answer(answer: str, *, offer: str) -> None:
 
 
 def with_opus_fmtp(offer: str) -> str:
-    """Return `offer` with one fmtp line behind each Opus rtpmap that has none (RFC 7587 section 7)."""
+    """Return `offer` with one fmtp line after each Opus rtpmap that has none (RFC 7587 section 7)."""
     lines = offer.split("\r\n")
     has_fmtp = {m.group(1) for line in lines if (m := re.match(r"a=fmtp:(\d+) ", line))}
     out: list[str] = []

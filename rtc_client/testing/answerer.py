@@ -116,7 +116,7 @@ class FakeAnswerer:
         self.relay = relay
         """The network of the calls to come; may be replaced between calls."""
         self.shutdown_asked = asyncio.Event()
-        """Set when somebody has posted to `/_shutdown`; whoever runs the answerer decides what comes of it."""
+        """Set when somebody has posted to `/_shutdown`; whoever runs the answerer decides what follows."""
         self._n_forgotten = 0
         self.port = port
         self._host = host

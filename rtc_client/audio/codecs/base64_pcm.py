@@ -83,7 +83,7 @@ class DeltaEncoder:
 
 
 PIECE_BYTES: Final = 2 * 10 * SAMPLE_RATE_HZ
-"""Ten seconds a piece: far below what one command may hold, so that nothing behind it waits long."""
+"""Ten seconds a piece: far below what one command may hold, so that nothing after it waits long."""
 
 
 def pcm16_pieces(samples: Samples | bytes | bytearray | memoryview) -> Iterator[bytes]:

@@ -87,7 +87,7 @@ def is_dtx(payload: bytes) -> bool:
 
 
 def fillers(gap_samples: int, last: bytes | None) -> Iterator[bytes]:
-    """Yield packets that last as long as a gap behind the packet `last`, at `CLOCK_RATE_HZ`, to within 2.5 ms.
+    """Yield packets that last as long as a gap after the packet `last`, at `CLOCK_RATE_HZ`, to within 2.5 ms.
 
     Up to a second they are empty, for decoders to conceal as in a call (RFC 7845 section 4.1); beyond that, and at
     the start of a stream, they are digital silence.

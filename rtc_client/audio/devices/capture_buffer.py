@@ -45,8 +45,8 @@ class _Stamp(NamedTuple):
 class CaptureBuffer:
     """Takes what a device captures at `rate_hz`, in blocks of any size, and gives it out 20 ms at a time.
 
-    Behind each frame as much is kept ready as callbacks were apart of late, and no more: with callbacks every 5 ms the
-    newest sample of a frame is 7 ms old.
+    After each frame the buffer keeps as much ready as callbacks were apart recently, and no more: with callbacks every
+    5 ms the newest sample of a frame is 7 ms old.
     """
 
     def __init__(self, rate_hz: int, channels: int, counts: RingCounts | None = None) -> None:
@@ -130,13 +130,13 @@ class CaptureBuffer:
         return frame
 
     def _learn(self, stamp: _Stamp, now_s: float) -> float:
-        """Take in what the callbacks noted since the last tick; return how far apart they were of late, in seconds."""
+        """Take in what the callbacks noted since the last tick; return how far apart they were recently, in seconds."""
         self._clock.stamp(stamp.first, stamp.first_s)
         gap_s, self._max_gap_s = max(self._max_gap_s, now_s - stamp.at_s), 0.0
         return self._gap.add(gap_s if gap_s < MAX_GAP_S else 0.0, now_s)
 
     def _in_pause(self, surplus_s: float) -> float:
-        """Return what is too much if that, and the 20 ms behind it, are a pause; 0 if something would be missed."""
+        """Return what is too much if that, and the 20 ms after it, are a pause; 0 if something would be missed."""
         n = round((surplus_s + FRAME_S) * self._rate_hz)
         return surplus_s if surplus_s and self._ring.peak(n) <= QUIET else 0.0
 

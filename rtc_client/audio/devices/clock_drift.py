@@ -122,7 +122,7 @@ class StreamClock:
     _PHASE_GAIN: Final = 0.05
     _SPEED_GAIN: Final = 0.001
     _LOST_S: Final = 0.05
-    """A stamp further off than this is no jitter: the stream was interrupted, and begins anew there."""
+    """A stamp further off than this is no jitter: the stream was interrupted, and starts again there."""
     _MAX_SPEED_ERROR: Final = 0.002
 
     def __init__(self, rate_hz: int) -> None:

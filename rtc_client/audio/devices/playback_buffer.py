@@ -60,7 +60,7 @@ class _Piece(NamedTuple):
 class PlaybackBuffer:
     """Takes 20 ms frames and plays them on a device at `rate_hz`, which asks for blocks of any size.
 
-    Ahead of each frame as much lies in the ring as ticks were late of late, and no more: 5 ms on a quiet machine.
+    The ring holds as much ahead of each frame as ticks were late recently, and no more: 5 ms on a quiet machine.
     """
 
     def __init__(self, rate_hz: int, counts: RingCounts | None = None) -> None:
@@ -82,7 +82,7 @@ class PlaybackBuffer:
         self._n_underruns_seen = self.counts.underruns
         self._pieces: deque[_Piece] = deque()
         self.written_samples = 0
-        """The place behind the last sample that was written, at `SAMPLE_RATE_HZ`."""
+        """The place after the last sample that was written, at `SAMPLE_RATE_HZ`."""
         self.dropped_samples = 0
         """Samples, at `SAMPLE_RATE_HZ`, that were written and will never be heard."""
         fall = np.linspace(1, 0, max(1, round(_FADE_S * rate_hz)), dtype=np.float32)
@@ -200,7 +200,7 @@ class PlaybackBuffer:
         return self.dropped_samples - n_before
 
     def _learn(self, stamp: _Stamp, now_s: float, length_s: float) -> float:
-        """Take in what happened since the last tick; return how late ticks were of late, in seconds."""
+        """Take in what happened since the last tick; return how late ticks were recently, in seconds."""
         self._clock.stamp(stamp.first, stamp.first_s)
         lateness_s = 0.0 if self._due_s is None else now_s - self._due_s
         self._due_s = now_s + length_s
@@ -236,7 +236,7 @@ class PlaybackBuffer:
         self._control.reset()
 
     def _unheard(self, place: int) -> int:
-        """Return how many samples of what was written lie behind a place in the ring."""
+        """Return how many samples of what was written lie after a place in the ring."""
         n = 0
         for piece in self._pieces:
             if piece.end > place:

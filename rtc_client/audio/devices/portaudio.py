@@ -235,12 +235,12 @@ async def in_thread(
     """Return what `work` returns, run in a thread of its own, which does not keep the process from ending.
 
     Raises:
-        DeviceUnavailable: It took more than `limit_s`. Cancelled, or then, it goes on by itself, and what comes of it
+        DeviceUnavailable: It took more than `limit_s`. Cancelled, or then, it goes on by itself, and its outcome
             is undone, in the same thread.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
-    # The thread keeps what comes of it in hand until it knows whether anybody took it: a task may be cancelled when
+    # The thread keeps its outcome until it knows whether anybody took it: a task may be cancelled when
     # the result is already on its way to it.
     is_taken: SimpleQueue[bool] = SimpleQueue()
 
@@ -295,7 +295,7 @@ def _hush() -> object:
     What matters of it comes as an error, or as a stream that ends.
     """
     with suppress(OSError, AttributeError):  # a system without ALSA
-        # The variable arguments behind the format are not looked at.
+        # The variable arguments after the format are not read.
         kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
         say_nothing = kind(lambda file, line, function, code, text: None)
         ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(say_nothing)

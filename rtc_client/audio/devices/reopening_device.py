@@ -43,16 +43,16 @@ from rtc_client.clock import MonotonicClock
 from rtc_client.errors import ConfigError
 
 WATCH_S: Final = 0.1
-"""How often it is looked whether the device still works."""
+"""Interval between checks whether the device still works, seconds."""
 GLITCH_S: Final = 1.0
-"""Glitches are told of so often at most."""
+"""Shortest interval between reports of glitches, seconds."""
 SILENT_S: Final = 1.0
 """A device that has not called back for so long is lost."""
 FIRST_SILENT_S: Final = 5.0
 """The same at first: a sound server may take its time to wake a device up, and calls back a few times before."""
 AWAKE_BLOCKS: Final = 20
 XRUNS_A_SECOND: Final = 10
-"""A device that loses samples more often is asked to hold more: opening it anew is a click as well."""
+"""A device that loses samples more often is asked to hold more: opening it again is a click as well."""
 MAX_LATENCY_S: Final = 0.12
 FIRST_RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 8.0
@@ -199,7 +199,7 @@ class ReopeningDevice(SingleUse, ABC):
         return self._now_s() - self._heard_of_s > limit_s
 
     async def _relax(self) -> None:
-        """Open the device anew and let it hold twice as much."""
+        """Open the device again and let it hold twice as much."""
         self._latency_s *= 2
         await self._stop()
         with suppress(DeviceUnavailable):  # then it is gone, which is noticed at the next look
@@ -224,7 +224,7 @@ class ReopeningDevice(SingleUse, ABC):
     def _found_again(self) -> AudioDevice:
         look_again()
         wanted = self._wanted
-        # Indices are dealt anew when a device comes or goes.
+        # PortAudio gives out new indices when a device comes or goes.
         return find_device(self._direction, self._known.name if isinstance(wanted, int) else wanted)
 
     def _lose(self, error: DeviceUnavailable | None, retry_s: float) -> None:
@@ -242,7 +242,7 @@ class ReopeningDevice(SingleUse, ABC):
         )
 
     def _tell_glitches(self) -> int:
-        """Tell of new ones, once a second; return how many xruns are told of."""
+        """Tell of new ones, once a second; return how many xruns were reported."""
         now = (self._xruns, self._counts.underruns)
         if now == self._told or self._now_s() - self._told_s < GLITCH_S:
             return 0

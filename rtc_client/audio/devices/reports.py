@@ -25,7 +25,7 @@ class DeviceLost:
     """Whether another program has it."""
     message: str
     retry_s: float
-    """How long it is waited before it is tried again."""
+    """Wait before the next try, seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,8 @@ class Speaker(ReopeningDevice):
 
     `device` is an index, or a part of the name that only one has; the default device for None. It is opened at its
     native rate, the same sound on one or two channels. Ahead of a frame lie about 5 ms, more where our process is late
-    now and then; the clock of the device may go as it likes. `tap` is told of every frame and when it will be heard.
+    now and then; the clock of the device may go as it likes. `tap` gets every frame and the time at which it will be
+    heard.
 
     `open` raises ConfigError when there is no such device, or PortAudio is not installed. A device that is busy,
     stops, or is pulled out does not end the call: what is written meanwhile is not heard, and counted in

@@ -34,7 +34,7 @@ class FarEndReference:
         self._ring = np.zeros(round(CAPACITY_S * SAMPLE_RATE_HZ), dtype=np.int16)
         self._origin_s: float | None = None
         self._end = 0
-        """The place behind the last sample that is known, in samples since the origin."""
+        """The place after the last sample that is known, in samples since the origin."""
         self._read_end: int | None = None
         self._lead = round(MAX_LEAD_S * SAMPLE_RATE_HZ)
         self.jumps = 0

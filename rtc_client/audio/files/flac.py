@@ -86,7 +86,7 @@ class FlacWriter:
         if self._file.closed:
             return
         try:
-            if self._is_cut:  # what comes behind a frame that could not be written would be out of place
+            if self._is_cut:  # what comes after a frame that could not be written would be out of place
                 self.flush()
                 return
             if len(self._waiting):

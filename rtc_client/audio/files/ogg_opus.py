@@ -83,7 +83,7 @@ class OggOpusWriter:
         """Add a packet of 2.5 to 120 ms; return False if it would lie before the end, and was left out.
 
         It goes where its sound belongs: `position_samples` after the start of the first packet, at `CLOCK_RATE_HZ`,
-        or right behind the one before. A gap is filled to within 2.5 ms: up to a second by empty packets, which
+        or right after the one before. A gap is filled to within 2.5 ms: up to a second by empty packets, which
         decoders conceal as they would in a call, and beyond that by silence.
 
         Raises:

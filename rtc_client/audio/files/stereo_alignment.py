@@ -14,7 +14,7 @@ CALLER, AGENT = 0, 1
 """The voices by their channels: left and right."""
 
 PATIENCE_SAMPLES: Final = SAMPLE_RATE_HZ * 6 // 10
-"""How long it is waited for a voice that lags; the slowest path hands over 0.42 s late."""
+"""How long to wait for the slower voice; the slowest path hands over 0.42 s late."""
 _ROOM_SAMPLES: Final = 4 * SAMPLE_RATE_HZ
 _NOTHING: Final[Samples] = np.zeros((SAMPLE_RATE_HZ, 2), dtype=np.int16)
 

@@ -22,7 +22,7 @@ BIT_RATE: Final = 64_000
 """For both voices. From here on libopus codes the channels apart (CELT): none of one voice is heard in the other."""
 _COMPLEXITY: Final = 5
 _HANGOVER_FRAMES: Final = 5
-"""Silence behind a sound that is encoded: it brings out the last samples."""
+"""Silence that is encoded after audio: it brings out the last samples."""
 
 
 class StereoWriter(Protocol):

@@ -59,7 +59,7 @@ class DecodedPlayout:
         self.early_samples = 0
         """Samples thrown away because the sender was more than the patience ahead of time."""
         self.reanchors = 0
-        """How often the timestamps were mapped anew."""
+        """How often the timestamps were mapped again."""
 
     def push(self, samples: Samples, timestamp_samples: int, now_s: float) -> list[PcmFrame]:
         """Take a frame, int16, shape `(n_samples,)`, that has just arrived; return what can be played now.
@@ -141,7 +141,7 @@ class DecodedPlayout:
             self._place(self._held.popleft())
 
     def _place(self, arrival: _Arrival) -> None:
-        """Put a frame where the mapping says, without what lies behind the end, and with silence before it."""
+        """Put a frame where the mapping says, without what lies beyond the end, and with silence before it."""
         place = self._place_of(arrival)
         n_late = min(max(0, self._end_samples - place), len(arrival.samples))
         self.late_samples += n_late

@@ -23,7 +23,7 @@ in time without a gap in numbers is no loss but a pause of the sender (DTX): com
 **Bounds.** No more than half a second of sound is held, and no more than 250 packets. Beyond that the oldest go, until
 only the target delay is left: late sound is worth less than sound in time. They are counted as discarded. Whatever came
 before, sound is back at most 0.24 s after packets flow again, which is the highest target and two slots; or 0.5 s, if a
-sender begins anew with the same SSRC and less than that behind, for its packets look late until it has caught up.
+sender starts again with the same SSRC and less than that behind, for its packets look late until it has caught up.
 """
 
 from __future__ import annotations

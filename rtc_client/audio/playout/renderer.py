@@ -6,7 +6,7 @@ first 20 ms go out and the rest stays.
 
 What libopus conceals sometimes dies away at once, which is heard as a hole: it is held up, to fall by no more than 5 dB
 in 20 ms. What could click is faded: concealment between 80 and 120 ms of loss, sound into silence and back within 5 ms,
-and the seam where a stream begins anew, over 5 ms of what the decoder thinks would have come. Between concealment and
+and the seam where a stream starts again, over 5 ms of what the decoder thinks would have come. Between concealment and
 the next packet libopus fades by itself.
 
 Sound is inserted or removed (`time_stretch.py`) where nobody speaks, or at a seam where the wave repeats itself nearly

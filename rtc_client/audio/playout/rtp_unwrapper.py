@@ -1,6 +1,6 @@
 """RtpUnwrapper: gives each RTP packet its place in one unbroken count of sequence numbers and timestamps.
 
-RTP numbers packets with 16 bits and their sound with 32, from random starts, and a sender may begin anew at any time:
+RTP numbers packets with 16 bits and their sound with 32, from random starts, and a sender may start again at any time:
 with another SSRC, another numbering, another clock. So each packet is given a *number* (packets counted, without wrap)
 and a *position* (sound counted in units of 1/48000 s, without wrap), and whoever plays them never sees a seam.
 
@@ -11,10 +11,10 @@ nothing comes early. So the stream is **joined** again, the packet being next in
 
 * the SSRC is another one;
 * the timestamp stood still over a pause, jumped, or went back, while the number went on;
-* the number went back, while the timestamp went on: a sender that has begun to count anew.
+* the number went back, while the timestamp went on: a sender that has started to count again.
 
-A packet that is old in both may be far late, or the first one of a sender that has begun anew. Only its successor can
-tell (RFC 3550's probation): it is dropped, and if the very next packet follows on it, that one joins. So does the
+A packet that is old in both may be far late, or the first one of a sender that has started again. Only its successor
+can tell (RFC 3550's probation): it is dropped, and if the very next packet follows on it, that one joins. So does the
 second one of an SSRC that has just been replaced, for stragglers of the old stream come singly.
 """
 
@@ -59,7 +59,7 @@ class Place(NamedTuple):
     position: int
     """Units of 1/48000 s from any origin, without wrap."""
     is_joined: bool
-    """Whether the stream began anew with it, so that its sound does not go on from the one before."""
+    """Whether the stream started again with it, so that its audio does not go on from the one before."""
 
 
 class RtpUnwrapper:
@@ -108,7 +108,7 @@ class RtpUnwrapper:
                 return self._accept(packet, n_units, self._number + steps, position)
             return self._join(packet, n_units, fastest_s, now_s)
         if lateness_s < MAX_LATENESS_S:
-            if advance > 0:  # the sender counts packets anew, and its sound goes on
+            if advance > 0:  # the sender counts packets from a new start, and its audio goes on
                 return self._join(packet, n_units, fastest_s, now_s)
             return Place(self._number + steps, position, is_joined=False)
         return self._place_suspect(packet, n_units, fastest_s, now_s)

@@ -42,7 +42,7 @@ class Part(NamedTuple):
     run_samples: int = 0
     """Samples concealed in a row before this piece; for `CONCEAL`."""
     is_joined: bool = False
-    """Whether the sound before it is not what it follows on: the stream began anew, or sound was discarded."""
+    """Whether the sound before it is not what it follows on: the stream started again, or audio was discarded."""
 
 
 class Urgency(IntEnum):

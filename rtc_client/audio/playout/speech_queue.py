@@ -36,7 +36,7 @@ class SpeechItem:
 class SpeechQueue:
     """Sound in the order in which it came, taken out 20 ms at a time. Not for two threads at once.
 
-    Overflow policy: what comes while `capacity_s` wait is left out and counted; what waits is in the midst of a word.
+    Overflow policy: what comes while `capacity_s` wait is left out and counted; what waits is in the middle of a word.
     """
 
     def __init__(self, capacity_s: float = CAPACITY_S) -> None:

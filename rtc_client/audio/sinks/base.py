@@ -43,7 +43,7 @@ class TimedSink(Protocol):
 
 
 def add_tap(player: TimedSink, tap: Tap) -> None:
-    """Let `tap` be told of what is played too, after whoever is told already."""
+    """Let `tap` get what is played too, after the taps that are there."""
     before = player.tap
     if before is None:
         player.tap = tap

@@ -16,7 +16,7 @@ class CallbackSink(SingleUse):
     """Calls back with every frame.
 
     A plain function is called from within `write`, so it must not block; what it raises, `write` raises. A coroutine
-    function is awaited, frame after frame, by one task, behind a queue of `capacity_s`; when it falls behind further
+    function is awaited, frame after frame, by one task, from a queue of `capacity_s`; when it falls behind further
     than that, the oldest frames are dropped and counted in `dropped_samples`. What it raises comes out of the next
     `write` or of `aclose`, and it is not called again.
 

@@ -99,7 +99,7 @@ class ArraySource(SingleUse):
 
     def __init__(self, samples: NDArray[Any], sample_rate_hz: int = SAMPLE_RATE_HZ) -> None:
         super().__init__()
-        Resampler(sample_rate_hz)  # refuses a rate that is none, here rather than in the midst of setting up
+        Resampler(sample_rate_hz)  # refuses a rate that is none, here rather than while the call is set up
         self._sample_rate_hz = sample_rate_hz
         self._samples = to_mono_int16(samples).copy()
         self._buffer = SampleBuffer()

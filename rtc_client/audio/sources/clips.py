@@ -99,7 +99,7 @@ class OpusClip:
         """Return a clip of any file that `read_audio` takes, encoded, or from `cache` if that is of the same kind.
 
         `cache` names an Ogg/Opus file for the clip to be kept in. It is used if it was made from the same content with
-        the same encoding, and else made anew, over a clip that was there, but over nothing else.
+        the same encoding, and else made again, over a clip that was there, but over nothing else.
 
         Raises:
             AudioFileUnreadable: If the file cannot be used, or the cache cannot be written.

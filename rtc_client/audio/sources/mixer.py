@@ -52,7 +52,7 @@ class _Composed(SingleUse):
 
 
 class SequenceSource(_Composed):
-    """Speaks its sources one behind the other, without a gap: a greeting from a file, then the microphone.
+    """Speaks its sources one after another, without a gap: a greeting from a file, then the microphone.
 
     Whatever is to come is opened at the beginning, so that a file that cannot be used is known before the call. The
     first sample of a source follows the last one of the source before it, not the silence that fills up a frame. A

@@ -9,7 +9,7 @@ from rtc_client.call.events.local_events import LocalEvent
 
 
 class DeviceReports:
-    """Takes the reports of a call's devices; `notify` is told of each."""
+    """Takes the reports of a call's devices; `notify` gets each of them."""
 
     def __init__(self, notify: Callable[[LocalEvent], None]) -> None:
         self._notify = notify

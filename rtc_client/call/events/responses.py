@@ -72,13 +72,13 @@ class Responses:
         return event_id if event_id is not None and self._asked.is_awaited(event_id) else None
 
     def cut(self) -> None:
-        """The agent was cut short: what the caller says from now on is behind that."""
+        """The agent was cut short: what the caller says from now on comes after that."""
         self._has_caller_spoken = False
 
     def begins_anew(self, event: ev.ServerEvent, *, is_quiet: bool) -> bool:
         """Return whether an event, which was not told of yet, begins another turn of the agent's.
 
-        `is_quiet` says that he is not heard just now: then words that come behind the caller's are of another turn,
+        `is_quiet` says that the agent is not heard now: then words that come after the caller's are of another turn,
         although the turn that was cut never settled.
         """
         match event:

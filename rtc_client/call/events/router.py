@@ -39,7 +39,7 @@ WireLog: TypeAlias = Callable[[WireMessage], None]
 class Router:
     """Listens to the sideband of one call.
 
-    `on_event` is told of every event of the server, `on_sent` of every text that left,
+    `on_event` gets every event of the server, `on_sent` every text that left,
     `on_fatal` of an error event that ends the call, and why.
     """
 

@@ -30,9 +30,9 @@ class SpeechDetectors(NamedTuple):
 
 
 def tellers_of(config: CallConfig, *, is_played: bool) -> SpeechDetectors:
-    """Return who may, as `config.barge_in` says; `is_played` when the agent is heard on a device as he speaks.
+    """Return who may, as `config.barge_in` says; `is_played` when the agent is heard on a device as it speaks.
 
-    `auto`: whoever hears the agent on a device may interrupt him, and over a websocket what is queued is cut at any
+    `auto`: whoever hears the agent on a device may interrupt it, and over a websocket what is queued is cut at any
     sink; the server tells of it, but realtime v1 is not known to (protocol.md section 7), so there we listen too.
     """
     if not config.is_heard:
@@ -49,7 +49,7 @@ def tellers_of(config: CallConfig, *, is_played: bool) -> SpeechDetectors:
 
 
 class BargeInControl:
-    """Stops the agent when the caller begins to speak, and counts what was not heard. `notify` is told of each."""
+    """Stops the agent when the caller starts to speak, and counts what was not heard. `notify` gets each barge-in."""
 
     def __init__(
         self,
@@ -72,14 +72,14 @@ class BargeInControl:
         self.count = 0
         """How often the agent was cut short."""
         if any(self._tellers):
-            # Whether he is speaking must be known before somebody interrupts him.
+            # Whether the agent is speaking must be known before somebody interrupts it.
             voices.agent.listen()
         if self._tellers.local:
             voices.caller.listen(self._hear)
 
     @property
     def unheard_s(self) -> float:
-        """How much the agent said that nobody heard, for he was cut short, in seconds."""
+        """How much the agent said that nobody heard because it was cut short, in seconds."""
         samples = self._dropped_samples + self._voices.agent.hush.dropped_samples + self._media.cut_samples
         return samples / SAMPLE_RATE_HZ
 
@@ -104,7 +104,7 @@ class BargeInControl:
             self.now(by)
 
     def now(self, by: BargeInTeller) -> float:
-        """Cut the agent short; return how much of what he says was at hand and is not heard any more, in seconds."""
+        """Cut the agent short; return how much of what it said was received and is discarded, in seconds."""
         is_v2, response_id = self._config.version == "v2", self._responses.active_id
         is_told = by == "server"
         if is_v2 and response_id is not None and not is_told:

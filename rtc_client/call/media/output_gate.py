@@ -18,18 +18,19 @@ QUIET_FRAMES: Final = 15
 LONG_PAUSE_FRAMES: Final = 100
 """2 s of silence are longer than the pauses within a turn, whoever speaks."""
 NOISE_FRAMES: Final = 33
-"""What our own ear takes for speech, with 0.3 s behind it, when it is shorter than 0.4 s: a cough, a chair."""
+"""What our own ear takes for speech, with 0.3 s after it, when it is shorter than 0.4 s: a cough, a chair."""
 
 
 class OutputGate:
-    """Puts silence in the place of what the agent says, from `begin` until it begins anew.
+    """Replaces what the agent says by silence, from `begin` until it starts a new turn.
 
     Where events tell of that, `end` is called. Else silence has to tell it, and by its length alone a pause within a
     turn cannot be told from one between two. But who is interrupted and gives way falls silent while the other speaks,
-    or soon after, and does not go on before he has finished: 0.6 s of such a silence end the turn, or 1.2 s while more
-    of its words may come. An agent that talks on takes its breath elsewhere, and it takes 2 s of any silence. So an
-    agent that begins anew is heard, although nobody tells of it, and one that talks on is not heard again between two
-    sentences; unless it talks on because there was nothing but a noise: then it is heard again behind its next pause.
+    or soon after, and does not go on before they have finished: 0.6 s of such a silence end the turn, or 1.2 s while
+    more of its words may come. An agent that talks on takes its breath elsewhere, and it takes 2 s of any silence. So
+    an agent that starts a new turn is heard, although no event says so, and one that talks on is not heard again
+    between two sentences; unless it talks on because there was nothing but a noise: then it is heard again after its
+    next pause.
     """
 
     def __init__(self) -> None:
@@ -59,7 +60,7 @@ class OutputGate:
         return self._quiet_frames >= QUIET_FRAMES
 
     def end(self) -> None:
-        """The agent begins anew."""
+        """The agent starts a new turn."""
         self.is_on = False
 
     def drop(self, samples: Samples) -> None:

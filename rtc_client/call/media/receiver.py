@@ -30,7 +30,7 @@ from rtc_client.errors import AudioError, SinkFailed
 _SLOT_UNITS: Final = CLOCK_RATE_HZ // 50
 
 _HANGOVER_FRAMES: Final = 5
-"""Silence behind a sound that is encoded, where we are the ones who encode it: it brings out the last samples."""
+"""Silence that we encode after audio: it brings out the last samples."""
 _RECORDED_BIT_RATE: Final = 64_000
 """What is kept, not sent, may take twice the room."""
 _WITHIN_S: Final = 0.2
@@ -43,7 +43,7 @@ _LATE_S: Final = 0.005
 
 
 class PacketTap(Protocol):
-    """Who is told of the agent's packets."""
+    """Gets the agent's packets."""
 
     def write_packet(self, payload: bytes, position_samples: int) -> None:
         """Take the next packet and its place at 48 kHz, as `PacketSink.write_packet` does."""
@@ -166,7 +166,7 @@ class AgentReceiver:
         return n_samples
 
     def silence_turn(self) -> int:
-        """Hear no more of the agent until it begins anew; return how many samples were waiting to be played."""
+        """Mute the agent until it starts a new turn; return how many samples were waiting to be played."""
         self.listen()
         self.hush.begin()
         return self._jitter.held_packets * FRAME_SAMPLES
@@ -237,7 +237,7 @@ class AgentReceiver:
             self._note_voice(now_s)
 
     def at_work(self) -> None:
-        """Take note that the agent is about to speak: he is not silent, although nothing is to be heard of him yet."""
+        """Mark the agent as active before its audio arrives."""
         self.voiced_s = self._clock.now_s()
 
     def heard(self, samples: Samples, timestamp_samples: int) -> None:

@@ -27,7 +27,7 @@ Listener: TypeAlias = Callable[[Samples, float], object]
 _SHAPE: Final = (FRAME_SAMPLES,)
 
 ENCODED_SILENCE_FRAMES: Final = 5
-"""Silence behind a sound is encoded for 100 ms, which brings out its last samples and fades the codec."""
+"""Silence after audio is encoded for 100 ms, which brings out its last samples and fades the codec."""
 DTX_AFTER_FRAMES: Final = 25
 """Half a second of silence is sent packet by packet, so that the end of a word is not held up in anybody's buffer."""
 DTX_REFRESH_FRAMES: Final = 20

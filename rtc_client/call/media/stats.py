@@ -94,7 +94,7 @@ class CallStats:
     late_packets: int
     """Packets that came after their turn."""
     current_delay_s: float
-    """Delay of what is played now over the fastest packet of late."""
+    """Delay of what is played now over the fastest recent packet."""
     target_delay_s: float
     """The delay that is aimed at now."""
     remote_packets_lost: int | None

@@ -29,7 +29,7 @@ from rtc_client.sideband.outbox import Outbox
 log = logging.getLogger(__name__)
 
 SOUNDING_S: Final = 0.5
-"""An agent that was heard so long ago is in the midst of a sentence."""
+"""An agent that was heard so recently is in the middle of a sentence."""
 _LATE_TICKS: Final = 6
 """A tick may be 100 ms late, and the first one is up to 20 ms after the call connected."""
 

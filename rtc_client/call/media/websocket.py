@@ -136,7 +136,7 @@ class WebSocketTransport:
     def _interrupt(self, queued_samples: int) -> None:
         """Play no more of what the agent has said, and tell the server how much of it was heard (section 10).
 
-        Every item of which something was not played is told of, at what was handed to the sink and came out of it,
+        Every item of which something was not played is reported, at what was handed to the sink and came out of it,
         never beyond what came. The reference client, which does not play, tells what it has received.
         """
         items = self._said.cut(queued_samples)

@@ -48,7 +48,7 @@ class CallRecorder(BackgroundWriter[RecordingFolder, Item]):
     It may be read at any moment: a process that is killed loses less than the last second. When the disk refuses, or
     is full, the recording ends, the call goes on, and it is told by `RecordingEnded` and in `result.recording`. What
     waits for the disk is bounded by `MAX_BEHIND_BYTES`; beyond that there is silence in the place of sound, and an
-    event is left out; both are counted. Ready packets of a `ClipSource` are decoded for it, and encoded anew.
+    event is left out; both are counted. Ready packets of a `ClipSource` are decoded for it, and encoded again.
 
     Raises:
         ConfigError: If there is no such format.

@@ -93,7 +93,7 @@ class Handoffs:
 
     Args:
         settings: What a second request does, and how long a handler may take.
-        replies: How the dialect says what comes of it.
+        replies: How the dialect reports the outcome.
         send: Puts a frame where it will be sent, waiting for room.
         start: Runs a coroutine as a task of the call.
         notify: Told what happens, for the call's events.
@@ -322,7 +322,7 @@ class Handoffs:
         self._tell(self._continue(run))
 
     def _continue(self, run: _Run) -> Sequence[Command]:
-        """Begin what waits behind a handler that is done; return what is to be said of the end of its turn."""
+        """Begin what waits for a handler that is done; return what is to be said of the end of its turn."""
         untaken = deque(run.request.steering.take())
         if not untaken:
             if self._waiting:
@@ -354,7 +354,7 @@ class Handoffs:
 
 
 def replies_of(config: CallConfig) -> HandoffReplies:
-    """Return how a call says what comes of a handoff."""
+    """Return how a call reports the outcome of a handoff."""
     if config.version == "v2":
         return V2Replies(long_output=config.handoffs.long_output)
     return V1Replies(prefix=config.handoffs.prefix, long_output=config.handoffs.long_output)

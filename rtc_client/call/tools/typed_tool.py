@@ -26,7 +26,7 @@ class TypedTool:
             it raises, as `{"error": …}`: the words of `ToolFailed`, of another exception only the name.
         name: The function's own when None; 1 to 64 of a-z, A-Z, 0-9, _ and -.
         description: When and how to call it; that of the docstring when None.
-        respond: Whether the agent is to speak when the result is there (realtime v2), once behind the last result where
+        respond: Whether the agent is to speak when the result is there (realtime v2), once after the last result where
             one response calls several tools. Without it the agent knows the result, and says nothing of it until it
             speaks for another reason.
         limit_s: It is given up after this long, in seconds, and the model is told so; waiting for its turn counts.

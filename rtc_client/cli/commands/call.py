@@ -203,7 +203,7 @@ def config_from(options: CallOptions) -> CallConfig:
 
 
 def source_from(options: CallOptions) -> Source:
-    """Return what `--in` or `--wav` names, several of them one behind the other; silence when neither is given.
+    """Return what `--in` or `--wav` names, several of them one after another; silence when neither is given.
 
     Raises:
         ConfigError: Both are given, a tone has no frequency, the microphone no name, or something stands behind what
@@ -216,7 +216,7 @@ def source_from(options: CallOptions) -> Source:
     sources = [_source_named(name) for name in options.sources or ("silence",)]
     for name, source in zip(options.sources[:-1], sources, strict=False):
         if not isinstance(source, FileSource):
-            raise ConfigError(f"--in {name} never ends: what stands behind it would never be said")
+            raise ConfigError(f"--in {name} never ends: what comes after it would never be said")
     return sources[0] if len(sources) == 1 else SequenceSource(*sources)
 
 

@@ -16,7 +16,7 @@ def microphone_named(name: str) -> Microphone | None:
     """Return the microphone that `mic`, `mic:NAME` or `mic:INDEX` means; None for any other name.
 
     Raises:
-        ConfigError: There is nothing behind the colon.
+        ConfigError: There is nothing after the colon.
     """
     return Microphone(_device(name)) if _is_for("mic", name) else None
 
@@ -25,7 +25,7 @@ def speaker_named(name: str) -> Speaker | None:
     """Return the speaker that `speaker`, `speaker:NAME` or `speaker:INDEX` means; None for any other name.
 
     Raises:
-        ConfigError: There is nothing behind the colon.
+        ConfigError: There is nothing after the colon.
     """
     return Speaker(_device(name)) if _is_for("speaker", name) else None
 

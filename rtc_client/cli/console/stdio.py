@@ -27,7 +27,7 @@ def encoding() -> str:
 def hush_libraries() -> None:
     """Let what native libraries write to stderr by themselves go nowhere; what we write is seen as before.
 
-    PortAudio and ALSA tell there of everything that they try in vain, in the midst of a live view. Before anything has
+    PortAudio and ALSA tell there of everything that they try in vain, in the middle of a live view. Before anything has
     taken `sys.stderr`, as logging does.
     """
     if sys.stderr is None or not isinstance(sys.stderr, io.TextIOWrapper) or sys.stderr.fileno() != _STDERR:

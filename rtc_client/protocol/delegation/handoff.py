@@ -177,7 +177,7 @@ def cut_output(text: str, max_tokens: int = MAX_OUTPUT_TOKENS) -> str:
 def split_output(text: str, max_bytes: int) -> list[str]:
     """Return `text` in pieces of at most `max_bytes` of UTF-8 each, which joined are `text` again.
 
-    A piece ends behind a line, else behind a space, else behind a character: whichever leaves it at least half full.
+    A piece ends after a line, else after a space, else after a character: whichever leaves it at least half full.
 
     Raises:
         ValueError: `max_bytes` has no room for any character (4 bytes).
@@ -196,7 +196,7 @@ def split_output(text: str, max_bytes: int) -> list[str]:
 
 
 class HandoffReplies(Protocol):
-    """How a dialect says what comes of a handoff: each method returns the commands that say it, in order."""
+    """How a dialect reports the outcome of a handoff: each method returns the commands that say it, in order."""
 
     @property
     def moves_to_latest(self) -> bool:

@@ -39,11 +39,12 @@ class TranscriptBuilder:
         self._ledger = EntryStore()
         self._loose = EntriesWithoutId(self._ledger)
         self._sent: list[EntryDraft] = []
-        """Texts sent without an id, whose items may still be told of."""
+        """Texts sent without an id, whose items the server may still report."""
         self._open_items: dict[Role, EntryDraft] = {}
         """The items to which pieces came last."""
         self._awaited: deque[EntryDraft] = deque()
-        """The caller's items, by when they were told of, from the first that waits for its words."""
+        """The caller's items, in the order in which the server reported them, from the first that waits for its words.
+        """
         self._last_word: EntryDraft | None = None
         """The entry that settled, while nothing else was said since."""
         self._responses: OrderedDict[str, _Response] = OrderedDict()
@@ -191,7 +192,7 @@ class TranscriptBuilder:
     ) -> None:
         """Place an item in the chain. With a `role` and `is_awaited`, something was said whose text is still to come.
 
-        Items that nobody says (tool calls, a developer's messages) are told of too, without a role: they are links.
+        Items that nobody says (tool calls, a developer's messages) are reported too, without a role: they are links.
         """
         record = self._ledger.item(item_id, at_ms, response_id)
         if record is None:

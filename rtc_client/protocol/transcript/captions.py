@@ -63,7 +63,7 @@ def _boundary(one: TranscriptEntry, other: TranscriptEntry, speech: Sequence[Spa
         guess_ms = other.audio_start_ms
         earliest_ms, latest_ms = guess_ms - SLACK_MS, guess_ms + SLACK_MS
     elif other.role == "agent":
-        # His text comes with his voice, or before it.
+        # The text of the agent comes with its voice, or before it.
         guess_ms = other.at_ms
         earliest_ms, latest_ms = one.starts_ms, guess_ms + SLACK_MS
     else:

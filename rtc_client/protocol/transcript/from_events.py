@@ -35,7 +35,7 @@ def add_event(scribe: TranscriptBuilder, event: ev.ServerEvent, at_ms: int) -> N
     """Tell `scribe` what the server sent `at_ms` after the call connected. An event that comes twice counts once.
 
     It is known again by its `event_id`. Pieces of text that have none are all new: nothing tells one that was sent
-    again, behind a rejoin say, from "no, no". Such a text is doubled until it settles, and right from then on.
+    again, after a rejoin for example, from "no, no". Such a text is doubled until it settles, and right from then on.
     """
     if not scribe.is_new(event.event_id):
         return
@@ -156,7 +156,7 @@ def _note_item(
     is_spoken = any(isinstance(part, InputAudio) for part in content)
     is_written = not is_spoken and (role == "caller" or (not is_done and response_id is None))
     if role is not None and is_written:
-        # Before anything else is told of it: so it is known for what was sent.
+        # First, so that its item is known as the one that was sent.
         _note_written(scribe, role, _written(content), at_ms, item.id, previous_item_id)
     scribe.item_added(
         item.id, at_ms, role=role, previous_item_id=previous_item_id, response_id=response_id, is_awaited=is_spoken

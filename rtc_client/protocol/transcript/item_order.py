@@ -34,7 +34,7 @@ class Link(Generic[T]):
 def in_order(links: Iterable[Link[T]]) -> list[Placed[T]]:
     """Return `links` in the order in which they belong, with begin times that never go back.
 
-    An item stands behind the one it names as its predecessor; of two that name the same, the newer comes first, for
+    An item stands after the one it names as its predecessor; of two that name the same, the newer comes first, for
     it was put in between. What names none, or one that is not known, begins a run of its own. Runs are merged by time,
     none of them torn out of its order. A chain that bites its tail is cut at its oldest item.
     """

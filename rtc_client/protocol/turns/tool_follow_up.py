@@ -1,9 +1,9 @@
 """ToolFollowUp: when to request a response after the results of tool calls were sent. Pure.
 
-A response may call several tools; the agent is asked once, behind the last of their results. To ask behind each of them
+A response may call several tools; the agent is asked once, after the last of their results. To ask after each of them
 would have it speak several times, first of half of the results.
 
-So it is with tools of MCP servers, which the service calls by itself, once approved: it does so behind the response,
+So it is with tools of MCP servers, which the service calls by itself, once approved: it does so after the response,
 puts the result into the conversation, and leaves it to the client to ask for words about it (openai-ruby's
 examples/realtime/mcp_approval.rb, openai-dotnet's tests/Realtime/RealtimeToolTests.cs). About one that was denied too.
 """

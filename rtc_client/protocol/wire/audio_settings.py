@@ -58,7 +58,7 @@ class SemanticVad(Tagged, frozen=True, kw_only=True, tag="semantic_vad"):
 
 
 TurnDetection: TypeAlias = ServerVad | SemanticVad
-"""How the server notices that the caller has had his say."""
+"""How the server detects the end of a turn of the caller."""
 
 
 class TranscriptionSettings(Model, frozen=True, kw_only=True):

@@ -143,7 +143,7 @@ class McpToolDefinition(Model, frozen=True, kw_only=True):
     input_schema: JsonObject | None = None
     """JSON Schema of its arguments."""
     description: str | None = None
-    """What the model is told of it."""
+    """Its description for the model."""
     annotations: JsonObject | None = None
     """What the server adds for people."""
 

@@ -43,7 +43,7 @@ class TokenLimits(Model, frozen=True, kw_only=True):
     """How many tokens a conversation may hold."""
 
     post_instructions: int | None = None
-    """Tokens behind the instructions."""
+    """Tokens after the instructions."""
 
 
 class RetentionRatio(Tagged, frozen=True, kw_only=True, tag="retention_ratio"):

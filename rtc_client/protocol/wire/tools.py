@@ -55,7 +55,7 @@ class McpTool(Tagged, frozen=True, kw_only=True, tag="mcp"):
     """HTTP headers for the server; never shown."""
     require_approval: Literal["always", "never"] | ApprovalFilter | None = None
     server_description: str | None = None
-    """What the model is told of it."""
+    """Its description for the model."""
     defer_loading: bool | None = None
 
 

@@ -58,7 +58,7 @@ class EventLeg:
         tape: Tape | None = None,
         direct: Direct | None = None,
     ) -> None:
-        """`session` is that of the POST. `on_message` is told of each message, `faults` tells those there are.
+        """`session` is that of the POST. `on_message` gets each message, `faults` returns those there are.
 
         If `is_lenient`, a client that never introduces its session is told events as well. With a `tape` all events
         are the tape's, and the client is compared with it. `direct` is there for a call over a websocket. `lost_s`

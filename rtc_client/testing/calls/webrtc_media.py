@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 BIT_RATE: Final = 40_000
 HANGOVER_FRAMES: Final = 10
-"""Silent frames sent behind a voice before sending nothing: they push it through the codec and the jitter buffer."""
+"""Silent frames sent after a voice before sending nothing: they push it through the codec and the jitter buffer."""
 MAX_PACKETS_KEPT: Final = 30_000
 """Ten minutes of the agent's voice, for a cassette."""
 MAX_LATE_S: Final = 0.5

@@ -23,7 +23,7 @@ from rtc_client.testing.sound.vad import SpeechEdge, VadSettings, VoiceActivity
 from rtc_client.testing.wire.server_events import JsonObject
 
 DELTA_SAMPLES: Final = SAMPLE_RATE_HZ // 10
-"""100 ms a delta, one delta in 20 ms: an agent speaks five times faster than he is heard."""
+"""100 ms a delta, one delta in 20 ms: an agent speaks five times faster than it is heard."""
 HEARD_LIMIT_S: Final = 600
 ANSWER_LIMIT_S: Final = 0.3
 """A response that was asked for and for which the agent has nothing to say is over after this long."""

@@ -149,7 +149,7 @@ class DirectJudge:
         return [Violation(_DIRECT, text) for text in found + _wrong_json(text, "session.update")]
 
     def later_frame(self, text: str) -> list[Violation]:
-        """Judge a frame behind the first."""
+        """Judge a message after the first."""
         if self._is_v1:
             return strict.check_later_frame(text, self._handoffs)
         frame = parse_object(text)

@@ -104,7 +104,7 @@ class RelayProxy:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{to} is no base of an answerer: need http(s)://host[:port][/path], and no query")
         self.network = network
-        """That of the calls to come; each begins it anew."""
+        """That of the calls to come; each begins it again."""
         self.calls: deque[RelayedCall] = deque()
         self.port = port
         self.shutdown_asked = asyncio.Event()

@@ -34,7 +34,7 @@ BACKEND_PREFIX: Final = "/backend-api/codex"
 FIRST_FRAME_LIMIT_S: Final = 2.0
 """The reference client's first frame follows the handshake within 10 ms; this leaves room for a busy machine."""
 MAX_OUTPUT_BYTES: Final = 4_000
-"""1,000 "tokens" of 4 bytes, behind the prefix; what is longer is cut in the middle, and the cut is marked."""
+"""1,000 "tokens" of 4 bytes, after the prefix; what is longer is cut in the middle, and the cut is marked."""
 STANDALONE: Final = "codex"
 """The handoff id of output that answers no handoff."""
 
@@ -172,7 +172,7 @@ def check_first_frame(text: str, posted_session: JsonObject) -> list[Violation]:
 
 
 def check_later_frame(text: str, requested_handoffs: Collection[str] = ()) -> list[Violation]:
-    """Judge a frame behind the first: only the client messages of section 6, and only to handoffs of this call."""
+    """Judge a message after the first: only the client messages of section 6, and only to handoffs of this call."""
     frame = parse_object(text)
     if frame is None:
         return [Violation(_COMMANDS, "a frame must be a JSON object")]

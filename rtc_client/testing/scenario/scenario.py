@@ -64,7 +64,7 @@ class SendSessionUpdated:
     """Tell the client by `session.updated` that its session has changed (protocol.md section 7)."""
 
     session: JsonObject = field(default_factory=dict, repr=False)
-    """What is told of it besides its id and its type."""
+    """Its fields besides id and type."""
     when: When = NEXT
 
 
@@ -187,7 +187,7 @@ Reaction: TypeAlias = SpokenTurn | SendEvent | SendFrame
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One call, from the answerer's side. Every call of an answerer goes through it anew.
+    """One call, from the answerer's side. Every call of an answerer goes through it again.
 
     Raises:
         StepInvalid: A step cannot stand where it is; a ValueError that says which.

@@ -84,7 +84,7 @@ class WireLog:
         return self.n_forgotten + len(self._entries)
 
     def since(self, number: int, limit: int = MAX_ENTRIES) -> list[WireEntry]:
-        """Return the entries behind that number, the latest `limit` of them, in order."""
+        """Return the entries after that number, the latest `limit` of them, in order."""
         n_wanted = min(limit, self.last_number - number, len(self._entries))
         return list(islice(reversed(self._entries), max(0, n_wanted)))[::-1]
 
