@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.progress import Estimate
-from tests.real_time import MAX_SKIPPED, waits_s
+from tests.real_time import MAX_SKIPPED, others_s, waits_s
 
 pytestmark = pytest.mark.real_time("it measures clocks")
 
@@ -25,6 +26,8 @@ import tests.real_time
 
 waited_s = itertools.count(step=0.05)
 tests.real_time.waits_s = lambda: {1: next(waited_s) if LATE else 0.0}
+others_s = itertools.count(step=10.0)
+tests.real_time.others_s = lambda: next(others_s) if SHARED else 0.0
 """
 
 REAL = """
@@ -127,9 +130,9 @@ class Ran:
     """Of each test: passed, skipped, failure or error; and why."""
 
 
-def run(folder: Path, content: str, *, late: bool = False) -> Ran:
-    """Run tests in a project of their own, on a machine that is late or in time."""
-    (folder / "conftest.py").write_text(f"LATE = {late}\n{CONFTEST}")
+def run(folder: Path, content: str, *, late: bool = False, shared: bool = True) -> Ran:
+    """Run tests in a project of their own, on a machine that is late or in time, shared with others or not."""
+    (folder / "conftest.py").write_text(f"LATE, SHARED = {late}, {shared}\n{CONFTEST}")
     (folder / "test_watched.py").write_text(content)
     report = folder / "report.xml"
     settings = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder), "-p", "no:cacheprovider", "-q"]
@@ -164,6 +167,16 @@ def test_on_a_late_machine_a_failure_is_taken_again_and_then_skipped(tmp_path: P
     assert "taken again: 4" in ran.text
     assert "skipped: 1" in ran.text
     assert ran.status == 0
+
+
+def test_what_a_run_does_to_itself_excuses_no_failure(tmp_path: Path) -> None:
+    """On a machine that nobody else uses a late failure is taken again, and is a failure in the end."""
+    ran = run(tmp_path, REAL.replace("N_BROKEN", "1"), late=True, shared=False)
+
+    assert ran.said["test_that_is_spoilt_once"] == ("passed", "")
+    outcome, why = ran.said["test_that_is_broken[0]"]
+    assert (outcome, "run 4" in why) == ("failure", True)
+    assert ran.status == 1
 
 
 def test_too_many_skips_fail_the_run(tmp_path: Path) -> None:
@@ -213,6 +226,17 @@ def test_waiting_for_a_processor_is_measured() -> None:
         waited_s = max([waited_s, *waits_s().values()])
 
     assert waited_s > 0.05
+
+
+def test_what_other_programs_take_is_measured() -> None:
+    """A program that has left our family counts as another; our own children do not."""
+    spin = "import time\nend_s = time.monotonic() + 1\nwhile time.monotonic() < end_s: pass"
+    before_s = others_s()
+    subprocess.run(["setsid", "--fork", sys.executable, "-c", spin], check=True)
+    time.sleep(1.2)
+    taken_s = others_s() - before_s
+
+    assert taken_s > 0.2
 
 
 def test_counterparts_exist() -> None:

@@ -321,9 +321,10 @@ class Call(BlockingCall):
 
         Over a websocket its sound is thrown away, and what still comes of the same response with it. On realtime v2
         the response is cancelled, and the server told how much of each item was really heard. On realtime v1 nobody is
-        known to be able to tell the server: the agent is not heard until it begins anew, which is when the server says
-        so, when words of another turn come, or after a pause: of 0.6 s if it fell silent while the caller spoke or soon
-        after (1.2 s while words of its turn are to come), else of 2 s. What was not heard is marked in the transcript.
+        known to be able to tell the server: the agent is muted until it starts a new turn, which is when the server
+        says so, when words of another turn come, or after a pause: of 0.6 s if it fell silent while the caller spoke or
+        soon after (1.2 s while words of its turn are to come), else of 2 s. What was not heard is marked in the
+        transcript.
 
         Waits for at most `timeout_s` seconds; None is without limit.
 

@@ -18,7 +18,7 @@ from rtc_client.testing.calls.websocket_rules import IN_FLIGHT_S, DirectJudge
 from rtc_client.testing.rules.requests import FIRST_FRAME_LIMIT_S
 from rtc_client.testing.rules.retries import Tries
 from rtc_client.testing.scenario.performance import Performance
-from rtc_client.testing.wire.stalls import PERIOD_S, Stalls
+from rtc_client.testing.wire.stalls import MAX_KEPT, PERIOD_S, Stalls
 from tests.testing.caller import IDENTITY, SESSION, compact
 from tests.testing.placed import placed_call
 
@@ -49,6 +49,15 @@ def test_a_stall_that_still_lasts_counts() -> None:
 
     assert stalls.lost_s(0.0, 2.0) == pytest.approx(0.5)
     assert stalls.lost_s(0.0, 2.0 + PERIOD_S + 0.3) == pytest.approx(0.8)
+
+
+def test_the_latest_of_very_many_stalls_are_kept() -> None:
+    """What was lost in them is the same whether older ones are forgotten or not."""
+    stalls = stalled(*((n * 0.02, n * 0.02 + 0.01) for n in range(2 * MAX_KEPT + 500)))
+    end_s = (2 * MAX_KEPT + 500) * 0.02
+
+    assert stalls.lost_s(end_s - 50.0, end_s) == pytest.approx(25.0, abs=0.02)
+    assert len(stalls._began_s) <= MAX_KEPT
 
 
 def test_a_loop_in_time_loses_nothing() -> None:
